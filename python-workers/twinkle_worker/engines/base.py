@@ -1,0 +1,83 @@
+"""What an engine is to the worker loop. An engine knows nothing of sockets, frames or Node.
+
+The loop is single threaded: it calls ``step`` as long as ``has_work`` says so and looks at its socket between two steps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Protocol
+
+from ..protocol import (
+    DetokenizeParams,
+    DetokenizeResult,
+    EngineStats,
+    GenerateEnd,
+    GenerateParams,
+    LoadParams,
+    ModelCard,
+    TokenDelta,
+    TokenizeParams,
+    TokenizeResult,
+)
+
+Progress = Callable[[str, float, str], None]
+"""``progress(phase, fraction, detail)``: phase is one of config, tokenizer, weights, warmup; fraction within the phase, 0 to 1."""
+
+StepItem = tuple[int, TokenDelta | GenerateEnd | Exception]
+"""(stream id, what it gained). After a GenerateEnd or an Exception the engine has forgotten the stream."""
+
+
+class RequestError(Exception):
+    """The request is at fault, not the engine: answered as 4xx, the engine goes on.
+
+    code: a code of src/errors.ts, e.g. ``INVALID_REQUEST``, ``CONTEXT_LENGTH_EXCEEDED``, ``CHAT_TEMPLATE``, ``UNSUPPORTED_PARAMETER``.
+    param: the request field at fault, by its OpenAI name, or None.
+    """
+
+    def __init__(self, code: str, message: str, param: str | None = None) -> None:
+        super().__init__(message)
+        self.code = code
+        self.param = param
+
+
+class LoadError(Exception):
+    """The model cannot be loaded: the message says why and what to do. Ends the rank; a restart would not help."""
+
+
+class Engine(Protocol):
+    """One model in one process."""
+
+    def load(self, params: LoadParams, progress: Progress) -> ModelCard:
+        """Load the model; called once, before anything else. Raises LoadError."""
+        ...
+
+    def add(self, stream: int, params: GenerateParams) -> None:
+        """Queue a request. Raises RequestError, and then knows nothing of the stream."""
+        ...
+
+    def abort(self, stream: int) -> None:
+        """Forget a stream and free its slots before the next step; unknown ids are fine."""
+        ...
+
+    def has_work(self) -> bool:
+        """Whether ``step`` would advance anything."""
+        ...
+
+    def step(self) -> Iterable[StepItem]:
+        """Advance every running choice by one token, admitting waiting requests first."""
+        ...
+
+    def wait_ms(self) -> float:
+        """With work: milliseconds until ``step`` is due (0: now). The loop sleeps on its socket until then."""
+        ...
+
+    def tokenize(self, params: TokenizeParams) -> TokenizeResult: ...
+
+    def detokenize(self, params: DetokenizeParams) -> DetokenizeResult: ...
+
+    def stats(self) -> EngineStats: ...
+
+    def close(self) -> None:
+        """Release devices and threads; called once, also after a failed load."""
+        ...

@@ -1,0 +1,463 @@
+"""The wire contract, generated from src/protocol by `npm run generate`: do not edit."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+PROTOCOL_VERSION = 1
+
+
+class DetokenizeParams(msgspec.Struct, frozen=True):
+    """`DetokenizeParams` of the wire contract."""
+
+    token_ids: list[int]
+
+
+class DetokenizeResult(msgspec.Struct, frozen=True):
+    """`DetokenizeResult` of the wire contract."""
+
+    text: str
+
+
+class EngineStats(msgspec.Struct, frozen=True):
+    """Counters of an engine; cumulative ones never go back within an epoch.
+
+    running: choices that advance in each step
+    waiting: requests not yet started
+    kv_usage: part of the KV cache in use, 0 to 1
+    steps: engine steps since start
+    prompt_tokens: since start
+    generation_tokens: since start
+    """
+
+    running: int
+    waiting: int
+    kv_usage: float
+    steps: int
+    prompt_tokens: int
+    generation_tokens: int
+
+
+class GenerateEnd(msgspec.Struct, frozen=True):
+    """Value that ends the stream `generate`.
+
+    completion_tokens: over all choices
+    cached_tokens: prompt tokens found in a prefix cache
+    """
+
+    prompt_tokens: int
+    completion_tokens: int
+    cached_tokens: int
+
+
+class GenerateParams(msgspec.Struct, frozen=True):
+    """Parameters of the stream method `generate`.
+
+    n: choices of the same prompt
+    echo: send the prompt’s text and token ids on the first item
+    """
+
+    request_id: str
+    prompt: Prompt
+    sampling: SamplingParams
+    n: int
+    echo: bool
+
+
+class LoadParams(msgspec.Struct, frozen=True):
+    """`LoadParams` of the wire contract.
+
+    options: engine arguments by their own names, checked by the engine
+    """
+
+    model: str
+    options: dict[str, Any]
+
+
+class ModelCard(msgspec.Struct, frozen=True):
+    """What a loaded engine says of itself.
+
+    model: folder or hub id that was loaded
+    max_model_len: tokens, prompt and answer together
+    max_num_seqs: choices that advance in one step
+    parameters: weights of the model; 0 for the mock engine
+    chat_template: whether chat completions can be rendered
+    """
+
+    engine: str
+    model: str
+    max_model_len: int
+    max_num_seqs: int
+    vocab_size: int
+    dtype: str
+    device: str
+    parameters: int
+    chat_template: bool
+
+
+class Prompt(msgspec.Struct, frozen=True):
+    """Exactly one of text, token_ids and messages is set."""
+
+    text: str | None
+    token_ids: list[int] | None
+    messages: list[Any] | None
+    tools: list[Any] | None
+    chat_template: str | None
+    chat_template_kwargs: dict[str, Any]
+    add_generation_prompt: bool
+    continue_final_message: bool
+    add_special_tokens: bool
+
+
+class PromptInfo(msgspec.Struct, frozen=True):
+    """The prompt as the model saw it; sent when echo or prompt_logprobs asks."""
+
+    token_ids: list[int]
+    text: str
+    logprobs: list[TokenLogprob] | None
+
+
+class SamplingParams(msgspec.Struct, frozen=True):
+    """How tokens are chosen and when a choice ends. Complete: the gateway fills defaults in.
+
+    min_tokens: no stop before so many tokens
+    temperature: 0 is greedy
+    top_p: nucleus mass in (0, 1]
+    top_k: 0 means all
+    min_p: relative to the most likely token, in [0, 1]
+    stop: stop strings; the text ends before the first that appears
+    presence_penalty: OpenAI, in [-2, 2]
+    frequency_penalty: OpenAI, in [-2, 2]
+    repetition_penalty: CTRL, > 0; 1 is none
+    logit_bias: (token id, bias added to its logit)
+    """
+
+    max_tokens: int | None
+    min_tokens: int
+    temperature: float
+    top_p: float
+    top_k: int
+    min_p: float
+    seed: int | None
+    stop: list[str]
+    stop_token_ids: list[int]
+    include_stop_str_in_output: bool
+    ignore_eos: bool
+    skip_special_tokens: bool
+    presence_penalty: float
+    frequency_penalty: float
+    repetition_penalty: float
+    logit_bias: list[tuple[int, float]]
+    logprobs: int | None
+    prompt_logprobs: int | None
+
+
+class SegmentParams(msgspec.Struct, frozen=True):
+    """A segment whose descriptor was passed over the rank’s descriptor socket.
+
+    size: bytes
+    """
+
+    segment: str
+    size: int
+
+
+class TensorHandle(msgspec.Struct, frozen=True):
+    """A tensor in a shared segment: C order, no copy travels.
+
+    segment: name of the shared segment
+    offset: bytes from its start
+    dtype: numpy name: float32, int64, uint8, …; bfloat16 as such
+    """
+
+    segment: str
+    offset: int
+    dtype: str
+    shape: list[int]
+
+
+class TensorParams(msgspec.Struct, frozen=True):
+    """`TensorParams` of the wire contract."""
+
+    tensor: TensorHandle
+
+
+class TensorSummary(msgspec.Struct, frozen=True):
+    """What a rank sees of a tensor: proof that the pages arrived."""
+
+    bytes: int
+    first: float
+    last: float
+    dtype: str
+    shape: list[int]
+
+
+class TokenDelta(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One item of the stream `generate`: what a choice gained in one engine step.
+
+    choice: index of the choice, 0 to n − 1
+    text: text that became certain in this step; may be empty
+    token_ids: tokens of this step
+    logprobs: one per token id
+    finish: stop | length | abort: the last item of this choice
+    stop_reason: the stop string or token id that matched
+    """
+
+    choice: int
+    text: str
+    token_ids: list[int]
+    logprobs: list[TokenLogprob] | None = None
+    finish: str | None = None
+    stop_reason: str | int | None = None
+    prompt: PromptInfo | None = None
+
+
+class TokenLogprob(msgspec.Struct, frozen=True):
+    """`TokenLogprob` of the wire contract.
+
+    token: text of the token; bytes that are no UTF-8 become U+FFFD
+    bytes: UTF-8 bytes of the token
+    top: alternatives, best first: (token id, text, bytes, logprob)
+    """
+
+    token_id: int
+    token: str
+    bytes: list[int]
+    logprob: float | None
+    top: list[tuple[int, str, list[int], float]]
+
+
+class TokenizeParams(msgspec.Struct, frozen=True):
+    """`TokenizeParams` of the wire contract.
+
+    with_tokens: also the text of each token
+    """
+
+    prompt: Prompt
+    with_tokens: bool
+
+
+class TokenizeResult(msgspec.Struct, frozen=True):
+    """`TokenizeResult` of the wire contract."""
+
+    token_ids: list[int]
+    tokens: list[str] | None
+    max_model_len: int
+
+
+class ForkRequest(msgspec.Struct, frozen=True):
+    """Node → template: fork a rank. Descriptors come as SCM_RIGHTS with the same message.
+
+    fds: meaning of the descriptors sent along: death | pass | listen | stdout | stderr
+    """
+
+    id: int
+    launch: LaunchSpec
+    fds: list[str]
+
+
+class LaunchSpec(msgspec.Struct, frozen=True):
+    """Everything a rank needs to know before it connects.
+
+    instance: id of the Node process that owns the rank
+    endpoint: ZeroMQ address to connect to
+    engine: mock | transformers | …
+    env: environment of the rank, over the inherited one
+    death_fd: read end of the death pipe: end of file means that Node is gone
+    pass_fd: socket over which descriptors of shared segments arrive
+    listen_fd: bound and listening socket for the rendezvous of rank 0, else -1
+    master_port: 0 when the gang has one rank
+    """
+
+    instance: str
+    gang: str
+    epoch: int
+    rank: int
+    local_rank: int
+    world_size: int
+    endpoint: str
+    engine: str
+    env: dict[str, str]
+    death_fd: int
+    pass_fd: int
+    listen_fd: int
+    master_addr: str
+    master_port: int
+
+
+class TemplateMessage(msgspec.Struct, frozen=True):
+    """Template → Node, one JSON line each.
+
+    kind: ready | forked | exit | failed
+    id: of the fork request; -1 for ready
+    code: exit code, null when a signal ended it
+    """
+
+    kind: str
+    id: int
+    pid: int
+    code: int | None
+    signal: int | None
+    max_rss_kb: int
+    cpu_ms: int
+    detail: str
+
+
+class Abort(msgspec.Struct, frozen=True, tag_field="t", tag="abort"):
+    """`Abort` of the wire contract."""
+
+    ids: list[int]
+
+
+class Beat(msgspec.Struct, frozen=True, tag_field="t", tag="beat"):
+    """Sign of life from a thread beside the main loop.
+
+    phase: what the main loop is doing
+    busy_ms: time since the main loop last turned
+    """
+
+    seq: int
+    phase: str
+    busy_ms: float
+    stats: EngineStats | None
+
+
+class Call(msgspec.Struct, frozen=True, tag_field="t", tag="call"):
+    """`Call` of the wire contract.
+
+    id: chosen by Node, unique within an epoch
+    deadline_ms: time left when sent
+    """
+
+    id: int
+    method: str
+    params: Any
+    deadline_ms: float | None
+
+
+class Credit(msgspec.Struct, frozen=True, tag_field="t", tag="credit"):
+    """`Credit` of the wire contract.
+
+    grants: (stream id, more items)
+    """
+
+    grants: list[tuple[int, int]]
+
+
+class End(msgspec.Struct, frozen=True, tag_field="t", tag="end"):
+    """`End` of the wire contract.
+
+    id: chosen by Node, unique within an epoch
+    """
+
+    id: int
+    value: Any
+
+
+class Failure(msgspec.Struct, frozen=True, tag_field="t", tag="error"):
+    """A call or stream failed; nothing more comes for its id.
+
+    id: chosen by Node, unique within an epoch
+    code: a code of src/errors.ts
+    """
+
+    id: int
+    code: str
+    message: str
+    param: str | None
+    traceback: str | None
+
+
+class Hello(msgspec.Struct, frozen=True, tag_field="t", tag="hello"):
+    """First frame of a rank.
+
+    epoch: of the gang start this rank belongs to
+    """
+
+    protocol: int
+    rank: int
+    epoch: int
+    pid: int
+    engine: str
+    python: str
+
+
+class Items(msgspec.Struct, frozen=True, tag_field="t", tag="items"):
+    """Items of any number of streams: one message per engine step.
+
+    items: (stream id, item)
+    """
+
+    items: list[tuple[int, Any]]
+
+
+class Open(msgspec.Struct, frozen=True, tag_field="t", tag="open"):
+    """Open a stream.
+
+    id: chosen by Node, unique within an epoch
+    credits: items the receiver has room for; the sender merges items when none is left
+    """
+
+    id: int
+    method: str
+    params: Any
+    credits: int
+    deadline_ms: float | None
+
+
+class Phase(msgspec.Struct, frozen=True, tag_field="t", tag="phase"):
+    """The rank entered a phase of its start, or moved on inside it.
+
+    phase: import | config | tokenizer | weights | warmup | ready | …
+    progress: 0 to 1 within the phase
+    """
+
+    phase: str
+    progress: float
+    detail: str
+
+
+class Refuse(msgspec.Struct, frozen=True, tag_field="t", tag="refuse"):
+    """Answer to a hello of another version, epoch or rank: the rank ends."""
+
+    reason: str
+
+
+class Result(msgspec.Struct, frozen=True, tag_field="t", tag="result"):
+    """`Result` of the wire contract.
+
+    id: chosen by Node, unique within an epoch
+    """
+
+    id: int
+    value: Any
+
+
+class Welcome(msgspec.Struct, frozen=True, tag_field="t", tag="welcome"):
+    """`Welcome` of the wire contract.
+
+    beat_ms: interval of beats
+    """
+
+    protocol: int
+    epoch: int
+    beat_ms: int
+
+
+FromRank = Hello | Phase | Result | Failure | Items | End | Beat
+ToRank = Welcome | Refuse | Call | Open | Credit | Abort
+
+METHOD_PARAMS: dict[str, Any] = {
+    "load": LoadParams,
+    "tokenize": TokenizeParams,
+    "detokenize": DetokenizeParams,
+    "echo": Any,
+    "attach_segment": SegmentParams,
+    "detach_segment": SegmentParams,
+    "tensor_summary": TensorParams,
+    "shutdown": Any,
+    "generate": GenerateParams,
+}
+"""Type of the parameters of each method."""

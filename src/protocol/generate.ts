@@ -1,0 +1,103 @@
+/**
+ * Writes `python-workers/twinkle_worker/protocol.py` (msgspec structs) from the TypeBox schemas of this folder.
+ * `generatePython()` is pure; run as a program it writes the file. A test compares the two, so it cannot go stale.
+ * A generator of our own: 100 lines against a Python tool in the Node build; it refuses what it does not know.
+ */
+import { writeFileSync } from 'node:fs';
+import { fileURLToPath, pathToFileURL } from 'node:url';
+import * as frames from './frames.js';
+import * as launch from './launch.js';
+import { METHODS } from './methods.js';
+import * as values from './values.js';
+import { PROTOCOL_VERSION } from './version.js';
+
+interface Node {
+  readonly $id?: string;
+  readonly $ref?: string;
+  readonly type?: string;
+  readonly const?: unknown;
+  readonly description?: string;
+  readonly anyOf?: readonly Node[];
+  readonly items?: Node | readonly Node[];
+  readonly properties?: Readonly<Record<string, Node>>;
+  readonly patternProperties?: Readonly<Record<string, Node>>;
+  readonly required?: readonly string[];
+}
+
+const SCALARS: Readonly<Record<string, string>> = {
+  integer: 'int',
+  number: 'float',
+  string: 'str',
+  boolean: 'bool',
+  null: 'None',
+};
+
+function pythonType(node: Node, where: string): string {
+  if (node.$ref !== undefined) return node.$ref;
+  if (node.anyOf !== undefined) return node.anyOf.map((option) => pythonType(option, where)).join(' | ');
+  const scalar = node.type === undefined ? undefined : SCALARS[node.type];
+  if (scalar !== undefined) return scalar;
+  if (node.type === 'array') {
+    const { items } = node;
+    if (items === undefined) throw new Error(`${where}: array without items`);
+    if (!Array.isArray(items)) return `list[${pythonType(items as Node, where)}]`;
+    return `tuple[${items.map((item: Node) => pythonType(item, where)).join(', ')}]`;
+  }
+  if (node.type === 'object') {
+    if (node.$id !== undefined) return node.$id;
+    const value = Object.values(node.patternProperties ?? {})[0];
+    if (value !== undefined) return `dict[str, ${pythonType(value, where)}]`;
+    throw new Error(`${where}: nested object without $id; name it`);
+  }
+  if (Object.keys(node).every((key) => key === 'description')) return 'Any';
+  throw new Error(`${where}: cannot express ${JSON.stringify(node)}`);
+}
+
+function struct(node: Node): string {
+  const name = node.$id ?? '';
+  const properties = Object.entries(node.properties ?? {});
+  const tag = properties.find(([field, schema]) => field === 't' && schema.const !== undefined);
+  const optional = (field: string): boolean => !(node.required ?? []).includes(field);
+  const options = [
+    ...(tag === undefined ? [] : [`tag_field="t"`, `tag=${JSON.stringify(tag[1].const)}`]),
+    ...(properties.some(([field]) => optional(field)) ? ['omit_defaults=True'] : []),
+  ];
+  const fields = properties
+    .filter((entry) => entry !== tag)
+    .sort(([a], [b]) => Number(optional(a)) - Number(optional(b)))
+    .map(([field, schema]) => {
+      const type = pythonType(schema, `${name}.${field}`);
+      return { line: `    ${field}: ${optional(field) ? `${type} | None = None` : type}`, field, schema };
+    });
+  const notes = fields
+    .filter(({ schema }) => schema.description !== undefined && schema.$id === undefined)
+    .map(({ field, schema }) => `    ${field}: ${schema.description}`);
+  const summary = node.description ?? `\`${name}\` of the wire contract.`;
+  const doc = notes.length === 0 ? [`    """${summary}"""`] : [`    """${summary}`, '', ...notes, '    """'];
+  const head = `class ${name}(${['msgspec.Struct', 'frozen=True', ...options].join(', ')}):`;
+  return [head, ...doc, ...(fields.length === 0 ? [] : ['', ...fields.map(({ line }) => line)])].join('\n');
+}
+
+const isNamed = (value: unknown): value is Node =>
+  typeof value === 'object' && value !== null && (value as Node).$id !== undefined;
+
+/** The whole text of `protocol.py`. */
+export function generatePython(): string {
+  const structs = [values, launch, frames].flatMap((module) => Object.values(module).filter(isNamed));
+  const union = (options: readonly Node[]): string => options.map(({ $id }) => $id).join(' | ');
+  const methods = Object.entries(METHODS).map(
+    ([name, [params]]) => `    ${JSON.stringify(name)}: ${params ?? 'Any'},`,
+  );
+  return `${[
+    '"""The wire contract, generated from src/protocol by `npm run generate`: do not edit."""\n\nfrom __future__ import annotations\n\nfrom typing import Any\n\nimport msgspec',
+    `PROTOCOL_VERSION = ${PROTOCOL_VERSION}`,
+    ...structs.map((node) => `\n${struct(node)}`),
+    `\nFromRank = ${union(frames.FromRank.anyOf as unknown as Node[])}\nToRank = ${union(frames.ToRank.anyOf as unknown as Node[])}`,
+    `METHOD_PARAMS: dict[str, Any] = {\n${methods.join('\n')}\n}\n"""Type of the parameters of each method."""`,
+  ].join('\n\n')}\n`;
+}
+
+/** Where the generated file belongs in a checkout. */
+export const PYTHON_FILE = fileURLToPath(new URL('../../python-workers/twinkle_worker/protocol.py', import.meta.url));
+
+if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) writeFileSync(PYTHON_FILE, generatePython());

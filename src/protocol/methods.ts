@@ -1,0 +1,37 @@
+/** Methods a rank answers: name → parameters, result and, for streams, items. */
+import Type from 'typebox';
+import type * as V from './values.js';
+
+/** Calls: one answer each. */
+export interface Calls {
+  load: { params: V.LoadParams; result: V.ModelCard };
+  tokenize: { params: V.TokenizeParams; result: V.TokenizeResult };
+  detokenize: { params: V.DetokenizeParams; result: V.DetokenizeResult };
+  /** Gives back what it got: the round trip of the bench and of readiness probes. */
+  echo: { params: unknown; result: unknown };
+  attach_segment: { params: V.SegmentParams; result: null };
+  detach_segment: { params: V.SegmentParams; result: null };
+  tensor_summary: { params: V.TensorParams; result: V.TensorSummary };
+  /** Ends the rank after its answer; exit code 0. */
+  shutdown: { params: null; result: null };
+}
+
+/** Streams: items, then an end. */
+export interface Streams {
+  generate: { params: V.GenerateParams; item: V.TokenDelta; end: V.GenerateEnd };
+}
+
+/** Name → schema names, for the generator and the contract tests; held equal to the interfaces by their types. */
+export const METHODS = {
+  load: ['LoadParams', 'ModelCard'],
+  tokenize: ['TokenizeParams', 'TokenizeResult'],
+  detokenize: ['DetokenizeParams', 'DetokenizeResult'],
+  echo: [null, null],
+  attach_segment: ['SegmentParams', null],
+  detach_segment: ['SegmentParams', null],
+  tensor_summary: ['TensorParams', 'TensorSummary'],
+  shutdown: [null, null],
+  generate: ['GenerateParams', 'GenerateEnd'],
+} as const satisfies Record<keyof Calls | keyof Streams, readonly [string | null, string | null]>;
+
+export const MethodName = Type.Union(Object.keys(METHODS).map((name) => Type.Literal(name)));

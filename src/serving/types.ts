@@ -1,0 +1,105 @@
+/**
+ * What serving offers and what it needs: gateways see `Inference`, replicas implement `Replica`.
+ * Hot paths push (sinks called synchronously from the channel), because a promise per token is what a gateway cannot afford;
+ * `generateStream` in `runtime/embed.ts` wraps a sink as an AsyncIterable for people.
+ */
+import type { TwinkleError } from '../errors.js';
+import type {
+  DetokenizeParams,
+  DetokenizeResult,
+  EngineStats,
+  GenerateEnd,
+  GenerateParams,
+  ModelCard,
+  TokenDelta,
+  TokenizeParams,
+  TokenizeResult,
+} from '../protocol/values.js';
+
+/** Receives one generation. After `end` or `error` nothing more is called. */
+export interface TokenSink {
+  delta(delta: TokenDelta): void;
+  end(end: GenerateEnd): void;
+  error(error: TwinkleError): void;
+}
+
+/** A generation under way. */
+export interface Generation {
+  /** Withdraw it: the engine frees its slot within one step; the sink hears nothing more. Idempotent. */
+  abort(): void;
+  /**
+   * The sink's consumer is slow (`true`) or has caught up (`false`). While paused no more credits are granted, so at most one
+   * credit window of items arrives; the rank merges the rest.
+   */
+  pause(paused: boolean): void;
+}
+
+/** State of a model, derived from its gangs and never from a flag of its own. */
+export type ModelState = 'starting' | 'ready' | 'restarting' | 'failed' | 'draining' | 'stopped';
+
+/** Progress of a start, for `/startupz` and the terminal. */
+export interface StartProgress {
+  readonly phase: string;
+  /** 0 to 1 within the phase. */
+  readonly progress: number;
+  readonly detail: string;
+  readonly elapsedMs: number;
+}
+
+/** A model as clients see it. */
+export interface ServedModel {
+  /** Names it answers to; the first is the one in responses. */
+  readonly names: readonly string[];
+  /** Unix seconds of its first start. */
+  readonly created: number;
+  readonly state: ModelState;
+  /** Null before the first load. */
+  readonly card: ModelCard | null;
+  readonly progress: StartProgress | null;
+  /** Why it is `failed` or `restarting`. */
+  readonly reason: string | null;
+  readonly replicas: readonly ReplicaStatus[];
+}
+
+export interface ReplicaStatus {
+  readonly id: string;
+  readonly state: ModelState;
+  readonly epoch: number;
+  readonly restarts: number;
+  readonly inFlight: number;
+  readonly stats: EngineStats | null;
+  readonly ranks: readonly { readonly rank: number; readonly pid: number | null; readonly devices: readonly string[]; readonly log: string }[];
+}
+
+/** Who asks; admission and limits count by it. */
+export interface Caller {
+  /** Tenant id: a hash of the API key, or `local`. Never the key itself. */
+  readonly tenant: string;
+}
+
+/** What gateways may do with models. */
+export interface Inference {
+  models(): readonly ServedModel[];
+  /** The model of that name; null or empty name: the only one. Throws `MODEL_NOT_FOUND`. */
+  find(name: string | null): ServedModel;
+  /**
+   * Start a generation; the sink is called later, never from inside this call.
+   * Throws `MODEL_NOT_FOUND`, `NOT_READY`, `DRAINING` or, with a full queue, `OVERLOADED` (with `retryAfterMs`).
+   */
+  generate(model: string | null, params: GenerateParams, sink: TokenSink, caller: Caller): Generation;
+  tokenize(model: string | null, params: TokenizeParams): Promise<TokenizeResult>;
+  detokenize(model: string | null, params: DetokenizeParams): Promise<DetokenizeResult>;
+  /** False once draining has begun. */
+  readonly accepting: boolean;
+}
+
+/** A replica, as the router sees it: implemented over a gang by `serving/replica.ts` and by test doubles. */
+export interface Replica {
+  readonly id: string;
+  readonly state: ModelState;
+  readonly inFlight: number;
+  /** `started` of the returned generation is false until the first item: such work may move to another replica. */
+  generate(params: GenerateParams, sink: TokenSink): Generation;
+  tokenize(params: TokenizeParams): Promise<TokenizeResult>;
+  detokenize(params: DetokenizeParams): Promise<DetokenizeResult>;
+}
