@@ -52,7 +52,12 @@ export const ERRORS = {
   GANG_FAILED: { ...internal, exit: EXIT.crashLoop, title: 'A gang of ranks could not be started or kept alive.' },
   LOAD_FAILED: { ...internal, exit: EXIT.usage, title: 'The model could not be loaded.' },
   ENGINE_ERROR: { ...internal, title: 'The engine raised an error for this request.' },
-  DEADLINE_EXCEEDED: { ...internal, status: 504, type: 'timeout_error', title: 'The deadline passed before the work was done.' },
+  DEADLINE_EXCEEDED: {
+    ...internal,
+    status: 504,
+    type: 'timeout_error',
+    title: 'The deadline passed before the work was done.',
+  },
   ABORTED: { ...internal, status: 499, type: 'aborted', title: 'The caller withdrew the request.' },
   PROTOCOL: { ...internal, title: 'A peer broke the message contract or speaks another version.' },
   CHANNEL_CLOSED: { ...internal, title: 'The channel to a rank is closed.' },

@@ -9,6 +9,45 @@ import msgspec
 PROTOCOL_VERSION = 1
 
 
+class Abort(msgspec.Struct, frozen=True, tag_field="t", tag="abort"):
+    """`Abort` of the wire contract."""
+
+    ids: list[int]
+
+
+class Beat(msgspec.Struct, frozen=True, tag_field="t", tag="beat"):
+    """Sign of life from a thread beside the main loop.
+
+    phase: what the main loop is doing
+    busy_ms: time since the main loop last turned
+    """
+
+    seq: int
+    phase: str
+    busy_ms: float
+    stats: EngineStats | None
+
+
+class Call(msgspec.Struct, frozen=True, tag_field="t", tag="call"):
+    """`Call` of the wire contract.
+
+    id: chosen by Node, unique within an epoch
+    """
+
+    id: int
+    method: str
+    params: Any
+
+
+class Credit(msgspec.Struct, frozen=True, tag_field="t", tag="credit"):
+    """`Credit` of the wire contract.
+
+    grants: (stream id, more items)
+    """
+
+    grants: list[tuple[int, int]]
+
+
 class DetokenizeParams(msgspec.Struct, frozen=True):
     """`DetokenizeParams` of the wire contract."""
 
@@ -19,6 +58,16 @@ class DetokenizeResult(msgspec.Struct, frozen=True):
     """`DetokenizeResult` of the wire contract."""
 
     text: str
+
+
+class End(msgspec.Struct, frozen=True, tag_field="t", tag="end"):
+    """`End` of the wire contract.
+
+    id: chosen by Node, unique within an epoch
+    """
+
+    id: int
+    value: Any
 
 
 class EngineStats(msgspec.Struct, frozen=True):
@@ -38,6 +87,31 @@ class EngineStats(msgspec.Struct, frozen=True):
     steps: int
     prompt_tokens: int
     generation_tokens: int
+
+
+class Failure(msgspec.Struct, frozen=True, tag_field="t", tag="error"):
+    """A call or stream failed; nothing more comes for its id.
+
+    id: chosen by Node, unique within an epoch
+    code: a code of src/errors.ts
+    """
+
+    id: int
+    code: str
+    message: str
+    param: str | None
+    traceback: str | None
+
+
+class ForkRequest(msgspec.Struct, frozen=True):
+    """Node → template: fork a rank. Descriptors come as SCM_RIGHTS with the same message.
+
+    fds: meaning of the descriptors sent along: death | pass | listen | stdout | stderr
+    """
+
+    id: int
+    launch: LaunchSpec
+    fds: list[str]
 
 
 class GenerateEnd(msgspec.Struct, frozen=True):
@@ -64,6 +138,58 @@ class GenerateParams(msgspec.Struct, frozen=True):
     sampling: SamplingParams
     n: int
     echo: bool
+
+
+class Hello(msgspec.Struct, frozen=True, tag_field="t", tag="hello"):
+    """First frame of a rank.
+
+    epoch: of the gang start this rank belongs to
+    """
+
+    protocol: int
+    rank: int
+    epoch: int
+    pid: int
+    engine: str
+    python: str
+
+
+class Items(msgspec.Struct, frozen=True, tag_field="t", tag="items"):
+    """Items of any number of streams: one message per engine step.
+
+    items: (stream id, item)
+    """
+
+    items: list[tuple[int, Any]]
+
+
+class LaunchSpec(msgspec.Struct, frozen=True):
+    """Everything a rank needs to know before it connects.
+
+    instance: id of the Node process that owns the rank
+    endpoint: ZeroMQ address to connect to
+    engine: mock | transformers | …
+    env: environment of the rank, over the inherited one
+    death_fd: read end of the death pipe: end of file means that Node is gone
+    pass_fd: socket over which descriptors of shared segments arrive
+    listen_fd: bound and listening socket for the rendezvous of rank 0, else -1
+    master_port: 0 when the gang has one rank
+    """
+
+    instance: str
+    gang: str
+    epoch: int
+    rank: int
+    local_rank: int
+    world_size: int
+    endpoint: str
+    engine: str
+    env: dict[str, str]
+    death_fd: int
+    pass_fd: int
+    listen_fd: int
+    master_addr: str
+    master_port: int
 
 
 class LoadParams(msgspec.Struct, frozen=True):
@@ -97,6 +223,31 @@ class ModelCard(msgspec.Struct, frozen=True):
     chat_template: bool
 
 
+class Open(msgspec.Struct, frozen=True, tag_field="t", tag="open"):
+    """Open a stream.
+
+    id: chosen by Node, unique within an epoch
+    credits: items the receiver has room for; the sender merges items when none is left
+    """
+
+    id: int
+    method: str
+    params: Any
+    credits: int
+
+
+class Phase(msgspec.Struct, frozen=True, tag_field="t", tag="phase"):
+    """The rank entered a phase of its start, or moved on inside it.
+
+    phase: import | config | tokenizer | weights | warmup | ready | …
+    progress: 0 to 1 within the phase
+    """
+
+    phase: str
+    progress: float
+    detail: str
+
+
 class Prompt(msgspec.Struct, frozen=True):
     """Exactly one of text, token_ids and messages is set."""
 
@@ -117,6 +268,22 @@ class PromptInfo(msgspec.Struct, frozen=True):
     token_ids: list[int]
     text: str
     logprobs: list[TokenLogprob] | None
+
+
+class Refuse(msgspec.Struct, frozen=True, tag_field="t", tag="refuse"):
+    """Answer to a hello of another version, epoch or rank: the rank ends."""
+
+    reason: str
+
+
+class Result(msgspec.Struct, frozen=True, tag_field="t", tag="result"):
+    """`Result` of the wire contract.
+
+    id: chosen by Node, unique within an epoch
+    """
+
+    id: int
+    value: Any
 
 
 class SamplingParams(msgspec.Struct, frozen=True):
@@ -162,6 +329,24 @@ class SegmentParams(msgspec.Struct, frozen=True):
 
     segment: str
     size: int
+
+
+class TemplateMessage(msgspec.Struct, frozen=True):
+    """Template → Node, one JSON line each.
+
+    kind: ready | forked | exit | failed
+    id: of the fork request; -1 for ready
+    code: exit code, null when a signal ended it
+    """
+
+    kind: str
+    id: int
+    pid: int
+    code: int | None
+    signal: int | None
+    max_rss_kb: int
+    cpu_ms: int
+    detail: str
 
 
 class TensorHandle(msgspec.Struct, frozen=True):
@@ -245,194 +430,6 @@ class TokenizeResult(msgspec.Struct, frozen=True):
     token_ids: list[int]
     tokens: list[str] | None
     max_model_len: int
-
-
-class ForkRequest(msgspec.Struct, frozen=True):
-    """Node → template: fork a rank. Descriptors come as SCM_RIGHTS with the same message.
-
-    fds: meaning of the descriptors sent along: death | pass | listen | stdout | stderr
-    """
-
-    id: int
-    launch: LaunchSpec
-    fds: list[str]
-
-
-class LaunchSpec(msgspec.Struct, frozen=True):
-    """Everything a rank needs to know before it connects.
-
-    instance: id of the Node process that owns the rank
-    endpoint: ZeroMQ address to connect to
-    engine: mock | transformers | …
-    env: environment of the rank, over the inherited one
-    death_fd: read end of the death pipe: end of file means that Node is gone
-    pass_fd: socket over which descriptors of shared segments arrive
-    listen_fd: bound and listening socket for the rendezvous of rank 0, else -1
-    master_port: 0 when the gang has one rank
-    """
-
-    instance: str
-    gang: str
-    epoch: int
-    rank: int
-    local_rank: int
-    world_size: int
-    endpoint: str
-    engine: str
-    env: dict[str, str]
-    death_fd: int
-    pass_fd: int
-    listen_fd: int
-    master_addr: str
-    master_port: int
-
-
-class TemplateMessage(msgspec.Struct, frozen=True):
-    """Template → Node, one JSON line each.
-
-    kind: ready | forked | exit | failed
-    id: of the fork request; -1 for ready
-    code: exit code, null when a signal ended it
-    """
-
-    kind: str
-    id: int
-    pid: int
-    code: int | None
-    signal: int | None
-    max_rss_kb: int
-    cpu_ms: int
-    detail: str
-
-
-class Abort(msgspec.Struct, frozen=True, tag_field="t", tag="abort"):
-    """`Abort` of the wire contract."""
-
-    ids: list[int]
-
-
-class Beat(msgspec.Struct, frozen=True, tag_field="t", tag="beat"):
-    """Sign of life from a thread beside the main loop.
-
-    phase: what the main loop is doing
-    busy_ms: time since the main loop last turned
-    """
-
-    seq: int
-    phase: str
-    busy_ms: float
-    stats: EngineStats | None
-
-
-class Call(msgspec.Struct, frozen=True, tag_field="t", tag="call"):
-    """`Call` of the wire contract.
-
-    id: chosen by Node, unique within an epoch
-    deadline_ms: time left when sent
-    """
-
-    id: int
-    method: str
-    params: Any
-    deadline_ms: float | None
-
-
-class Credit(msgspec.Struct, frozen=True, tag_field="t", tag="credit"):
-    """`Credit` of the wire contract.
-
-    grants: (stream id, more items)
-    """
-
-    grants: list[tuple[int, int]]
-
-
-class End(msgspec.Struct, frozen=True, tag_field="t", tag="end"):
-    """`End` of the wire contract.
-
-    id: chosen by Node, unique within an epoch
-    """
-
-    id: int
-    value: Any
-
-
-class Failure(msgspec.Struct, frozen=True, tag_field="t", tag="error"):
-    """A call or stream failed; nothing more comes for its id.
-
-    id: chosen by Node, unique within an epoch
-    code: a code of src/errors.ts
-    """
-
-    id: int
-    code: str
-    message: str
-    param: str | None
-    traceback: str | None
-
-
-class Hello(msgspec.Struct, frozen=True, tag_field="t", tag="hello"):
-    """First frame of a rank.
-
-    epoch: of the gang start this rank belongs to
-    """
-
-    protocol: int
-    rank: int
-    epoch: int
-    pid: int
-    engine: str
-    python: str
-
-
-class Items(msgspec.Struct, frozen=True, tag_field="t", tag="items"):
-    """Items of any number of streams: one message per engine step.
-
-    items: (stream id, item)
-    """
-
-    items: list[tuple[int, Any]]
-
-
-class Open(msgspec.Struct, frozen=True, tag_field="t", tag="open"):
-    """Open a stream.
-
-    id: chosen by Node, unique within an epoch
-    credits: items the receiver has room for; the sender merges items when none is left
-    """
-
-    id: int
-    method: str
-    params: Any
-    credits: int
-    deadline_ms: float | None
-
-
-class Phase(msgspec.Struct, frozen=True, tag_field="t", tag="phase"):
-    """The rank entered a phase of its start, or moved on inside it.
-
-    phase: import | config | tokenizer | weights | warmup | ready | …
-    progress: 0 to 1 within the phase
-    """
-
-    phase: str
-    progress: float
-    detail: str
-
-
-class Refuse(msgspec.Struct, frozen=True, tag_field="t", tag="refuse"):
-    """Answer to a hello of another version, epoch or rank: the rank ends."""
-
-    reason: str
-
-
-class Result(msgspec.Struct, frozen=True, tag_field="t", tag="result"):
-    """`Result` of the wire contract.
-
-    id: chosen by Node, unique within an epoch
-    """
-
-    id: int
-    value: Any
 
 
 class Welcome(msgspec.Struct, frozen=True, tag_field="t", tag="welcome"):

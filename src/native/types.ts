@@ -113,7 +113,12 @@ export interface NativeArena {
   release(offset: number, holder: number): void;
   /** Drop everything that a dead holder held; returns the number of blocks that became free. */
   releaseHolder(holder: number): number;
-  stats(): { readonly usedBytes: number; readonly freeBytes: number; readonly largestFreeBytes: number; readonly blocks: number };
+  stats(): {
+    readonly usedBytes: number;
+    readonly freeBytes: number;
+    readonly largestFreeBytes: number;
+    readonly blocks: number;
+  };
 }
 
 /** Options of {@link Native.spawn}. */

@@ -53,7 +53,10 @@ export const Failure = Type.Object(
 export type Failure = Static<typeof Failure>;
 
 export const Items = Type.Object(
-  { t: Type.Literal('items'), items: Type.Array(Type.Tuple([Int, Type.Unknown()]), { description: '(stream id, item)' }) },
+  {
+    t: Type.Literal('items'),
+    items: Type.Array(Type.Tuple([Int, Type.Unknown()]), { description: '(stream id, item)' }),
+  },
   { $id: 'Items', description: 'Items of any number of streams: one message per engine step.' },
 );
 export type Items = Static<typeof Items>;
@@ -76,7 +79,12 @@ export type Beat = Static<typeof Beat>;
 // ---- Node → rank ----
 
 export const Welcome = Type.Object(
-  { t: Type.Literal('welcome'), protocol: Int, epoch: Int, beat_ms: Type.Integer({ description: 'interval of beats' }) },
+  {
+    t: Type.Literal('welcome'),
+    protocol: Int,
+    epoch: Int,
+    beat_ms: Type.Integer({ description: 'interval of beats' }),
+  },
   { $id: 'Welcome' },
 );
 export type Welcome = Static<typeof Welcome>;
@@ -93,7 +101,6 @@ export const Call = Type.Object(
     id: Id,
     method: Str,
     params: Type.Unknown(),
-    deadline_ms: Type.Union([Type.Number(), Type.Null()], { description: 'time left when sent' }),
   },
   { $id: 'Call' },
 );
@@ -105,8 +112,9 @@ export const Open = Type.Object(
     id: Id,
     method: Str,
     params: Type.Unknown(),
-    credits: Type.Integer({ description: 'items the receiver has room for; the sender merges items when none is left' }),
-    deadline_ms: Type.Union([Type.Number(), Type.Null()]),
+    credits: Type.Integer({
+      description: 'items the receiver has room for; the sender merges items when none is left',
+    }),
   },
   { $id: 'Open', description: 'Open a stream.' },
 );

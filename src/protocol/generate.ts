@@ -83,11 +83,12 @@ const isNamed = (value: unknown): value is Node =>
 
 /** The whole text of `protocol.py`. */
 export function generatePython(): string {
-  const structs = [values, launch, frames].flatMap((module) => Object.values(module).filter(isNamed));
+  // By name: the order of a module's exports differs between loaders.
+  const structs = [values, launch, frames]
+    .flatMap((module) => Object.values(module).filter(isNamed))
+    .sort((a, b) => ((a.$id ?? '') < (b.$id ?? '') ? -1 : 1));
   const union = (options: readonly Node[]): string => options.map(({ $id }) => $id).join(' | ');
-  const methods = Object.entries(METHODS).map(
-    ([name, [params]]) => `    ${JSON.stringify(name)}: ${params ?? 'Any'},`,
-  );
+  const methods = Object.entries(METHODS).map(([name, [params]]) => `    ${JSON.stringify(name)}: ${params ?? 'Any'},`);
   return `${[
     '"""The wire contract, generated from src/protocol by `npm run generate`: do not edit."""\n\nfrom __future__ import annotations\n\nfrom typing import Any\n\nimport msgspec',
     `PROTOCOL_VERSION = ${PROTOCOL_VERSION}`,

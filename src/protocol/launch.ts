@@ -29,8 +29,17 @@ export const LaunchSpec = Type.Object(
 export type LaunchSpec = Static<typeof LaunchSpec>;
 
 export const ForkRequest = Type.Object(
-  { id: Int, launch: LaunchSpec, fds: Type.Array(Str, { description: 'meaning of the descriptors sent along: death | pass | listen | stdout | stderr' }) },
-  { $id: 'ForkRequest', description: 'Node → template: fork a rank. Descriptors come as SCM_RIGHTS with the same message.' },
+  {
+    id: Int,
+    launch: LaunchSpec,
+    fds: Type.Array(Str, {
+      description: 'meaning of the descriptors sent along: death | pass | listen | stdout | stderr',
+    }),
+  },
+  {
+    $id: 'ForkRequest',
+    description: 'Node → template: fork a rank. Descriptors come as SCM_RIGHTS with the same message.',
+  },
 );
 export type ForkRequest = Static<typeof ForkRequest>;
 

@@ -27,10 +27,15 @@ export const SamplingParams = Type.Object(
     frequency_penalty: Type.Number({ description: 'OpenAI, in [-2, 2]' }),
     repetition_penalty: Type.Number({ description: 'CTRL, > 0; 1 is none' }),
     logit_bias: Type.Array(Type.Tuple([Int, Type.Number()]), { description: '(token id, bias added to its logit)' }),
-    logprobs: Nullable(Type.Integer({ description: 'alternatives per generated token; 0: only the chosen one; null: none' })),
+    logprobs: Nullable(
+      Type.Integer({ description: 'alternatives per generated token; 0: only the chosen one; null: none' }),
+    ),
     prompt_logprobs: Nullable(Type.Integer({ description: 'alternatives per prompt token; null: none' })),
   },
-  { $id: 'SamplingParams', description: 'How tokens are chosen and when a choice ends. Complete: the gateway fills defaults in.' },
+  {
+    $id: 'SamplingParams',
+    description: 'How tokens are chosen and when a choice ends. Complete: the gateway fills defaults in.',
+  },
 );
 export type SamplingParams = Static<typeof SamplingParams>;
 
@@ -38,7 +43,9 @@ export const Prompt = Type.Object(
   {
     text: Nullable(Str),
     token_ids: Nullable(Type.Array(Int)),
-    messages: Nullable(Type.Array(Type.Unknown(), { description: 'OpenAI chat messages, rendered by the model’s chat template' })),
+    messages: Nullable(
+      Type.Array(Type.Unknown(), { description: 'OpenAI chat messages, rendered by the model’s chat template' }),
+    ),
     tools: Nullable(Type.Array(Type.Unknown())),
     chat_template: Nullable(Str),
     chat_template_kwargs: Type.Record(Str, Type.Unknown()),
@@ -183,7 +190,9 @@ export type ModelCard = Static<typeof ModelCard>;
 export const LoadParams = Type.Object(
   {
     model: Str,
-    options: Type.Record(Str, Type.Unknown(), { description: 'engine arguments by their own names, checked by the engine' }),
+    options: Type.Record(Str, Type.Unknown(), {
+      description: 'engine arguments by their own names, checked by the engine',
+    }),
   },
   { $id: 'LoadParams' },
 );

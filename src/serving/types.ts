@@ -68,7 +68,12 @@ export interface ReplicaStatus {
   readonly restarts: number;
   readonly inFlight: number;
   readonly stats: EngineStats | null;
-  readonly ranks: readonly { readonly rank: number; readonly pid: number | null; readonly devices: readonly string[]; readonly log: string }[];
+  readonly ranks: readonly {
+    readonly rank: number;
+    readonly pid: number | null;
+    readonly devices: readonly string[];
+    readonly log: string;
+  }[];
 }
 
 /** Who asks; admission and limits count by it. */
@@ -91,15 +96,4 @@ export interface Inference {
   detokenize(model: string | null, params: DetokenizeParams): Promise<DetokenizeResult>;
   /** False once draining has begun. */
   readonly accepting: boolean;
-}
-
-/** A replica, as the router sees it: implemented over a gang by `serving/replica.ts` and by test doubles. */
-export interface Replica {
-  readonly id: string;
-  readonly state: ModelState;
-  readonly inFlight: number;
-  /** `started` of the returned generation is false until the first item: such work may move to another replica. */
-  generate(params: GenerateParams, sink: TokenSink): Generation;
-  tokenize(params: TokenizeParams): Promise<TokenizeResult>;
-  detokenize(params: DetokenizeParams): Promise<DetokenizeResult>;
 }

@@ -1,0 +1,41 @@
+/** The import layers of ARCHITECTURE.md, checked. A folder may import what its row allows and nothing else of src. */
+const allowed = {
+  protocol: ['protocol', 'util'],
+  util: ['util', 'errors'],
+  native: ['native', 'protocol', 'util', 'errors', 'config/package-root'],
+  config: ['config', 'protocol', 'util', 'errors', 'native/types'],
+  observability: ['observability', 'protocol', 'util', 'errors'],
+  transport: ['transport', 'protocol', 'util', 'errors'],
+  engines: ['engines', 'config', 'protocol', 'util', 'errors'],
+  python: ['python', 'config', 'protocol', 'util', 'errors'],
+  supervisor: ['supervisor', 'transport', 'engines', 'native/types', 'config', 'observability', 'protocol', 'util', 'errors'],
+  serving: ['serving', 'supervisor/gang-machine', 'transport/channel', 'observability', 'protocol', 'util', 'errors'],
+  gateway: ['gateway', 'serving/types', 'config/types', 'observability', 'protocol', 'util', 'errors'],
+  runtime: ['runtime', 'gateway', 'serving', 'supervisor', 'transport', 'engines', 'python', 'native', 'config', 'observability', 'protocol', 'util', 'errors'],
+  cli: ['cli', 'runtime', 'config', 'python', 'native', 'engines/args', 'observability', 'serving/types', 'util', 'errors'],
+};
+const rules = Object.entries(allowed).map(([layer, may]) => ({
+  name: `layer-${layer}`,
+  severity: 'error',
+  from: { path: `^src/${layer}/` },
+  to: { path: '^src/', pathNot: may.map((target) => `^src/${target}(/|\\.ts$)`) },
+}));
+module.exports = {
+  forbidden: [
+    ...rules,
+    { name: 'no-cycles', severity: 'error', from: {}, to: { circular: true, viaOnly: { dependencyTypesNot: ['type-only'] } } },
+    {
+      name: 'pure-machine',
+      comment: 'pure cores do no I/O',
+      severity: 'error',
+      from: { path: '^src/(supervisor/(gang-machine|pulse-monitor|rank-environment)|serving/(fair-queue|choose-replica)|protocol/(values|frames|methods))\\.ts$' },
+      to: { dependencyTypes: ['core'] },
+    },
+  ],
+  options: {
+    doNotFollow: { path: 'node_modules' },
+    tsPreCompilationDeps: true,
+    tsConfig: { fileName: 'tsconfig.json' },
+    enhancedResolveOptions: { exportsFields: ['exports'], conditionNames: ['import', 'node'] },
+  },
+};

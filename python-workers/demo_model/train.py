@@ -1,0 +1,145 @@
+"""Trains the demo model from nothing: ``python train.py``. Needs torch and transformers, no network and no data.
+
+The text comes from the ``corpus`` package, so seed, steps and library versions decide the result.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import batches
+import tokenizer as demo_tokenizer
+import torch
+from transformers import GenerationConfig, Qwen3Config, Qwen3ForCausalLM
+
+VOCABULARY = 4096
+LONGEST = 2048
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the command line says.
+
+    out: folder of the result. steps: optimizer steps. tokens: padded tokens a step. rate: peak learning rate.
+    minutes: a limit of wall time, or None; where it ends the run before ``steps`` do, the learning rate falls with the
+    clock, and the result depends on the machine.
+    """
+
+    out: Path
+    steps: int
+    seed: int
+    minutes: float | None
+    threads: int
+    tokens: int
+    rate: float
+
+
+def model_config() -> Qwen3Config:
+    """Qwen3 in small: 5.2 million parameters, heads of 64 because the CPU kernels of other servers want that size."""
+    return Qwen3Config(
+        vocab_size=VOCABULARY,
+        hidden_size=256,
+        intermediate_size=640,
+        num_hidden_layers=6,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        head_dim=64,
+        max_position_embeddings=LONGEST,
+        tie_word_embeddings=True,
+        attention_dropout=0.0,
+        bos_token_id=None,
+        eos_token_id=2,
+        pad_token_id=0,
+    )
+
+
+def optimizer_of(model: Qwen3ForCausalLM, rate: float) -> torch.optim.AdamW:
+    """AdamW; weight decay for matrices only, the embedding excepted."""
+    decayed = [p for name, p in model.named_parameters() if p.ndim == 2 and "embed" not in name]
+    plain = [p for name, p in model.named_parameters() if p.ndim != 2 or "embed" in name]
+    groups = [{"params": decayed, "weight_decay": 0.05}, {"params": plain, "weight_decay": 0.0}]
+    return torch.optim.AdamW(groups, lr=rate, betas=(0.9, 0.97), eps=1e-8, fused=True)
+
+
+def rate_factor(step: int, progress: float, warmup: int = 100) -> float:
+    """Linear warm-up, then a cosine from 1 down to 0.02 as ``progress`` goes from 0 to 1."""
+    return min(1.0, (step + 1) / warmup) * (0.02 + 0.98 * 0.5 * (1.0 + math.cos(math.pi * min(1.0, progress))))
+
+
+def loss_of(model: Qwen3ForCausalLM, batch: batches.Batch) -> torch.Tensor:
+    """Mean cross entropy over the learned tokens; logits are made for these only."""
+    hidden = model.model(input_ids=batch.ids, use_cache=False).last_hidden_state
+    learned = batch.targets >= 0
+    return torch.nn.functional.cross_entropy(model.lm_head(hidden[learned]), batch.targets[learned])
+
+
+def save(model: Qwen3ForCausalLM, out: Path) -> None:
+    """Write config.json, generation_config.json and model.safetensors (bfloat16)."""
+    model.generation_config = GenerationConfig(
+        eos_token_id=[2, 0], pad_token_id=0, do_sample=True, temperature=0.6, top_p=0.9
+    )
+    model.to(torch.bfloat16).save_pretrained(out)
+
+
+def train(options: Options) -> Qwen3ForCausalLM:
+    """Train tokenizer and model, print the loss as it falls, and write the model folder."""
+    torch.set_num_threads(options.threads)
+    torch.manual_seed(options.seed)
+    words = demo_tokenizer.train(options.seed, VOCABULARY)
+    demo_tokenizer.save(words, options.out, LONGEST)
+    model = Qwen3ForCausalLM(model_config()).train()
+    optimizer = optimizer_of(model, options.rate)
+    print(
+        f"{sum(p.numel() for p in model.parameters()):,} parameters, {words.get_vocab_size()} tokens in the vocabulary",
+        flush=True,
+    )
+    source = batches.stream(words, options.seed + 1, options.tokens)
+    started, seen, smooth = time.monotonic(), 0, 0.0
+    for step in range(options.steps):
+        minutes = (time.monotonic() - started) / 60
+        progress = max(step / options.steps, minutes / options.minutes if options.minutes else 0.0)
+        if progress >= 1.0:
+            break
+        for group in optimizer.param_groups:
+            group["lr"] = options.rate * rate_factor(step, progress)
+        batch = next(source)
+        loss = loss_of(model, batch)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        optimizer.zero_grad()
+        seen += batch.ids.numel()
+        smooth = loss.item() if step == 0 else 0.98 * smooth + 0.02 * loss.item()
+        if step % 50 == 0 or step == options.steps - 1:
+            print(f"step {step:5d}  loss {smooth:.4f}  {seen / 1e6:.2f} M tokens  {minutes:.1f} min", flush=True)
+    print(f"done: loss {smooth:.4f}, {seen:,} tokens, {(time.monotonic() - started) / 60:.1f} minutes", flush=True)
+    save(model, options.out)
+    return model
+
+
+def main() -> None:
+    """Read the command line and train."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument(
+        "--out",
+        type=Path,
+        default=Path(__file__).parent / "model",
+        help="folder of the result (default: model beside this file)",
+    )
+    parser.add_argument("--steps", type=int, default=3600, help="optimizer steps (default: 3600)")
+    parser.add_argument("--seed", type=int, default=7, help="seed of text, tokenizer and weights (default: 7)")
+    parser.add_argument(
+        "--minutes", type=float, default=None, help="end after so many minutes at the latest (default: no limit)"
+    )
+    parser.add_argument("--threads", type=int, default=2, help="CPU threads (default: 2)")
+    parser.add_argument("--tokens", type=int, default=2048, help="padded tokens a step (default: 2048)")
+    parser.add_argument("--rate", type=float, default=1.5e-3, help="peak learning rate (default: 0.0015)")
+    train(Options(**vars(parser.parse_args())))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,41 @@
+"""Signs of life from beside the main loop: the process lives, and what its main loop has been doing for how long."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+
+from .channel import Channel
+from .protocol import Beat, EngineStats
+
+
+class Pulse:
+    """What the main loop last did. Written by the loop, read by the beat thread: plain stores, no lock."""
+
+    def __init__(self) -> None:
+        self.phase = "start"
+        self.turned = time.monotonic()
+
+    def turn(self, phase: str) -> None:
+        """The main loop is alive and about to do ``phase``."""
+        self.phase = phase
+        self.turned = time.monotonic()
+
+
+def start_beating(
+    endpoint: str, identity: bytes, interval_ms: int, pulse: Pulse, stats: Callable[[], EngineStats | None]
+) -> None:
+    """Send a Beat every ``interval_ms`` from a daemon thread with a socket of its own (sockets are not thread-safe)."""
+
+    def beat() -> None:
+        channel = Channel(endpoint, identity)
+        pause = threading.Event()
+        seq = 0
+        while True:
+            busy = 0.0 if pulse.phase == "idle" else (time.monotonic() - pulse.turned) * 1000
+            channel.send(Beat(seq=seq, phase=pulse.phase, busy_ms=busy, stats=stats()))
+            seq += 1
+            pause.wait(interval_ms / 1000)
+
+    threading.Thread(target=beat, name="beat", daemon=True).start()

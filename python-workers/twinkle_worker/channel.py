@@ -1,0 +1,48 @@
+"""Frames over one ZeroMQ DEALER socket: encode, decode, send, receive. Knows no engine and no method."""
+
+from __future__ import annotations
+
+import msgspec
+import zmq
+
+from .protocol import FromRank, ToRank
+
+_encoder = msgspec.msgpack.Encoder()
+_decoder = msgspec.msgpack.Decoder(ToRank)
+
+
+class Channel:
+    """One connection to Node. Not thread-safe: a thread that sends needs a channel of its own."""
+
+    def __init__(self, endpoint: str, identity: bytes) -> None:
+        """Connect to ``endpoint`` (ipc:// or tcp://) under ``identity``, the name Node routes by."""
+        self._context = zmq.Context()
+        self._socket = self._context.socket(zmq.DEALER)
+        self._socket.setsockopt(zmq.IDENTITY, identity)
+        self._socket.setsockopt(zmq.LINGER, 1000)
+        self._socket.setsockopt(zmq.SNDHWM, 0)
+        self._socket.setsockopt(zmq.RCVHWM, 0)
+        self._socket.connect(endpoint)
+
+    def send(self, frame: FromRank) -> None:
+        """Queue one frame; never blocks (no high-water mark: credits bound what is in flight)."""
+        self._socket.send(_encoder.encode(frame))
+
+    def receive(self, timeout_ms: float | None) -> ToRank | None:
+        """The next frame, or None when none came in time.
+
+        timeout_ms: None waits for ever, 0 only looks. Raises msgspec.DecodeError or ValidationError for a frame outside the contract.
+        """
+        try:
+            return _decoder.decode(self._socket.recv(zmq.NOBLOCK))
+        except zmq.Again:
+            if timeout_ms == 0:
+                return None
+        if not self._socket.poll(None if timeout_ms is None else timeout_ms):
+            return None
+        return _decoder.decode(self._socket.recv(zmq.NOBLOCK))
+
+    def close(self) -> None:
+        """Flush for at most a second, then close."""
+        self._socket.close()
+        self._context.term()

@@ -1,0 +1,32 @@
+"""Engines by name. Importing this costs nothing: an engine's own imports happen when it is created or preloaded."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ..protocol import LaunchSpec
+    from .base import Engine
+
+ENGINES = ("mock", "transformers")
+
+
+def create_engine(name: str, launch: LaunchSpec) -> Engine:
+    """A fresh engine of that name for this rank. Raises ValueError for a name outside ENGINES."""
+    if name == "mock":
+        from .mock import MockEngine
+
+        return MockEngine(launch)
+    if name == "transformers":
+        from .hf import create_engine as create_hf_engine
+
+        return create_hf_engine()
+    raise ValueError(f"unknown engine {name!r}; one of {', '.join(ENGINES)}")
+
+
+def preload(name: str, model: str) -> None:
+    """Import what ``name`` will need to load ``model``, in a template process: no device touched, no thread started."""
+    if name == "transformers":
+        from .hf.preload import preload as preload_hf
+
+        preload_hf(model)

@@ -1,0 +1,289 @@
+"""An engine without a model: deterministic tokens, scripted delays and faults, no torch.
+
+Token ids 0-255 are bytes, so any text can be tokenised and given back; what it "generates" is a fixed word per (prompt, seed, position).
+Options: ``step_ms`` (time of a step), ``load_ms``, ``max_model_len``, ``max_num_seqs``, ``fault``.
+A fault is ``KIND@PLACE``: kinds ``exit:N``, ``kill``, ``hang``, ``error``; places ``load``, ``token:N`` (the N-th token of this process).
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+import zlib
+from collections import deque
+from collections.abc import Iterable
+from typing import Any
+
+from ..protocol import (
+    DetokenizeParams,
+    DetokenizeResult,
+    EngineStats,
+    GenerateEnd,
+    GenerateParams,
+    LaunchSpec,
+    LoadParams,
+    ModelCard,
+    Prompt,
+    PromptInfo,
+    TokenDelta,
+    TokenizeParams,
+    TokenizeResult,
+    TokenLogprob,
+)
+from .base import LoadError, Progress, RequestError, StepItem
+
+WORDS = (
+    *(
+        "the",
+        "a",
+        "one",
+        "small",
+        "red",
+        "blue",
+        "warm",
+        "quiet",
+        "rank",
+        "gang",
+        "node",
+        "token",
+        "model",
+        "fast",
+        "slow",
+    ),
+    *("bright", "river", "stone", "cloud", "light", "runs", "waits", "sings", "moves", "falls", "here", "there", "now"),
+)
+_FIRST_WORD = 256
+_VOCAB = _FIRST_WORD + len(WORDS)
+_DEFAULT_TOKENS = 16
+_OPTIONS: dict[str, tuple[type, Any]] = {
+    "step_ms": (float, 0.0),
+    "load_ms": (float, 0.0),
+    "max_model_len": (int, 4096),
+    "max_num_seqs": (int, 256),
+    "fault": (str, ""),
+}
+
+
+class _Choice:
+    __slots__ = ("done", "key", "made", "params", "produced", "prompt_tokens", "stream", "text")
+
+    def __init__(self, stream: int, params: GenerateParams, choice: int, prompt: bytes, room: int) -> None:
+        seed = params.sampling.seed or 0
+        self.stream = stream
+        self.params = params
+        self.key = zlib.crc32(prompt, seed * 1000003 + choice & 0xFFFFFFFF)
+        self.prompt_tokens = len(prompt)
+        wanted = params.sampling.max_tokens
+        self.made = min(_DEFAULT_TOKENS if wanted is None else wanted, room)
+        self.produced = 0
+        self.text = ""
+        self.done = False
+
+
+class MockEngine:
+    """See the module. Every rank of a gang loads; rank 0 generates."""
+
+    def __init__(self, launch: LaunchSpec) -> None:
+        self._launch = launch
+        self._running: dict[int, list[_Choice]] = {}
+        self._waiting: deque[tuple[int, list[_Choice]]] = deque()
+        self._first: dict[int, PromptInfo] = {}
+        self._due = 0.0
+        self._step_ms = 0.0
+        self._max_len = 4096
+        self._max_seqs = 256
+        self._fault = ("", "", 0)
+        self._steps = self._prompted = self._generated = 0
+
+    def load(self, params: LoadParams, progress: Progress) -> ModelCard:
+        options = _options(params.options)
+        self._step_ms, self._max_len = options["step_ms"], options["max_model_len"]
+        self._max_seqs = options["max_num_seqs"]
+        self._fault = _parse_fault(options["fault"])
+        progress("weights", 0.0, f"pretending for {options['load_ms']:.0f} ms")
+        threading.Event().wait(options["load_ms"] / 1000)
+        self._strike("load", 0)
+        progress("weights", 1.0, "done")
+        return ModelCard(
+            engine="mock",
+            model=params.model,
+            max_model_len=self._max_len,
+            max_num_seqs=self._max_seqs,
+            vocab_size=_VOCAB,
+            dtype="none",
+            device="cpu",
+            parameters=0,
+            chat_template=True,
+        )
+
+    def add(self, stream: int, params: GenerateParams) -> None:
+        tokens = _tokens(params.prompt)
+        room = self._max_len - len(tokens)
+        wanted = params.sampling.max_tokens
+        if room < 1 or (wanted is not None and wanted > room):
+            raise RequestError(
+                "CONTEXT_LENGTH_EXCEEDED",
+                f"This model's maximum context length is {self._max_len} tokens. However, you requested {wanted or 1} output tokens and"
+                f" your prompt contains {len(tokens)} input tokens. Please reduce the length of either.",
+                "messages" if params.prompt.messages is not None else "prompt",
+            )
+        if params.echo or params.sampling.prompt_logprobs is not None:
+            wanted_logprobs = params.sampling.prompt_logprobs is not None
+            logprobs = [_logprob(token, at > 0) for at, token in enumerate(tokens)] if wanted_logprobs else None
+            self._first[stream] = PromptInfo(token_ids=tokens, text=_text(tokens), logprobs=logprobs)
+        seed = repr(tokens).encode()
+        choices = [_Choice(stream, params, index, seed, room) for index in range(params.n)]
+        for choice in choices:
+            choice.prompt_tokens = len(tokens)
+        self._prompted += len(tokens)
+        self._waiting.append((stream, choices))
+        if not self._running:
+            self._due = time.monotonic() + self._step_ms / 1000
+
+    def abort(self, stream: int) -> None:
+        self._running.pop(stream, None)
+        self._first.pop(stream, None)
+        self._waiting = deque(entry for entry in self._waiting if entry[0] != stream)
+
+    def has_work(self) -> bool:
+        return bool(self._running or self._waiting)
+
+    def wait_ms(self) -> float:
+        return 0.0 if self._step_ms == 0 else max(0.0, (self._due - time.monotonic()) * 1000)
+
+    def step(self) -> Iterable[StepItem]:
+        if self._step_ms:
+            self._due = max(self._due + self._step_ms / 1000, time.monotonic())
+        while self._waiting and sum(map(len, self._running.values())) + len(self._waiting[0][1]) <= self._max_seqs:
+            stream, choices = self._waiting.popleft()
+            self._running[stream] = choices
+        self._steps += 1
+        items: list[StepItem] = []
+        for stream, choices in list(self._running.items()):
+            for index, choice in enumerate(choices):
+                if not choice.done:
+                    items.append((stream, self._advance(index, choice)))
+            if all(choice.done for choice in choices):
+                made = sum(choice.produced for choice in choices)
+                items.append((stream, GenerateEnd(choices[0].prompt_tokens, made, 0)))
+                del self._running[stream]
+        return items
+
+    def _advance(self, index: int, choice: _Choice) -> TokenDelta:
+        sampling = choice.params.sampling
+        if choice.made == 0:
+            choice.done = True
+            return TokenDelta(index, "", [], finish="length", prompt=self._first.pop(choice.stream, None))
+        word = (choice.key + choice.produced * 2654435761 >> 7) % len(WORDS)
+        token = _FIRST_WORD + word
+        text = WORDS[word] if choice.produced == 0 else f" {WORDS[word]}"
+        choice.produced += 1
+        self._generated += 1
+        self._strike("token", self._generated)
+        finish, reason = None, None
+        if sampling.stop:
+            text, reason = _cut(choice.text, text, sampling.stop, sampling.include_stop_str_in_output)
+            choice.text += text
+        if reason is not None or token in sampling.stop_token_ids:
+            finish = "stop"
+            reason = token if reason is None else reason
+        elif choice.produced >= choice.made:
+            finish = "length" if sampling.max_tokens is not None else "stop"
+        choice.done = finish is not None
+        return TokenDelta(
+            index,
+            text,
+            [token],
+            logprobs=None if sampling.logprobs is None else [_logprob(token, True, sampling.logprobs)],
+            finish=finish,
+            stop_reason=reason,
+            prompt=self._first.pop(choice.stream, None) if self._first else None,
+        )
+
+    def _strike(self, place: str, count: int) -> None:
+        kind, where, at = self._fault
+        if where != place or count < at:
+            return
+        if kind.startswith("exit:"):
+            os._exit(int(kind[5:]))
+        elif kind == "kill":
+            os.kill(os.getpid(), signal.SIGKILL)
+        elif kind == "hang":
+            threading.Event().wait()
+        elif place == "load":
+            raise LoadError("scripted fault: error@load")
+        else:
+            raise RuntimeError(f"scripted fault: {kind}@{where}:{at}")
+
+    def tokenize(self, params: TokenizeParams) -> TokenizeResult:
+        tokens = _tokens(params.prompt)
+        return TokenizeResult(
+            tokens, [_text([token]) for token in tokens] if params.with_tokens else None, self._max_len
+        )
+
+    def detokenize(self, params: DetokenizeParams) -> DetokenizeResult:
+        bad = [token for token in params.token_ids if not 0 <= token < _VOCAB]
+        if bad:
+            raise RequestError("INVALID_REQUEST", f"token id {bad[0]} is outside the vocabulary of {_VOCAB}", "tokens")
+        return DetokenizeResult(_text(params.token_ids))
+
+    def stats(self) -> EngineStats:
+        running = sum(len(choices) for choices in list(self._running.values()))
+        return EngineStats(running, len(self._waiting), 0.0, self._steps, self._prompted, self._generated)
+
+    def close(self) -> None:
+        self._running.clear()
+
+
+def _options(given: dict[str, Any]) -> dict[str, Any]:
+    for name in given:
+        if name not in _OPTIONS:
+            raise LoadError(f"the mock engine has no option {name!r}; it has {', '.join(_OPTIONS)}")
+    try:
+        return {name: kind(given.get(name, default)) for name, (kind, default) in _OPTIONS.items()}
+    except (TypeError, ValueError) as error:
+        raise LoadError(f"mock engine option: {error}") from error
+
+
+def _parse_fault(text: str) -> tuple[str, str, int]:
+    if not text:
+        return ("", "", 0)
+    kind, _, place = text.partition("@")
+    where, _, count = place.partition(":")
+    known = kind in ("kill", "hang", "error") or (kind.startswith("exit:") and kind[5:].isdigit())
+    if not known or where not in ("load", "token") or (where == "token" and not count.isdigit()):
+        raise LoadError(f"fault {text!r}: expected exit:N|kill|hang|error, then @load or @token:N")
+    return (kind, where, int(count or 0))
+
+
+def _tokens(prompt: Prompt) -> list[int]:
+    if prompt.token_ids is not None:
+        return prompt.token_ids
+    if prompt.messages is not None:
+        lines = [f"{message.get('role')}: {message.get('content')}\n" for message in prompt.messages]
+        return list("".join(lines).encode() + (b"assistant: " if prompt.add_generation_prompt else b""))
+    return list((prompt.text or "").encode())
+
+
+def _text(tokens: list[int]) -> str:
+    parts = [bytes([token]) if token < _FIRST_WORD else f" {WORDS[token - _FIRST_WORD]}".encode() for token in tokens]
+    return b"".join(parts).decode("utf-8", "replace")
+
+
+def _logprob(token: int, known: bool, top: int = 0) -> TokenLogprob:
+    text = _text([token])
+    alternatives = [(token, text, list(text.encode()), -0.5)][:top]
+    return TokenLogprob(token, text, list(text.encode()), -0.5 if known else None, alternatives)
+
+
+def _cut(before: str, text: str, stops: list[str], include: bool) -> tuple[str, str | None]:
+    """Text of this token up to the first stop string. Words are whole tokens, so nothing of a stop string was sent before."""
+    whole = before + text
+    hits = [(whole.find(stop, max(0, len(before) - len(stop))), stop) for stop in stops]
+    found = min(((at, stop) for at, stop in hits if at >= 0), default=None)
+    if found is None:
+        return text, None
+    end = found[0] + (len(found[1]) if include else 0)
+    return whole[len(before) : max(end, len(before))], found[1]

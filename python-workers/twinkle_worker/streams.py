@@ -1,0 +1,92 @@
+"""Open streams of a rank and their credits. Pure: returns frames, sends nothing.
+
+An item without a credit is merged into the one that waits for its choice, so memory stays bounded by the tokens of a request and a
+slow reader never slows the batch.
+"""
+
+from __future__ import annotations
+
+from .protocol import End, Failure, Items, TokenDelta
+
+
+def merge(first: TokenDelta, second: TokenDelta) -> TokenDelta:
+    """Two items of one choice as one; the later one's finish holds."""
+    logprobs = None
+    if first.logprobs is not None or second.logprobs is not None:
+        logprobs = [*(first.logprobs or ()), *(second.logprobs or ())]
+    return TokenDelta(
+        choice=first.choice,
+        text=first.text + second.text,
+        token_ids=first.token_ids + second.token_ids,
+        logprobs=logprobs,
+        finish=second.finish,
+        stop_reason=second.stop_reason,
+        prompt=first.prompt if first.prompt is not None else second.prompt,
+    )
+
+
+class _Stream:
+    __slots__ = ("credits", "ending", "waiting")
+
+    def __init__(self, credits: int) -> None:
+        self.credits = credits
+        self.waiting: dict[int, TokenDelta] = {}
+        self.ending: End | Failure | None = None
+
+
+class StreamTable:
+    """Streams by id."""
+
+    def __init__(self) -> None:
+        self._streams: dict[int, _Stream] = {}
+
+    def __contains__(self, stream: int) -> bool:
+        return stream in self._streams
+
+    def open(self, stream: int, credits: int) -> None:
+        """A new stream whose receiver has room for ``credits`` items."""
+        self._streams[stream] = _Stream(credits)
+
+    def forget(self, stream: int) -> bool:
+        """Drop a stream; False when it is not open."""
+        return self._streams.pop(stream, None) is not None
+
+    def item(self, stream: int, delta: TokenDelta, batch: list[tuple[int, TokenDelta]]) -> None:
+        """Put an item into ``batch`` when there is a credit, else keep it merged."""
+        state = self._streams.get(stream)
+        if state is None:
+            return
+        if state.credits > 0 and not state.waiting:
+            state.credits -= 1
+            batch.append((stream, delta))
+            return
+        kept = state.waiting.get(delta.choice)
+        state.waiting[delta.choice] = delta if kept is None else merge(kept, delta)
+
+    def end(self, frame: End | Failure) -> End | Failure | None:
+        """The stream is over: the frame to send now, or None while items wait for credits (or the stream is unknown)."""
+        state = self._streams.get(frame.id)
+        if state is None:
+            return None
+        if state.waiting and isinstance(frame, End):
+            state.ending = frame
+            return None
+        del self._streams[frame.id]
+        return frame
+
+    def grant(self, stream: int, credits: int) -> tuple[Items | None, End | Failure | None]:
+        """More credits: waiting items that may go now, then the end that waited for them."""
+        state = self._streams.get(stream)
+        if state is None:
+            return None, None
+        state.credits += credits
+        items: list[tuple[int, TokenDelta]] = []
+        while state.waiting and state.credits > 0:
+            choice = next(iter(state.waiting))
+            items.append((stream, state.waiting.pop(choice)))
+            state.credits -= 1
+        ending = None
+        if state.ending is not None and not state.waiting:
+            ending = state.ending
+            del self._streams[stream]
+        return (Items(items=items) if items else None), ending

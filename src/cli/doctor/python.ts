@@ -1,0 +1,88 @@
+/** Checks of the engines' Pythons: every environment that is there is imported for real. */
+
+import type { EngineName } from '../../config/types.js';
+import { asTwinkleError, EXIT } from '../../errors.js';
+import { environmentKey, environmentsFolder, findCached } from '../../python/cache.js';
+import { findBasePython } from '../../python/find.js';
+import { ENGINE_PACKAGES, isSupported, probeEnvironment, probePython } from '../../python/probe.js';
+import { runProgram } from '../../python/run.js';
+import { REQUIREMENTS } from '../../runtime/configure.js';
+import type { CliIo } from '../io.js';
+import { type Check, type Finding, fail, ok, warn } from './check.js';
+
+const ENGINES: readonly EngineName[] = ['transformers', 'mock'];
+
+/** The user's own Python when one is named, else the managed environments and the Python that would make them. */
+export const checkPython: Check = async ({ io }) => {
+  const own = io.env.TWINKLE_PYTHON;
+  if (own !== undefined && own !== '') return checkOwn(own, io);
+  const engines: Finding[] = [];
+  for (const engine of ENGINES) engines.push(await checkManaged(engine, io));
+  try {
+    const base = await findBasePython(runProgram, io.env);
+    return [ok('python', `Python ${base.version.join('.')} (${base.executable}) can make environments`), ...engines];
+  } catch (error) {
+    const { message } = asTwinkleError(error);
+    const usable = engines.some(({ level }) => level === 'ok');
+    const finding = usable
+      ? warn('python', message, 'needed only to make environments again')
+      : fail('python', message, 'install Python', EXIT.usage);
+    return [finding, ...engines];
+  }
+};
+
+async function checkManaged(engine: EngineName, io: CliIo): Promise<Finding> {
+  const check = `python-${engine}`;
+  const repair = `npx twinkle-node setup --engine ${engine} --force`;
+  try {
+    const envs = environmentsFolder(io.env);
+    const key = environmentKey(engine, 'cpu', REQUIREMENTS);
+    const found = findCached(envs, key) ?? findCached(envs, { ...key, flavour: 'cuda' });
+    if (found === null) {
+      return warn(
+        check,
+        `engine ${engine}: its environment is not made yet`,
+        `the first serve makes it, or: npx twinkle-node setup --engine ${engine}`,
+      );
+    }
+    const broken = Object.entries(await probeEnvironment({ python: found.python, engine }, runProgram, io.env));
+    if (broken.length > 0) {
+      return fail(
+        check,
+        `engine ${engine}: ${broken.map(([name, why]) => `${name}: ${why}`).join('; ')}`,
+        repair,
+        EXIT.usage,
+      );
+    }
+    const versions = Object.entries(found.stamp.versions).map(([name, version]) => `${name} ${version}`);
+    return ok(check, `engine ${engine}: ${versions.join(', ')}`);
+  } catch (error) {
+    return fail(check, `engine ${engine}: ${asTwinkleError(error).message}`, repair, EXIT.usage);
+  }
+}
+
+async function checkOwn(python: string, io: CliIo): Promise<Finding[]> {
+  try {
+    const reports: Finding[] = [];
+    for (const engine of ENGINES) {
+      const report = await probePython(runProgram, python, 'import', ENGINE_PACKAGES[engine], io.env);
+      const version = report.version.join('.');
+      if (!isSupported(report.version)) {
+        return [
+          fail('python', `TWINKLE_PYTHON is Python ${version}`, 'name one of at least 3.11, or unset it', EXIT.usage),
+        ];
+      }
+      const broken = Object.entries(report.broken);
+      const list = broken.map(([name, why]) => `${name}: ${why}`).join('; ');
+      const install = `${report.executable} -m pip install ${broken.map(([name]) => name).join(' ')}`;
+      reports.push(
+        broken.length === 0
+          ? ok(`python-${engine}`, `engine ${engine}: ${report.executable} (Python ${version})`)
+          : fail(`python-${engine}`, `engine ${engine}: ${report.executable} lacks ${list}`, install, EXIT.usage),
+      );
+    }
+    return reports;
+  } catch (error) {
+    return [fail('python', asTwinkleError(error).message, 'correct or unset TWINKLE_PYTHON', EXIT.usage)];
+  }
+}

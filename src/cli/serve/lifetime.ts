@@ -1,0 +1,61 @@
+/** A running head from its start to its end: says how it is, obeys signals, and gives the exit code. */
+import type { ServeConfig } from '../../config/types.js';
+import { asTwinkleError, EXIT, TwinkleError } from '../../errors.js';
+import type { Head } from '../../runtime/types.js';
+import type { CliIo } from '../io.js';
+import type { ReadyFacts, Reporter } from './reporter.js';
+import type { EndSignals } from './signals.js';
+
+/** What {@link superviseHead} needs. */
+export interface Lifetime {
+  readonly config: ServeConfig;
+  readonly facts: Omit<ReadyFacts, 'url'>;
+  readonly reporter: Reporter;
+  readonly signals: EndSignals;
+  readonly io: CliIo;
+}
+
+/**
+ * Stay with the head until a signal or a fatal error ends it; nothing of it is left afterwards.
+ * @returns 0 after a clean drain, 130 or 143 when it was forced
+ * @throws the fatal error
+ */
+export async function superviseHead(head: Head, life: Lifetime): Promise<number> {
+  const { reporter, signals, io } = life;
+  const fatal = new Promise<TwinkleError>((resolve) =>
+    head.on('fatal', (error) => resolve(asTwinkleError(error, 'GANG_FAILED'))),
+  );
+  head.on('progress', (model, progress) => reporter.progress(model, progress));
+  head.on('failed', (model, reason, incident) => reporter.failed(model, reason, incident));
+  const dump = (): void => void io.stderr.write(`${JSON.stringify(head.status(), null, 2)}\n`);
+  io.signals.on('SIGUSR2', dump);
+  try {
+    const started = head.ready().then(
+      () => null,
+      (error: unknown) => asTwinkleError(error, 'GANG_FAILED'),
+    );
+    const first = await Promise.race([started, fatal, signals.first]);
+    if (first instanceof TwinkleError) throw first;
+    if (first === null) {
+      reporter.ready({ ...life.facts, url: head.url });
+      const end = await Promise.race([fatal, signals.first]);
+      if (end instanceof TwinkleError) throw end;
+    }
+    return await drain(head, life);
+  } finally {
+    reporter.clear();
+    io.signals.off('SIGUSR2', dump);
+    await head.close();
+  }
+}
+
+async function drain(head: Head, life: Lifetime): Promise<number> {
+  const { config, reporter, signals } = life;
+  const timeoutMs = config.supervision.shutdownTimeoutMs;
+  reporter.note(`shutting down: running requests get ${timeoutMs / 1000} s (again to end at once)`);
+  reporter.event('draining', { timeout_ms: timeoutMs });
+  const clean = await Promise.race([head.drain(timeoutMs), signals.second.then(() => false)]);
+  reporter.event('stopped', { clean });
+  if (!clean) reporter.note('requests were cut');
+  return clean ? EXIT.ok : (signals.forcedCode ?? EXIT.unexpected);
+}

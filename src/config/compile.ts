@@ -1,0 +1,188 @@
+/**
+ * From what was written (flags or options, environment, YAML) to `ServeConfig`: defaults in, nothing optional, relations checked.
+ * Asks for devices only when they matter. Starts nothing; the one file it may write is the generated API key.
+ */
+import { isAbsolute, resolve } from 'node:path';
+import { TwinkleError } from '../errors.js';
+import type { DeviceReport } from '../native/types.js';
+import { didYouMean, nearest } from '../util/did-you-mean.js';
+import { compileAddress, isLocal } from './address.js';
+import { compileAuth } from './auth.js';
+import { chooseDevices, type DeviceResult } from './devices.js';
+import { compileModel, expandHome, type ModelShape } from './model.js';
+import { environmentName, isOptionKey, OPTION_KEYS, type OptionKey } from './options.js';
+import { environmentLayer, type Layer, located, type Origin, Settings, type Written } from './settings.js';
+import type { EngineName, ServeConfig } from './types.js';
+import { offeredDevices } from './visibility.js';
+import type { YamlEntry } from './yaml-file.js';
+
+type Env = Readonly<Record<string, string | undefined>>;
+
+/** An engine argument as written, with its place. */
+export interface WrittenEngineArg {
+  readonly name: string;
+  readonly value: unknown;
+  readonly where: string;
+}
+
+/** What was written, by place. */
+export interface ConfigInput {
+  /** Flags of the CLI, or options of `createServer`. */
+  readonly written: Layer;
+  readonly engineArgs: readonly WrittenEngineArg[];
+  readonly env: Env;
+  readonly yaml: readonly YamlEntry[];
+  /** Folder that relative paths count from. */
+  readonly cwd: string;
+  /** What `~` stands for. */
+  readonly userHome: string;
+}
+
+/** What compiling needs from others. */
+export interface ConfigServices {
+  /** The device report; called at most once, and only when devices matter. */
+  devices(): Promise<DeviceReport>;
+  /** `checkEngineArgs` of engines/args.ts. */
+  engineArgs(
+    engine: EngineName,
+    args: readonly WrittenEngineArg[],
+    otherNames: readonly string[],
+  ): Record<string, unknown>;
+  /** Whether any engine takes an argument of that name. */
+  isEngineArg(name: string): boolean;
+  /** False on a dry run: no API key is generated. */
+  readonly mayWrite: boolean;
+}
+
+/** The configuration, where each value came from, and what the user should hear. */
+export interface CompiledConfig {
+  readonly config: ServeConfig;
+  readonly origins: Readonly<Record<OptionKey, Origin>>;
+  readonly warnings: readonly string[];
+}
+
+/**
+ * Compile.
+ * @throws TwinkleError `USAGE`, `CONFIG_INVALID`, `DEVICE_MISSING`, `INFEASIBLE`
+ */
+export async function compileConfig(input: ConfigInput, services: ConfigServices): Promise<CompiledConfig> {
+  const yaml = splitYaml(input.yaml, services);
+  const settings = new Settings([input.written, environmentLayer(input.env), yaml.layer]);
+  const shape = compileModel(settings, input.cwd, input.userHome);
+  const path = (text: string): string => {
+    const expanded = expandHome(text, input.userHome);
+    return isAbsolute(expanded) ? expanded : resolve(input.cwd, expanded);
+  };
+  const address = compileAddress(settings, input.cwd);
+  const home = path(settings.text('home') as string);
+  const python = settings.text('python');
+  const engineArgs = services.engineArgs(shape.engine, [...yaml.engineArgs, ...input.engineArgs], OPTION_KEYS);
+  const supervision = {
+    shutdownTimeoutMs: settings.number('shutdown-timeout') as number,
+    phaseTimeoutMs: settings.number('start-timeout') as number,
+    crashLoopLimit: settings.number('crash-loop-limit') as number,
+    crashLoopWindowMs: settings.number('crash-loop-window') as number,
+  };
+  const bodyLimit = settings.number('body-limit') as number;
+  const maxQueue = settings.number('queue-size') as number;
+  const logLevel = settings.choice('log-level') as ServeConfig['logLevel'];
+  const mayInstall = !settings.on('no-setup');
+  const { devices, warnings } = await compileDevices(settings, shape, services, input.env);
+  const { unnamed: _, ...model } = shape;
+  // Last, because it may write: nothing is left behind by a start that is refused.
+  const access = compileAuth(settings, { local: isLocal(address), home, mayWrite: services.mayWrite });
+  return {
+    config: {
+      models: [{ ...model, devices, engineArgs }],
+      http: { ...address, bodyLimit, maxQueue },
+      auth: access.auth,
+      python: { interpreter: python === null ? null : interpreterPath(python, path), mayInstall },
+      supervision,
+      home,
+      logLevel,
+    },
+    origins: Object.fromEntries(OPTION_KEYS.map((key) => [key, settings.origin(key)])) as Record<OptionKey, Origin>,
+    warnings: [...unknownVariables(input.env), ...warnings, ...access.warnings],
+  };
+}
+
+/** A bare word such as `python3.12` is searched on PATH later; everything with a slash is a path. */
+function interpreterPath(written: string, path: (text: string) => string): string {
+  return written.includes('/') || written.startsWith('~') ? path(written) : written;
+}
+
+async function compileDevices(
+  settings: Settings,
+  shape: ModelShape,
+  services: ConfigServices,
+  env: Env,
+): Promise<DeviceResult> {
+  const named = (['gpus', 'npus'] as const).filter((key) => settings.written(key) !== null);
+  const cpu = settings.on('cpu');
+  const all = [...named, ...(cpu ? (['cpu'] as const) : [])].map((key) => settings.origin(key).name);
+  if (all.length > 1) {
+    throw new TwinkleError(
+      'CONFIG_INVALID',
+      `expected one of \`${all.join('` and `')}\` but ${all.length} are set; leave one out`,
+    );
+  }
+  const ranks = shape.tensorParallel * shape.pipelineParallel * shape.dataParallel;
+  const wish = {
+    ranks,
+    shape: `tp ${shape.tensorParallel} × pp ${shape.pipelineParallel} × dp ${shape.dataParallel}`,
+  };
+  const key = named[0];
+  if (key !== undefined) {
+    if (key === 'npus' && shape.engine === 'transformers') {
+      throw new TwinkleError(
+        'CONFIG_INVALID',
+        `${located(settings.origin(key))}expected GPUs or the CPU for engine transformers but \`${settings.origin(key).name}\` is set; that engine runs on CPU and CUDA`,
+      );
+    }
+    const kind = key === 'gpus' ? 'gpu' : 'npu';
+    const list = settings.text(key) as string;
+    return chooseDevices({ ...wish, kind, list, name: settings.origin(key).name }, await services.devices(), env);
+  }
+  // The demo runs on the CPU unless devices are named: it is not worth gigabytes of CUDA wheels.
+  if (cpu || shape.engine === 'mock' || shape.unnamed) return { devices: [], warnings: [] };
+  const report = await services.devices();
+  if (offeredDevices(report.devices, 'gpu', env).devices.length === 0) return { devices: [], warnings: [] };
+  return chooseDevices({ ...wish, kind: 'gpu', list: null, name: '--gpus' }, report, env);
+}
+
+function splitYaml(
+  entries: readonly YamlEntry[],
+  services: ConfigServices,
+): { layer: Layer; engineArgs: WrittenEngineArg[] } {
+  const layer = new Map<OptionKey, Written>();
+  const engineArgs: WrittenEngineArg[] = [];
+  for (const { key, value, origin } of entries) {
+    if (isOptionKey(key)) layer.set(key, { value, origin });
+    else if (services.isEngineArg(key))
+      engineArgs.push({ name: key, value, where: `${located(origin)}${origin.name}` });
+    else {
+      const hint = didYouMean(key, OPTION_KEYS);
+      throw new TwinkleError('CONFIG_INVALID', `${located(origin)}unknown key \`${origin.name}\`${hint}`);
+    }
+  }
+  return { layer, engineArgs };
+}
+
+/** Variables that others of our parts read; all else that begins with TWINKLE_ is unknown. */
+const OTHER_VARIABLES = [
+  'TWINKLE_CACHE',
+  'TWINKLE_CONFIG',
+  'TWINKLE_FAKE_DEVICES',
+  'TWINKLE_HCCL_LIBRARY',
+  'TWINKLE_NCCL_LIBRARY',
+];
+
+/** A mistyped variable would be ignored in silence: say what was probably meant. Far words are other programs' business. */
+function unknownVariables(env: Env): string[] {
+  const known = [...OPTION_KEYS.map(environmentName), ...OTHER_VARIABLES];
+  return Object.keys(env).flatMap((name) => {
+    if (!name.startsWith('TWINKLE_') || known.includes(name)) return [];
+    const meant = nearest(name, known);
+    return meant === null ? [] : [`${name} is set but unknown; did you mean ${meant}?`];
+  });
+}

@@ -1,0 +1,206 @@
+/**
+ * Everything that a user may set, once: the same keys are flags (`--port`), environment (`TWINKLE_PORT`), YAML (`port:`) and,
+ * in camel case, `createServer` options (`port`). Says what a value looks like; `settings.ts` reads them, `compile.ts` relates them.
+ */
+
+/** What a value looks like. `tokens`: 4096, 8k (×1000), 8K (×1024). `bytes`: 16MiB. `seconds` become ms. `list`: repeatable. */
+export type OptionKind = 'text' | 'list' | 'switch' | 'integer' | 'tokens' | 'bytes' | 'seconds' | 'choice';
+
+/** One option. */
+export interface OptionSpec {
+  readonly kind: OptionKind;
+  /** Metavariable of the flag; null for a switch. */
+  readonly arg: string | null;
+  readonly help: string;
+  /** Heading in `serve --help`. */
+  readonly group: 'Model' | 'Devices' | 'HTTP' | 'Access' | 'Runtime';
+  /** Default as shown and used; null: decided by `compile.ts`. */
+  readonly default: string | number | null;
+  readonly min?: number;
+  readonly max?: number;
+  readonly choices?: readonly string[];
+  /** Short flag with two letters, rewritten before parsing. */
+  readonly short?: string;
+  /** More environment variables, tried after `TWINKLE_<KEY>`. */
+  readonly env?: readonly string[];
+}
+
+const degree = (what: string, short: string): OptionSpec => ({
+  kind: 'integer',
+  arg: 'N',
+  help: what,
+  group: 'Model',
+  default: 1,
+  min: 1,
+  max: 4096,
+  short,
+});
+
+/** Key (kebab case) → option of `serve`. The order is the order of the help. */
+export const SERVE_OPTIONS = {
+  model: {
+    kind: 'text',
+    arg: 'MODEL',
+    help: 'Folder or hub id; none: the built-in demo',
+    group: 'Model',
+    default: null,
+  },
+  engine: {
+    kind: 'choice',
+    arg: 'NAME',
+    choices: ['transformers', 'mock'],
+    help: 'What runs the model',
+    group: 'Model',
+    default: 'transformers',
+  },
+  'served-model-name': {
+    kind: 'list',
+    arg: 'NAME...',
+    help: 'Names that clients use; the first is shown in answers',
+    group: 'Model',
+    default: null,
+  },
+  'max-model-len': {
+    kind: 'tokens',
+    arg: 'TOKENS',
+    help: 'Context length at most, e.g. 4096 or 8k; none: what the model says',
+    group: 'Model',
+    default: null,
+    min: 1,
+  },
+  'tensor-parallel-size': degree('Ranks that share each layer', 'tp'),
+  'pipeline-parallel-size': degree('Stages that the layers are split into', 'pp'),
+  'data-parallel-size': degree('Replicas of the model', 'dp'),
+  gpus: { kind: 'text', arg: 'LIST', help: 'Exactly these GPUs: 0-3, 0,2 or UUIDs', group: 'Devices', default: null },
+  npus: { kind: 'text', arg: 'LIST', help: 'Exactly these NPUs: 0-7, 0,2 or UUIDs', group: 'Devices', default: null },
+  cpu: { kind: 'switch', arg: null, help: 'Use no accelerator', group: 'Devices', default: null },
+  host: { kind: 'text', arg: 'HOST', help: 'Address to listen on', group: 'HTTP', default: '127.0.0.1' },
+  port: {
+    kind: 'integer',
+    arg: 'PORT',
+    help: 'Port to listen on; 0: any free one',
+    group: 'HTTP',
+    default: 8000,
+    min: 0,
+    max: 65535,
+  },
+  uds: { kind: 'text', arg: 'PATH', help: 'Unix socket instead of host and port', group: 'HTTP', default: null },
+  'body-limit': {
+    kind: 'bytes',
+    arg: 'BYTES',
+    help: 'Size of a request body at most, e.g. 16MiB',
+    group: 'HTTP',
+    default: '16MiB',
+    min: 1024,
+    max: 2 ** 30,
+  },
+  'queue-size': {
+    kind: 'integer',
+    arg: 'N',
+    help: 'Requests that may wait; one more gets 429',
+    group: 'HTTP',
+    default: 1024,
+    min: 0,
+    max: 1_000_000,
+  },
+  'api-key': {
+    kind: 'list',
+    arg: 'KEY',
+    help: 'Key that clients must show; may be repeated (better: TWINKLE_API_KEY, which no process list shows)',
+    group: 'Access',
+    default: null,
+  },
+  'no-auth': { kind: 'switch', arg: null, help: 'Ask for no key, wherever it listens', group: 'Access', default: null },
+  python: {
+    kind: 'text',
+    arg: 'PATH',
+    help: 'Your own Python instead of the environment that setup makes',
+    group: 'Runtime',
+    default: null,
+  },
+  'no-setup': {
+    kind: 'switch',
+    arg: null,
+    help: 'Never make the Python environment; say the command instead',
+    group: 'Runtime',
+    default: null,
+  },
+  'shutdown-timeout': {
+    kind: 'seconds',
+    arg: 'SECONDS',
+    help: 'Time that running requests get at the end',
+    group: 'Runtime',
+    default: 30,
+    min: 0,
+    max: 86_400,
+  },
+  'start-timeout': {
+    kind: 'seconds',
+    arg: 'SECONDS',
+    help: 'Deadline of each phase of a start',
+    group: 'Runtime',
+    default: 600,
+    min: 1,
+    max: 86_400,
+  },
+  'crash-loop-limit': {
+    kind: 'integer',
+    arg: 'N',
+    help: 'Restarts within the window that end the attempts',
+    group: 'Runtime',
+    default: 5,
+    min: 1,
+    max: 1000,
+  },
+  'crash-loop-window': {
+    kind: 'seconds',
+    arg: 'SECONDS',
+    help: 'Window in which restarts are counted',
+    group: 'Runtime',
+    default: 300,
+    min: 1,
+    max: 86_400,
+  },
+  home: {
+    kind: 'text',
+    arg: 'DIR',
+    help: 'Folder of state, logs and sockets',
+    group: 'Runtime',
+    default: '~/.twinkle-node',
+  },
+  'log-level': {
+    kind: 'choice',
+    arg: 'LEVEL',
+    choices: ['trace', 'debug', 'info', 'warn', 'error'],
+    help: 'Least severe log line shown',
+    group: 'Runtime',
+    default: 'info',
+    env: ['LOG_LEVEL'],
+  },
+} as const satisfies Record<string, OptionSpec>;
+
+/** A key of {@link SERVE_OPTIONS}. */
+export type OptionKey = keyof typeof SERVE_OPTIONS;
+
+/** All keys, in order. */
+export const OPTION_KEYS = Object.keys(SERVE_OPTIONS) as readonly OptionKey[];
+
+/** The option of a key, without its literal types. */
+export function optionSpec(key: OptionKey): OptionSpec {
+  return SERVE_OPTIONS[key];
+}
+
+/** Whether `word` (kebab case) is a key. */
+export function isOptionKey(word: string): word is OptionKey {
+  return Object.hasOwn(SERVE_OPTIONS, word);
+}
+
+/** `max-model-len` → `TWINKLE_MAX_MODEL_LEN`. */
+export function environmentName(key: OptionKey): string {
+  return `TWINKLE_${key.toUpperCase().replaceAll('-', '_')}`;
+}
+
+/** `maxModelLen`, `max_model_len` → `max-model-len`. */
+export function kebabCase(word: string): string {
+  return word.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`).replaceAll('_', '-');
+}

@@ -1,0 +1,44 @@
+/** The admin socket: HTTP over a unix socket for the CLI. The folder's 0700 mode is its access control; it serves no model. */
+import { fastify, type FastifyInstance } from 'fastify';
+import { TwinkleError } from '../../errors.js';
+import { nextRequestId } from '../http/call.js';
+import { sendError, toTwinkleError } from '../http/error-reply.js';
+
+/** Options of {@link startAdminServer}. */
+export interface AdminOptions {
+  /** Path of the unix socket: at most 107 bytes, in a folder that only the user may enter. Must not exist. */
+  readonly socketPath: string;
+  /** The document of `GET /status`, plain JSON; made anew at each request. */
+  status(): unknown;
+}
+
+const MAX_SOCKET_PATH = 107;
+
+/** Listens when it resolves; `close()` removes the socket. Throws `CONFIG_INVALID` and `PORT_IN_USE`. */
+export async function startAdminServer(options: AdminOptions): Promise<FastifyInstance> {
+  const { socketPath } = options;
+  const bytes = Buffer.byteLength(socketPath);
+  if (bytes > MAX_SOCKET_PATH) {
+    throw new TwinkleError(
+      'CONFIG_INVALID',
+      `Expected a socket path of at most ${MAX_SOCKET_PATH} bytes but ${socketPath} has ${bytes}: set TWINKLE_HOME to a shorter one.`,
+    );
+  }
+  const app = fastify({ logger: false, forceCloseConnections: true, genReqId: nextRequestId });
+  app.setErrorHandler((thrown, _request, reply) => sendError(reply, toTwinkleError(thrown)));
+  app.get('/status', (_request, reply) => reply.send(options.status()));
+  try {
+    await app.listen({ path: socketPath });
+  } catch (error) {
+    await app.close();
+    if ((error as NodeJS.ErrnoException).code !== 'EADDRINUSE') throw error;
+    throw new TwinkleError(
+      'PORT_IN_USE',
+      `The admin socket ${socketPath} exists: another head uses it, or remove it.`,
+      {
+        cause: error,
+      },
+    );
+  }
+  return app;
+}

@@ -1,0 +1,41 @@
+/** What the routes of one gateway share. */
+
+import type { Inference } from '../serving/types.js';
+import { type GatewayMetrics, gatewayMetrics } from './gateway-metrics.js';
+import { type Authenticate, authenticator } from './http/auth.js';
+import { FlushQueue } from './sse/flush-queue.js';
+import { LiveResponses } from './sse/live-responses.js';
+import type { GatewayLogger, GatewayOptions, HeadPhase } from './types.js';
+
+const KEEP_ALIVE_MS = 15_000;
+
+/** Shared state of one gateway. */
+export interface GatewayContext {
+  readonly inference: Inference;
+  readonly authenticate: Authenticate;
+  readonly bodyLimit: number;
+  readonly version: string;
+  readonly startedAt: number;
+  readonly phase: () => HeadPhase;
+  readonly logger: GatewayLogger | null;
+  readonly metrics: GatewayMetrics;
+  readonly queue: FlushQueue;
+  readonly live: LiveResponses;
+}
+
+/** Options → context. */
+export function gatewayContext(options: GatewayOptions): GatewayContext {
+  const { inference, startedAt } = options;
+  return {
+    inference,
+    authenticate: authenticator(options.auth),
+    bodyLimit: options.http.bodyLimit,
+    version: options.version,
+    startedAt,
+    phase: () => options.phase(),
+    logger: options.logger === false ? null : options.logger,
+    metrics: gatewayMetrics(options.metrics, inference, startedAt),
+    queue: new FlushQueue(),
+    live: new LiveResponses(options.keepAliveMs ?? KEEP_ALIVE_MS),
+  };
+}

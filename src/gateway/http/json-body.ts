@@ -1,0 +1,29 @@
+/** JSON bodies, and nothing else: parsers of the gateway's own scope, whatever a host has registered. */
+import type { FastifyInstance } from 'fastify';
+import { TwinkleError } from '../../errors.js';
+
+/** Replace the parsers of this scope. A body that is no JSON, or that carries `__proto__`, is a clear 400. */
+export function acceptJsonOnly(app: FastifyInstance): void {
+  const parse = app.getDefaultJsonParser('error', 'error');
+  app.removeAllContentTypeParsers();
+  app.addContentTypeParser<string>(
+    /^application\/(?:[\w.-]+\+)?json(?:$|;)/i,
+    { parseAs: 'string' },
+    (request, text, done) => {
+      if (text === '') {
+        done(new TwinkleError('INVALID_REQUEST', 'The request body is empty: expected a JSON object.'));
+        return;
+      }
+      // Some fastify versions return a value beside the callback; the callback is the contract.
+      void parse(request, text, (error, value) => {
+        if (error === null) done(null, value);
+        else
+          done(
+            new TwinkleError('INVALID_REQUEST', `The request body is not valid JSON: ${error.message}`, {
+              cause: error,
+            }),
+          );
+      });
+    },
+  );
+}

@@ -1,0 +1,90 @@
+/** Request parts against their schemas: nothing is coerced, removed or defaulted, and a refusal names the field and what it expects. */
+import { Ajv, type ErrorObject } from 'ajv';
+import { distance } from 'fastest-levenshtein';
+import { TwinkleError } from '../../errors.js';
+import { describeSchema, describeValue, type SchemaNode } from './describe-schema.js';
+
+/** `/messages/0/role` → `messages[0].role`. */
+function fieldName(pointer: string): string {
+  return pointer
+    .split('/')
+    .slice(1)
+    .map((part) => part.replaceAll('~1', '/').replaceAll('~0', '~'))
+    .reduce((name, part) => (/^\d+$/.test(part) ? `${name}[${part}]` : name === '' ? part : `${name}.${part}`), '');
+}
+
+/** The known name that is near enough to be meant, or null. */
+export function didYouMean(name: string, known: readonly string[]): string | null {
+  let best: string | null = null;
+  let least = Math.max(1, Math.floor(name.length / 3)) + 1;
+  for (const candidate of known) {
+    const steps = distance(name, candidate);
+    if (steps < least) {
+      least = steps;
+      best = candidate;
+    }
+  }
+  return best;
+}
+
+function unknownField(error: ErrorObject): TwinkleError {
+  const name = String((error.params as { additionalProperty: string }).additionalProperty);
+  const known = Object.keys((error.parentSchema as SchemaNode).properties ?? {});
+  const near = didYouMean(name, known);
+  const inside = fieldName(error.instancePath);
+  const param = inside === '' ? name : `${inside}.${name}`;
+  const advice = near === null ? 'leave it out' : `did you mean \`${near}\`?`;
+  return new TwinkleError('UNKNOWN_FIELD', `\`${param.slice(0, 100)}\` is not a field of this request: ${advice}`, {
+    param,
+  });
+}
+
+const depth = ({ instancePath }: ErrorObject): number => instancePath.split('/').length;
+const choices = ({ keyword, parentSchema }: ErrorObject): number =>
+  keyword === 'anyOf' ? ((parentSchema as SchemaNode).anyOf ?? []).filter(({ type }) => type !== 'null').length : 0;
+
+/**
+ * The error to report. Inside `A | null` the most exact one; of a real alternative the whole, because
+ * which branch was meant cannot be known.
+ */
+function telling(errors: readonly ErrorObject[]): ErrorObject {
+  const alternatives = errors.filter((error) => choices(error) > 1);
+  const pool = alternatives.length > 0 ? alternatives : errors;
+  const better = (a: ErrorObject, b: ErrorObject): boolean =>
+    alternatives.length > 0 ? depth(b) < depth(a) : depth(b) >= depth(a);
+  return pool.reduce((best, error) => (better(best, error) ? error : best));
+}
+
+/** Ajv's findings as one error of ours. */
+export function explainErrors(errors: readonly ErrorObject[]): TwinkleError {
+  const error = telling(errors);
+  if (error.keyword === 'additionalProperties') return unknownField(error);
+  const inside = fieldName(error.instancePath);
+  if (error.keyword === 'required') {
+    const missing = String((error.params as { missingProperty: string }).missingProperty);
+    const param = inside === '' ? missing : `${inside}.${missing}`;
+    const schema = (error.parentSchema as SchemaNode).properties?.[missing] ?? {};
+    return new TwinkleError('INVALID_REQUEST', `\`${param}\` is missing: expected ${describeSchema(schema)}.`, {
+      param,
+    });
+  }
+  const expected = describeSchema(error.parentSchema as SchemaNode);
+  const received = describeValue(error.data);
+  if (inside === '') {
+    return new TwinkleError('INVALID_REQUEST', `Expected the request body to be ${expected} but received ${received}.`);
+  }
+  return new TwinkleError('INVALID_REQUEST', `Expected ${expected} for \`${inside}\` but received ${received}.`, {
+    param: inside,
+  });
+}
+
+/** Fastify's validator compiler over an Ajv of our own, so that a host's settings neither matter nor change. */
+export function validatorCompiler(): (route: {
+  schema: unknown;
+}) => (data: unknown) => { error: Error } | { value: unknown } {
+  const ajv = new Ajv({ strict: true, allowUnionTypes: true, verbose: true, useDefaults: false, coerceTypes: false });
+  return ({ schema }) => {
+    const validate = ajv.compile(schema as object);
+    return (data) => (validate(data) ? { value: data } : { error: explainErrors(validate.errors ?? []) });
+  };
+}

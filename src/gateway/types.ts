@@ -1,0 +1,32 @@
+/** What a gateway is built from, and the surfaces it needs of the runtime. Nothing here knows how a head is made. */
+import type { AuthConfig, HttpConfig } from '../config/types.js';
+import type { Metrics } from '../observability/metrics.js';
+import type { Inference } from '../serving/types.js';
+
+/** Phase of the whole head; the same words as `HeadStatus.phase`. */
+export type HeadPhase = 'starting' | 'ready' | 'degraded' | 'draining' | 'failed' | 'stopped';
+
+/** The part of pino that a gateway uses. */
+export interface GatewayLogger {
+  info(fields: object, event: string): void;
+  warn(fields: object, event: string): void;
+  error(fields: object, event: string): void;
+}
+
+/** Options of `buildGateway` and of `gatewayPlugin`. */
+export interface GatewayOptions {
+  readonly inference: Inference;
+  readonly auth: AuthConfig;
+  readonly http: Pick<HttpConfig, 'bodyLimit'>;
+  /** Version of the package, for `/version`. */
+  readonly version: string;
+  /** Unix milliseconds of the start of the head. */
+  readonly startedAt: number;
+  /** Asked at every health request: must be cheap. */
+  phase(): HeadPhase;
+  readonly logger: GatewayLogger | false;
+  /** The gateway registers its metrics here; each gateway needs its own. */
+  readonly metrics: Metrics;
+  /** A stream that is silent for so long gets a comment line. Default 15,000 ms. */
+  readonly keepAliveMs?: number;
+}

@@ -1,0 +1,18 @@
+/**
+ * twinkle-node in your own Node backend.
+ *
+ * ```ts
+ * import { createServer } from 'twinkle-node';
+ *
+ * await using server = await createServer({ port: 0 });
+ * for await (const piece of server.generate({ messages: [{ role: 'user', content: 'Hello!' }] })) {
+ *   process.stdout.write(piece.text);
+ * }
+ * ```
+ */
+export type { ServeOptions } from './config/user-options.js';
+export { type ErrorCode, TwinkleError } from './errors.js';
+export { createServer, type CreateServerOptions, type Server } from './runtime/embed.js';
+export type { ChatMessage, GeneratedPiece, GenerateOptions } from './runtime/generate-stream.js';
+export type { HeadEvents, HeadStatus } from './runtime/types.js';
+export type { ModelState, ReplicaStatus, ServedModel, StartProgress } from './serving/types.js';

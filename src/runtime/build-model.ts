@@ -1,0 +1,83 @@
+/** One configured model → its gangs, its replicas and the service in front of them. Wiring only. */
+import { join } from 'node:path';
+import type { ModelConfig, SupervisionConfig } from '../config/types.js';
+import { ENGINE_SPECS } from '../engines/specs.js';
+import { ModelService } from '../serving/model-service.js';
+import { Replica } from '../serving/replica.js';
+import { Gang } from '../supervisor/gang.js';
+import type { GangDependencies, GangSpec } from '../supervisor/launch-ranks.js';
+import { DirectLauncher, type PythonRuntime, type RankLauncher } from '../supervisor/launcher.js';
+import { TemplateLauncher } from '../supervisor/template-launcher.js';
+
+/** A rank that says nothing for so long is taken for dead. */
+const SILENCE_MS = 30_000;
+
+export interface BuiltModel {
+  readonly config: ModelConfig;
+  readonly gangs: readonly Gang[];
+  readonly service: ModelService;
+  readonly launcher: RankLauncher;
+}
+
+export interface BuildContext extends Omit<GangDependencies, 'launcher' | 'logPath'> {
+  readonly python: PythonRuntime;
+  readonly logFolder: string;
+  readonly supervision: SupervisionConfig;
+  readonly maxQueue: number;
+}
+
+/** A name that is safe in a file name. */
+const fileName = (text: string): string => text.replace(/[^\w.-]+/g, '-').replace(/^-+/, '') || 'model';
+
+export function buildModel(config: ModelConfig, context: BuildContext): BuiltModel {
+  const { native, watcher, python } = context;
+  const name = config.servedNames[0] ?? config.model;
+  const launcher: RankLauncher = ENGINE_SPECS[config.engine].warm
+    ? new TemplateLauncher(native, watcher, python, {
+        engine: config.engine,
+        model: config.model,
+        log: join(context.logFolder, `${fileName(name)}-template.log`),
+      })
+    : new DirectLauncher(native, watcher, python);
+  const logPath = (spec: GangSpec, rank: number): string =>
+    join(context.logFolder, `${fileName(spec.id)}-rank${rank}.log`);
+  const worldSize = config.tensorParallel * config.pipelineParallel;
+  const gangs = Array.from({ length: config.dataParallel }, (_, replica) => {
+    const spec: GangSpec = {
+      id: `${name}/${replica}`,
+      engine: config.engine,
+      worldSize,
+      devices: Array.from({ length: worldSize }, (__, rank) => config.devices[replica * worldSize + rank] ?? null),
+      load: {
+        model: config.model,
+        options: { ...config.engineArgs, ...(config.maxModelLen === null ? {} : { max_model_len: config.maxModelLen }) },
+      },
+      breaker: { limit: context.supervision.crashLoopLimit, windowMs: context.supervision.crashLoopWindowMs },
+      phaseTimeoutMs: context.supervision.phaseTimeoutMs,
+      silenceMs: SILENCE_MS,
+      stallMs: context.supervision.phaseTimeoutMs,
+    };
+    return new Gang(spec, { ...context, launcher, logPath });
+  });
+  const replicas = gangs.map(
+    (gang) =>
+      new Replica(gang.spec.id, gang, () =>
+        gang.pids.map((pid, rank) => ({
+          rank,
+          pid,
+          devices: [gang.spec.devices[rank]?.uuid ?? 'cpu'],
+          log: logPath(gang.spec, rank),
+        })),
+      ),
+  );
+  const service = new ModelService(
+    {
+      names: config.servedNames,
+      created: Math.floor(Date.now() / 1000),
+      maxQueue: context.maxQueue,
+      nowMs: context.nowMs,
+    },
+    replicas,
+  );
+  return { config, gangs, service, launcher };
+}

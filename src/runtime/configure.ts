@@ -1,0 +1,79 @@
+/** From what a user wrote to a configuration and the Pythons it needs: shared by `serve` and `createServer`. Wiring only. */
+import { homedir } from 'node:os';
+import { isAbsolute, join, resolve } from 'node:path';
+import { type CompiledConfig, compileConfig, type WrittenEngineArg } from '../config/compile.js';
+import { expandHome } from '../config/model.js';
+import { PYTHON_WORKERS } from '../config/package-root.js';
+import type { Layer } from '../config/settings.js';
+import type { EngineName, ServeConfig } from '../config/types.js';
+import { checkEngineArgs, findEngineArg } from '../engines/args.js';
+import type { DeviceReport } from '../native/types.js';
+import type { Flavour, PythonEnvironment, SetupProgress } from '../python/types.js';
+
+type Env = Readonly<Record<string, string | undefined>>;
+
+/** What a user wrote. */
+export interface ConfigureRequest {
+  /** Flags, or the options of `createServer` (`optionsLayer`). */
+  readonly written: Layer;
+  readonly engineArgs: readonly WrittenEngineArg[];
+  readonly env: Env;
+  readonly cwd: string;
+  /** File of `--config`; null: `TWINKLE_CONFIG` when set. */
+  readonly configFile: string | null;
+  /** False on a dry run: no API key is generated. */
+  readonly mayWrite: boolean;
+  /** Called only when devices matter; may load the addon. */
+  readonly devices: () => Promise<DeviceReport>;
+}
+
+/** Folder of the engines' requirement files. */
+export const REQUIREMENTS = join(PYTHON_WORKERS, 'requirements');
+
+/**
+ * Read the YAML file, if any, and compile.
+ * @throws TwinkleError `USAGE`, `CONFIG_INVALID`, `DEVICE_MISSING`, `INFEASIBLE`
+ */
+export async function configure(request: ConfigureRequest): Promise<CompiledConfig> {
+  const userHome = request.env.HOME || homedir();
+  const file = request.configFile ?? (request.env.TWINKLE_CONFIG || null);
+  const yaml = file === null ? [] : await readFile(file, request.cwd, userHome);
+  const { written, engineArgs, env, cwd, mayWrite, devices } = request;
+  return compileConfig(
+    { written, engineArgs, env, yaml, cwd, userHome },
+    { devices, engineArgs: checkEngineArgs, isEngineArg: (name) => findEngineArg(name) !== null, mayWrite },
+  );
+}
+
+async function readFile(file: string, cwd: string, userHome: string) {
+  const { readYamlConfig } = await import('../config/yaml-file.js');
+  const expanded = expandHome(file, userHome);
+  return readYamlConfig(isAbsolute(expanded) ? expanded : resolve(cwd, expanded));
+}
+
+/**
+ * The Python of every engine that the configuration uses; makes missing environments when it may.
+ * @throws `PYTHON_MISSING`, `PYTHON_ENV`, `SETUP_FAILED`
+ */
+export async function resolvePythons(
+  config: ServeConfig,
+  options: { readonly env: Env; readonly progress: SetupProgress; readonly signal?: AbortSignal },
+): Promise<ReadonlyMap<EngineName, PythonEnvironment>> {
+  const { resolvePython } = await import('../python/resolve.js');
+  const found = new Map<EngineName, PythonEnvironment>();
+  for (const model of config.models) {
+    if (found.has(model.engine)) continue;
+    const gpu = model.devices.some((device) => device.kind === 'gpu');
+    const flavour = wantedFlavour(gpu, options.env);
+    found.set(
+      model.engine,
+      await resolvePython(config.python, model.engine, { ...options, requirementsDir: REQUIREMENTS, flavour }),
+    );
+  }
+  return found;
+}
+
+/** CUDA builds only for real GPUs: fake ones run on the CPU. */
+export function wantedFlavour(gpu: boolean, env: Env): Flavour {
+  return gpu && !env.TWINKLE_FAKE_DEVICES ? 'cuda' : 'cpu';
+}

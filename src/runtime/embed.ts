@@ -1,0 +1,113 @@
+/** `createServer`: a head inside somebody's Node process. Installs no signal handler, never exits, works any number of times. */
+import type { FastifyPluginAsync } from 'fastify';
+import { type ServeOptions, optionsLayer } from '../config/user-options.js';
+import { packageVersion } from '../config/package-root.js';
+import type { GatewayOptions } from '../gateway/types.js';
+import { loadNative } from '../native/load.js';
+import { Metrics } from '../observability/metrics.js';
+import type { Logger } from '../observability/logger.js';
+import type { ServedModel } from '../serving/types.js';
+import { configure, resolvePythons } from './configure.js';
+import { type GeneratedPiece, type GenerateOptions, generateStream } from './generate-stream.js';
+import { startHead } from './head.js';
+import type { Head, HeadEvents, HeadStatus } from './types.js';
+
+/** Options of {@link createServer}: those of `serve`, in camel case, and what only embedding needs. */
+export interface CreateServerOptions extends ServeOptions {
+  /** Listen on host and port (default), or only serve in process and through the plugin. */
+  readonly listen?: boolean;
+  /** Where to log; default: `head.log` in the log folder. pino's loggers fit. */
+  readonly logger?: Logger;
+  /** Told what happens, from the first phase on. */
+  readonly on?: { readonly [K in keyof HeadEvents]?: HeadEvents[K] };
+  /** Environment to use instead of the process's own. */
+  readonly env?: Readonly<Record<string, string | undefined>>;
+  /** Ends a start that takes too long. */
+  readonly signal?: AbortSignal;
+}
+
+/** A running server. `await using server = await createServer(…)` closes it at the end of the block. */
+export interface Server extends AsyncDisposable {
+  /** Where HTTP answers; null with `listen: false`. */
+  readonly url: string | null;
+  models(): readonly ServedModel[];
+  status(): HeadStatus;
+  /** Generate text in process, without HTTP. Pieces come as the engine makes them. */
+  generate(options: GenerateOptions): AsyncIterableIterator<GeneratedPiece>;
+  /** The HTTP routes, to mount: `app.register(server.plugin, { prefix: '/llm' })`. The host's hooks and parsers stay as they are. */
+  readonly plugin: FastifyPluginAsync;
+  /** Refuse new work and let running work finish. True when nothing had to be cut. */
+  drain(timeoutMs: number): Promise<boolean>;
+  /** End everything; when it resolves no process, socket or segment is left. */
+  close(): Promise<void>;
+}
+
+const QUIET = { step() {}, detail() {} };
+
+/**
+ * Start serving in this process. Resolves when the models are ready.
+ * @throws TwinkleError with the code of what is wrong; nothing is left running then
+ */
+export async function createServer(options: CreateServerOptions = {}): Promise<Server> {
+  const { listen, logger, on, env = process.env, signal, ...serve } = options;
+  signal?.throwIfAborted();
+  const { layer, engineArgs } = optionsLayer(serve);
+  const { config } = await configure({
+    written: layer,
+    engineArgs,
+    env,
+    cwd: process.cwd(),
+    configFile: null,
+    mayWrite: true,
+    devices: async () => loadNative().devices(),
+  });
+  const pythons = await resolvePythons(config, { env, progress: QUIET, ...(signal === undefined ? {} : { signal }) });
+  const head = await startHead(config, {
+    pythons,
+    ...(logger === undefined ? {} : { logger }),
+    env,
+    listen: listen ?? true,
+  });
+  for (const [event, listener] of Object.entries(on ?? {})) head.on(event as keyof HeadEvents, listener);
+  try {
+    await untilReady(head, signal);
+  } catch (error) {
+    await head.close();
+    throw error;
+  }
+  return asServer(head, {
+    inference: head.inference,
+    auth: config.auth,
+    http: config.http,
+    version: packageVersion(),
+    startedAt: head.status().startedAt,
+    phase: () => head.status().phase,
+    logger: false,
+  });
+}
+
+async function untilReady(head: Head, signal: AbortSignal | undefined): Promise<void> {
+  if (signal === undefined) return await head.ready();
+  const aborted = new Promise<never>((_, reject) => {
+    signal.addEventListener('abort', () => reject(signal.reason), { once: true });
+  });
+  await Promise.race([head.ready(), aborted]);
+}
+
+function asServer(head: Head, gateway: Omit<GatewayOptions, 'metrics'>): Server {
+  return {
+    get url() {
+      return head.url;
+    },
+    models: () => head.inference.models(),
+    status: () => head.status(),
+    generate: (options) => generateStream(head.inference, options),
+    plugin: async (app) => {
+      const { gatewayPlugin } = await import('../gateway/server.js');
+      await gatewayPlugin(app, { ...gateway, metrics: new Metrics() });
+    },
+    drain: (timeoutMs) => head.drain(timeoutMs),
+    close: () => head.close(),
+    [Symbol.asyncDispose]: () => head.close(),
+  };
+}

@@ -1,0 +1,222 @@
+/** The head of one box: builds every service from a compiled configuration and ends them in order. Wiring only. */
+import { randomBytes } from 'node:crypto';
+import { join } from 'node:path';
+import { packageVersion, PYTHON_WORKERS } from '../config/package-root.js';
+import type { EngineName, ServeConfig } from '../config/types.js';
+import { asTwinkleError, TwinkleError } from '../errors.js';
+import { loadNative } from '../native/load.js';
+import type { Native } from '../native/types.js';
+import { fileLogger, type Logger, SILENT } from '../observability/logger.js';
+import type { PythonEnvironment } from '../python/types.js';
+import { ModelDirectory } from '../serving/inference.js';
+import { ProcessWatcher } from '../supervisor/process-watcher.js';
+import { engineEnvironment } from '../supervisor/rank-environment.js';
+import { openZmqHub } from '../transport/zmq-hub.js';
+import { deferred } from '../util/deferred.js';
+import { Emitter } from '../util/emitter.js';
+import { type BuiltModel, buildModel } from './build-model.js';
+import { makeFolders } from './folders.js';
+import { type HttpFront, openHttp } from './http-front.js';
+import type { Head, HeadEvents, HeadStatus } from './types.js';
+import { modelFailure, watchModel } from './watch-model.js';
+
+export interface HeadOptions {
+  /** The interpreter of each engine in use. */
+  readonly pythons: ReadonlyMap<EngineName, PythonEnvironment>;
+  /** Default: the file `head.log` beside the ranks' logs. */
+  readonly logger?: Logger;
+  /** By default the real addon. */
+  readonly native?: Native;
+  readonly env?: Readonly<Record<string, string | undefined>>;
+  /** Listen on HTTP and on the admin socket. Default true. */
+  readonly listen?: boolean;
+  /**
+   * This Node process exists for the head alone (the CLI): orphans of engines are adopted and ranks get PDEATHSIG.
+   * Default false: in somebody's backend both would change how that process sees its own children.
+   */
+  readonly ownProcess?: boolean;
+}
+
+/** Start a head. Resolves when it listens and its ranks are being started; await {@link Head.ready} for the models. */
+export async function startHead(config: ServeConfig, options: HeadOptions): Promise<Head> {
+  const head = new RunningHead(config, options);
+  try {
+    await head.start();
+  } catch (error) {
+    await head.close();
+    throw error;
+  }
+  return head;
+}
+
+class RunningHead implements Head {
+  readonly instance = randomBytes(6).toString('hex');
+  readonly #startedAt = Date.now();
+  #log: Logger;
+  readonly #native: Native;
+  readonly #events: Emitter<HeadEvents>;
+  readonly #disposals: (() => PromiseLike<void> | void)[] = [];
+  readonly #ready = deferred<void>();
+  #models: readonly BuiltModel[] = [];
+  #directory = new ModelDirectory([]);
+  #http: HttpFront | null = null;
+  #wasReady = false;
+  #closing: Promise<void> | null = null;
+
+  constructor(
+    readonly config: ServeConfig,
+    readonly options: HeadOptions,
+  ) {
+    this.#log = options.logger ?? SILENT; // until the log folder exists
+    this.#native = options.native ?? loadNative();
+    this.#events = new Emitter((error) => this.#log.error({ error: String(error) }, 'listener_threw'));
+    this.#ready.promise.catch(() => {}); // whoever awaits ready() sees it
+  }
+
+  get inference(): ModelDirectory {
+    return this.#directory;
+  }
+
+  get url(): string | null {
+    return this.#http?.url ?? null;
+  }
+
+  async start(): Promise<void> {
+    const { config, options } = this;
+    const env = options.env ?? process.env;
+    if (options.ownProcess === true) this.#native.setSubreaper(true);
+    const folders = makeFolders(config.home, this.instance);
+    this.#disposals.push(() => folders.remove());
+    this.#log = options.logger ?? fileLogger(config.logLevel, join(folders.logs, 'head.log'));
+    const hub = await openZmqHub({
+      address: `ipc://${join(folders.sockets, 'ranks')}`,
+      curve: null,
+      onBadFrame: (identity, error) => this.#log.error({ identity, error: String(error) }, 'bad_frame'),
+    });
+    this.#disposals.push(() => hub[Symbol.asyncDispose]());
+    const nowMs = (): number => performance.now();
+    const build = (model: ServeConfig['models'][number]): BuiltModel => {
+      const python = options.pythons.get(model.engine)?.python;
+      if (python === undefined) throw new TwinkleError('PYTHON_ENV', `no Python is known for engine \`${model.engine}\``);
+      const engineEnv = engineEnvironment(env, PYTHON_WORKERS, config.logLevel);
+      return buildModel(model, {
+        native: this.#native,
+        watcher: ProcessWatcher.of(this.#native),
+        hub,
+        instance: this.instance,
+        inherited: env,
+        incidentFolder: folders.incidents,
+        nowMs,
+        python: {
+          python,
+          env: { ...engineEnv, TWINKLE_INSTANCE: this.instance },
+          parentDeathSignal: options.ownProcess === true,
+        },
+        logFolder: folders.logs,
+        supervision: config.supervision,
+        maxQueue: config.http.maxQueue,
+      });
+    };
+    this.#models = config.models.map(build);
+    this.#directory = new ModelDirectory(this.#models.map(({ service }) => service));
+    if (options.listen !== false) {
+      this.#http = await openHttp({
+        config,
+        inference: this.#directory,
+        status: () => this.status(),
+        phase: () => this.#phase(),
+        instance: this.instance,
+        startedAt: this.#startedAt,
+        logger: this.#log,
+        logFolder: folders.logs,
+        socketFolder: folders.sockets,
+      });
+    }
+    for (const built of this.#models) {
+      watchModel(built, this.#log, nowMs, {
+        progress: (model, progress) => this.#events.emit('progress', model, progress),
+        failed: (model, reason, incident) => this.#events.emit('failed', model, reason, incident),
+        change: () => this.#changed(),
+      });
+      built.launcher.prepare();
+      for (const gang of built.gangs) gang.start();
+    }
+  }
+
+  status(): HeadStatus {
+    return {
+      instance: this.instance,
+      pid: process.pid,
+      version: packageVersion(),
+      startedAt: this.#startedAt,
+      url: this.url,
+      home: this.config.home,
+      phase: this.#phase(),
+      models: this.#directory.models(),
+    };
+  }
+
+  ready(): Promise<void> {
+    return this.#ready.promise;
+  }
+
+  async drain(timeoutMs: number): Promise<boolean> {
+    this.#log.info({ timeoutMs }, 'drain');
+    const drained = this.#directory.drain().then(() => true);
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise<boolean>((resolve) => {
+      timer = setTimeout(() => resolve(false), timeoutMs);
+    });
+    const clean = await Promise.race([drained, late]);
+    clearTimeout(timer);
+    return clean;
+  }
+
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+
+  on<K extends keyof HeadEvents>(event: K, listener: HeadEvents[K]): void {
+    this.#events.on(event, listener);
+  }
+
+  async #close(): Promise<void> {
+    this.#directory.cut(new TwinkleError('DRAINING', 'the server is shutting down; this request was cut'));
+    this.#ready.reject(new TwinkleError('DRAINING', 'the head was closed before it was ready'));
+    await this.#http?.close();
+    const stopping = this.#models.flatMap(({ gangs }) => gangs.map((gang) => gang.stop()));
+    await Promise.all([...stopping, ...this.#models.map(({ launcher }) => launcher[Symbol.asyncDispose]())]);
+    for (const dispose of this.#disposals.reverse()) await dispose();
+    this.#log.info({ instance: this.instance }, 'closed');
+  }
+
+  #phase(): HeadStatus['phase'] {
+    if (this.#closing !== null) return 'stopped';
+    if (!this.#directory.accepting) return 'draining';
+    const states = this.#models.map(({ service }) => service.state);
+    if (states.every((state) => state === 'ready')) return 'ready';
+    if (states.every((state) => state === 'failed')) return 'failed';
+    return this.#wasReady ? 'degraded' : 'starting';
+  }
+
+  #changed(): void {
+    if (this.#closing !== null) return;
+    if (this.#phase() === 'ready' && !this.#wasReady) {
+      this.#wasReady = true;
+      this.#ready.resolve();
+      this.#events.emit('ready', this.url);
+    }
+    const failures = this.#models.map(modelFailure);
+    const [first] = failures.filter((failure) => failure !== null);
+    // At the start one model that cannot be had is one too many; later the others go on.
+    if (first !== undefined && (!this.#wasReady || !failures.includes(null))) {
+      this.#ready.reject(first);
+      this.#events.emit('fatal', asTwinkleError(first));
+    }
+  }
+}

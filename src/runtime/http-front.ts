@@ -1,0 +1,84 @@
+/** The head's doors: the gateway on its address, the admin socket, and the instance file that tells the CLI where they are. */
+import { chmodSync } from 'node:fs';
+import type { AddressInfo } from 'node:net';
+import { join } from 'node:path';
+import { packageVersion } from '../config/package-root.js';
+import type { ServeConfig } from '../config/types.js';
+import { TwinkleError } from '../errors.js';
+import { startAdminServer } from '../gateway/admin/admin-server.js';
+import { buildGateway } from '../gateway/server.js';
+import type { Logger } from '../observability/logger.js';
+import { Metrics } from '../observability/metrics.js';
+import type { Inference } from '../serving/types.js';
+import { describeInstance, removeInstance, writeInstance } from './instance-file.js';
+import type { HeadStatus } from './types.js';
+
+export interface HttpFront {
+  readonly url: string;
+  /** Stop listening, cut open connections, remove the instance file. */
+  close(): Promise<void>;
+}
+
+export interface HttpFrontOptions {
+  readonly config: ServeConfig;
+  readonly inference: Inference;
+  readonly instance: string;
+  readonly startedAt: number;
+  readonly logger: Logger;
+  readonly logFolder: string;
+  readonly socketFolder: string;
+  phase(): HeadStatus['phase'];
+  status(): HeadStatus;
+}
+
+/** Listen. Throws `PORT_IN_USE` with the address, or the system's error. */
+export async function openHttp(options: HttpFrontOptions): Promise<HttpFront> {
+  const { config, instance, startedAt } = options;
+  const { http } = config;
+  const gateway = await buildGateway({
+    inference: options.inference,
+    auth: config.auth,
+    http,
+    version: packageVersion(),
+    startedAt,
+    phase: () => options.phase(),
+    logger: options.logger,
+    metrics: new Metrics(),
+  });
+  const adminSocket = join(options.socketFolder, 'admin.sock');
+  try {
+    const url = await listen(gateway, http);
+    const admin = await startAdminServer({ socketPath: adminSocket, status: () => options.status() });
+    writeInstance(config.home, describeInstance({ instance, startedAt, url, adminSocket, logs: options.logFolder }));
+    return {
+      url,
+      close: async () => {
+        removeInstance(config.home, instance);
+        await Promise.all([gateway.close(), admin.close()]);
+      },
+    };
+  } catch (error) {
+    await gateway.close();
+    throw error;
+  }
+}
+
+async function listen(gateway: Awaited<ReturnType<typeof buildGateway>>, http: ServeConfig['http']): Promise<string> {
+  const where = http.uds ?? `${http.host}:${http.port}`;
+  try {
+    if (http.uds !== null) {
+      await gateway.listen({ path: http.uds });
+      chmodSync(http.uds, 0o600);
+      return `unix:${http.uds}`;
+    }
+    await gateway.listen({ host: http.host, port: http.port });
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === 'EADDRINUSE') {
+      throw new TwinkleError('PORT_IN_USE', `${where} is in use; give another --port, or stop what listens there`, { cause: error });
+    }
+    throw new TwinkleError('USAGE', `cannot listen on ${where}: ${(error as Error).message}`, { cause: error });
+  }
+  const { port } = gateway.server.address() as AddressInfo;
+  return `http://${http.host.includes(':') ? `[${http.host}]` : http.host}:${port}`;
+}

@@ -1,0 +1,56 @@
+/** What a running head offers to the CLI, to embedders and to tests. */
+import type { Inference, ServedModel, StartProgress } from '../serving/types.js';
+
+/** One state document for `status`, `/status` on the admin socket, and bug reports. Plain JSON. */
+export interface HeadStatus {
+  readonly instance: string;
+  readonly pid: number;
+  readonly version: string;
+  /** Unix milliseconds. */
+  readonly startedAt: number;
+  readonly url: string | null;
+  readonly home: string;
+  readonly phase: 'starting' | 'ready' | 'degraded' | 'draining' | 'failed' | 'stopped';
+  readonly models: readonly ServedModel[];
+}
+
+/** Lifecycle events; every one says who it is about. */
+export interface HeadEvents {
+  progress(model: string, progress: StartProgress): void;
+  /** All models are ready; `url` is where to ask. */
+  ready(url: string | null): void;
+  /** A gang failed; `incident` is the path of its report. */
+  failed(model: string, reason: string, incident: string | null): void;
+  /** Nothing can be served any more: the breaker is open. */
+  fatal(error: Error): void;
+}
+
+/** A running head: supervisor, serving and, when asked, HTTP. */
+export interface Head extends AsyncDisposable {
+  readonly instance: string;
+  readonly inference: Inference;
+  /** `http://127.0.0.1:8000`, `unix:/path`, or null without HTTP. */
+  readonly url: string | null;
+  status(): HeadStatus;
+  /** Resolves when every model is ready; rejects with the first fatal error. */
+  ready(): Promise<void>;
+  /** Refuse new work, let running work finish until the timeout. Resolves true when nothing had to be cut. */
+  drain(timeoutMs: number): Promise<boolean>;
+  /** End everything at once: when it resolves no process, socket or segment is left. Idempotent. */
+  close(): Promise<void>;
+  on<K extends keyof HeadEvents>(event: K, listener: HeadEvents[K]): void;
+}
+
+/** File `<home>/instances/<instance>.json`: how `status`, `logs` and `stop` find a head. Removed at its end; a stale one is ignored. */
+export interface InstanceFile {
+  readonly instance: string;
+  readonly pid: number;
+  /** Field 22 of /proc/<pid>/stat: tells a reused pid from ours. */
+  readonly pidStart: string;
+  readonly startedAt: number;
+  readonly url: string | null;
+  /** HTTP over a unix socket in a 0700 folder: GET /status. */
+  readonly adminSocket: string;
+  /** Folder of `<model>-<replica>-rank<N>.log`. */
+  readonly logs: string;
+}

@@ -1,0 +1,61 @@
+/** A queue that serves its tenants in turn and each tenant in order, so that no key can keep the others waiting. Pure. */
+
+export class FairQueue<T> {
+  readonly #byTenant = new Map<string, T[]>();
+  #length = 0;
+
+  get length(): number {
+    return this.#length;
+  }
+
+  /** Last of its tenant. */
+  push(tenant: string, item: T): void {
+    const line = this.#byTenant.get(tenant);
+    if (line === undefined) this.#byTenant.set(tenant, [item]);
+    else line.push(item);
+    this.#length += 1;
+  }
+
+  /** First of its tenant, and that tenant's turn is now: for what has waited before. */
+  unshift(tenant: string, item: T): void {
+    const line = this.#byTenant.get(tenant) ?? [];
+    const others = [...this.#byTenant].filter(([name]) => name !== tenant);
+    this.#byTenant.clear();
+    this.#byTenant.set(tenant, [item, ...line]);
+    for (const [name, rest] of others) this.#byTenant.set(name, rest);
+    this.#length += 1;
+  }
+
+  /** Whose turn it is; undefined when empty. */
+  peek(): T | undefined {
+    return this.#byTenant.values().next().value?.[0];
+  }
+
+  /** Take what `peek` shows; the tenant goes to the back. */
+  shift(): T | undefined {
+    const entry = this.#byTenant.entries().next().value;
+    if (entry === undefined) return undefined;
+    const [tenant, line] = entry;
+    const item = line.shift();
+    this.#byTenant.delete(tenant);
+    if (line.length > 0) this.#byTenant.set(tenant, line);
+    this.#length -= 1;
+    return item;
+  }
+
+  /** Take `item` out wherever it is; false when it is not here. */
+  remove(tenant: string, item: T): boolean {
+    const line = this.#byTenant.get(tenant);
+    const at = line?.indexOf(item) ?? -1;
+    if (line === undefined || at < 0) return false;
+    line.splice(at, 1);
+    if (line.length === 0) this.#byTenant.delete(tenant);
+    this.#length -= 1;
+    return true;
+  }
+
+  /** Everything, in no promised order. */
+  items(): T[] {
+    return [...this.#byTenant.values()].flat();
+  }
+}

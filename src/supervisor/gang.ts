@@ -1,0 +1,246 @@
+/**
+ * A gang of ranks: carries out what the pure machine says. Owns the processes of the current epoch and nothing of requests beyond
+ * failing them. Other files: gang-machine (what to do), launch-ranks (how a start goes), teardown (how an end goes).
+ */
+import { randomInt } from 'node:crypto';
+import { asTwinkleError, TwinkleError } from '../errors.js';
+import type { Phase } from '../protocol/frames.js';
+import type { EngineStats, LoadParams, ModelCard } from '../protocol/values.js';
+import type { Channel } from '../transport/channel.js';
+import { backoffMs } from '../util/backoff.js';
+import { Emitter } from '../util/emitter.js';
+import { advance, type Failure, type GangEffect, type GangEvent, type GangMemory, newGang } from './gang-machine.js';
+import { describeEnd, writeIncident, type RankEnd } from './incident.js';
+import { type GangDependencies, type GangSpec, launchRanks } from './launch-ranks.js';
+import { PulseMonitor } from './pulse-monitor.js';
+import { BEAT_MS, type RankSession } from './rank-session.js';
+import { endGroups } from './teardown.js';
+
+const BACKOFF = { firstMs: 100, maxMs: 30_000, factor: 3 };
+const GRACEFUL_MS = 2_000;
+
+export interface GangEvents {
+  /** The state changed; read it from the gang. */
+  change(): void;
+  progress(rank: number, phase: Phase): void;
+  /** A failure, with the path of its report. */
+  incident(failure: Failure, path: string | null): void;
+}
+
+export class Gang {
+  readonly events = new Emitter<GangEvents>();
+  restarts = 0;
+  /** What rank 0 said of the model at the last load. */
+  card: ModelCard | null = null;
+  stats: EngineStats | null = null;
+  startedAtMs = 0;
+  #memory: GangMemory;
+  #sessions: readonly RankSession[] = [];
+  readonly #pulse: PulseMonitor;
+  #end: RankEnd | null = null;
+  readonly #deadlines = new Map<number, NodeJS.Timeout>();
+  #watchdog: NodeJS.Timeout | null = null;
+  #backoff: NodeJS.Timeout | null = null;
+  #stopWaiters: (() => void)[] = [];
+
+  constructor(
+    readonly spec: GangSpec,
+    private readonly deps: GangDependencies,
+  ) {
+    this.#memory = newGang(spec.worldSize);
+    this.#pulse = new PulseMonitor({ silenceMs: spec.silenceMs, stallMs: spec.stallMs });
+  }
+
+  get state(): GangMemory['state'] {
+    return this.#memory.state;
+  }
+
+  get epoch(): number {
+    return this.#memory.epoch;
+  }
+
+  /** Pid of each rank of this epoch. */
+  get pids(): readonly (number | null)[] {
+    return Array.from({ length: this.spec.worldSize }, (_, rank) => this.#sessions[rank]?.pid ?? null);
+  }
+
+  /** The channel of rank 0, which takes requests; null unless ready. */
+  get lead(): Channel | null {
+    return this.state.at === 'ready' ? (this.#sessions[0]?.channel ?? null) : null;
+  }
+
+  /** The session of a rank of this epoch, to pass it segments. */
+  session(rank: number): RankSession | null {
+    return this.#sessions[rank] ?? null;
+  }
+
+  /** Start, or start again after a failure that ended it. */
+  start(): void {
+    this.#feed({ on: 'start' });
+  }
+
+  /** End every process; resolves when none is left. Idempotent. */
+  async stop(): Promise<void> {
+    if (this.state.at === 'stopped') return;
+    const stopped = new Promise<void>((resolve) => this.#stopWaiters.push(resolve));
+    this.#feed({ on: 'stop' });
+    await stopped;
+  }
+
+  #feed(event: GangEvent): void {
+    const before = this.#memory.state;
+    const step = advance(this.#memory, event, this.spec.breaker);
+    this.#memory = step.memory;
+    for (const effect of step.effects) this.#carryOut(effect);
+    if (this.#memory.state !== before) this.events.emit('change');
+  }
+
+  #fault(kind: Failure['kind'], rank: number, message: string, retry = true): void {
+    this.#feed({ on: 'fault', failure: { kind, rank, message, retry }, nowMs: this.deps.nowMs() });
+  }
+
+  #carryOut(effect: GangEffect): void {
+    switch (effect.do) {
+      case 'spawn':
+        this.#end = null;
+        this.startedAtMs = this.deps.nowMs();
+        if (effect.epoch > 1) this.restarts += 1;
+        void this.#spawn(effect.epoch);
+        return;
+      case 'load':
+        for (const session of this.#sessions) void this.#load(session);
+        return;
+      case 'announce-ready':
+        this.#clearDeadlines();
+        return;
+      case 'report':
+        this.#report(effect.failure);
+        return;
+      case 'teardown':
+        this.#stopWatching();
+        void this.#teardown(effect.graceful);
+        return;
+      case 'backoff': {
+        const delay = backoffMs(BACKOFF, effect.attempt, randomInt(1000) / 1000);
+        this.#backoff = setTimeout(() => this.#feed({ on: 'backoff-over' }), effect.attempt === 0 ? 0 : delay);
+        return;
+      }
+      case 'announce-failed':
+        return; // the change of state is the announcement
+      case 'announce-stopped':
+        if (this.#backoff !== null) clearTimeout(this.#backoff);
+        for (const tell of this.#stopWaiters.splice(0)) tell();
+    }
+  }
+
+  async #spawn(epoch: number): Promise<void> {
+    const current = (): boolean => this.epoch === epoch && this.state.at === 'starting';
+    try {
+      const launching = launchRanks(this.spec, this.deps, epoch, (rank) => ({
+        hello: () => {
+          this.#pulse.expect(rank, this.deps.nowMs());
+          this.#feed({ on: 'hello', rank });
+        },
+        phase: (phase) => {
+          this.#armDeadline(rank, phase.phase);
+          this.events.emit('progress', rank, phase);
+        },
+        beat: (beat) => {
+          if (rank === 0) this.stats = beat.stats;
+          const wrong = this.#pulse.beat(rank, beat, this.deps.nowMs());
+          if (wrong !== null) this.#fault('silence', rank, wrong);
+        },
+        ended: (end) => {
+          this.#end = { rank, pid: this.#sessions[rank]?.pid ?? 0, ...end };
+          this.#fault('exit', rank, describeEnd(this.#end));
+        },
+        violation: (error) => this.#fault('protocol', rank, error.message),
+      }));
+      this.#sessions = launching.sessions;
+      for (let rank = 0; rank < this.spec.worldSize; rank++) this.#armDeadline(rank, 'start');
+      this.#watchdog = setInterval(() => {
+        const silent = this.#pulse.silent(this.deps.nowMs());
+        if (silent !== null) this.#fault('silence', silent.rank, silent.reason);
+      }, BEAT_MS);
+      this.#watchdog.unref();
+      await launching.done;
+    } catch (thrown) {
+      const error = asTwinkleError(thrown);
+      if (current()) this.#fault('spawn', 0, error.message, error.code !== 'PYTHON_ENV');
+    }
+  }
+
+  async #load(session: RankSession): Promise<void> {
+    const params: LoadParams = this.spec.load;
+    try {
+      const card = await session.channel.call('load', params);
+      if (session.rank === 0) this.card = card;
+      this.#feed({ on: 'loaded', rank: session.rank });
+    } catch (thrown) {
+      const error = asTwinkleError(thrown);
+      if (session.over) return; // the gang broke meanwhile and has said why
+      this.#fault('load', session.rank, error.message, error.code !== 'LOAD_FAILED');
+    }
+  }
+
+  /** A phase of a rank must end, or the next begin, in time. */
+  #armDeadline(rank: number, phase: string): void {
+    clearTimeout(this.#deadlines.get(rank));
+    if (this.state.at !== 'starting') return;
+    const limit = this.spec.phaseTimeoutMs;
+    const timer = setTimeout(() => {
+      this.#fault('deadline', rank, `rank ${rank} has been in phase \`${phase}\` for ${limit} ms: it hangs there`);
+    }, limit);
+    timer.unref();
+    this.#deadlines.set(rank, timer);
+  }
+
+  #clearDeadlines(): void {
+    for (const timer of this.#deadlines.values()) clearTimeout(timer);
+    this.#deadlines.clear();
+  }
+
+  #stopWatching(): void {
+    this.#clearDeadlines();
+    if (this.#watchdog !== null) clearInterval(this.#watchdog);
+    this.#pulse.clear();
+  }
+
+  #report(failure: Failure): void {
+    const { id } = this.spec;
+    const error = new TwinkleError('RANK_FAILED', `gang ${id}: ${failure.message}`, {
+      details: { gang: id, epoch: this.epoch, rank: failure.rank, signal: this.#end?.signal ?? null },
+    });
+    for (const session of this.#sessions) session.close(error);
+    const log = failure.rank < 0 ? null : this.deps.logPath(this.spec, failure.rank);
+    let path: string | null = null;
+    try {
+      path = writeIncident(this.deps.incidentFolder, {
+        instance: this.deps.instance,
+        gang: id,
+        epoch: this.epoch,
+        failure,
+        end: this.#end,
+        log,
+      });
+    } catch {
+      // A full disk must not keep the gang from being restarted; the event still tells.
+    }
+    this.events.emit('incident', failure, path);
+  }
+
+  async #teardown(graceful: boolean): Promise<void> {
+    const sessions = this.#sessions;
+    if (graceful) {
+      // The answer, the process's end or the deadline: whichever is first.
+      await Promise.allSettled(sessions.map((s) => s.channel.call('shutdown', null, { deadlineMs: GRACEFUL_MS })));
+    }
+    const closed = new TwinkleError('CHANNEL_CLOSED', `gang ${this.spec.id} has been stopped`);
+    for (const session of sessions) session.close(closed);
+    const groups = sessions.map(({ pid }) => pid).filter((pid) => pid !== null);
+    await endGroups(this.deps.native, this.deps.watcher, groups, this.spec.id, this.deps.instance);
+    await Promise.all(sessions.map((session) => session.release()));
+    this.#sessions = [];
+    this.#feed({ on: 'gone' });
+  }
+}

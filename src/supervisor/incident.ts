@@ -1,0 +1,65 @@
+/** The report of a gang's failure: which rank was first, how it ended, what it said last. One JSON file an incident. */
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { constants } from 'node:os';
+import { join } from 'node:path';
+import type { Failure } from './gang-machine.js';
+import { tailLog } from './rank-log.js';
+
+const TAIL_LINES = 200;
+
+/** How a rank ended, as far as known when the report was written. */
+export interface RankEnd {
+  readonly rank: number;
+  readonly pid: number;
+  /** Null: a signal ended it, or nobody knows. */
+  readonly code: number | null;
+  readonly signal: number | null;
+  readonly maxRssKb: number;
+}
+
+export interface Incident {
+  readonly at: string;
+  readonly instance: string;
+  readonly gang: string;
+  readonly epoch: number;
+  readonly failure: Failure;
+  /** The end of the first rank that failed; null when it still ran (a hang) or none is to blame. */
+  readonly end: (RankEnd & { readonly signalName: string | null }) | null;
+  readonly log: string | null;
+  readonly tail: readonly string[];
+}
+
+/** `SIGKILL` for 9; null for null. */
+export function signalName(signal: number | null): string | null {
+  if (signal === null) return null;
+  const known = Object.entries(constants.signals).find(([, value]) => value === signal);
+  return known?.[0] ?? `signal ${signal}`;
+}
+
+/** What happened to a rank, for people. */
+export function describeEnd(end: RankEnd): string {
+  if (end.signal !== null) {
+    const hint = end.signal === 9 ? ' (the kernel out of memory, or somebody’s kill -9)' : '';
+    return `rank ${end.rank} (pid ${end.pid}) was ended by ${signalName(end.signal)}${hint}`;
+  }
+  if (end.code !== null) return `rank ${end.rank} (pid ${end.pid}) exited with code ${end.code}`;
+  return `rank ${end.rank} (pid ${end.pid}) is gone; how it ended is not known`;
+}
+
+/** Write the report; returns its path. */
+export function writeIncident(
+  folder: string,
+  facts: Omit<Incident, 'at' | 'tail' | 'end'> & { readonly end: RankEnd | null },
+): string {
+  mkdirSync(folder, { recursive: true, mode: 0o700 });
+  const at = new Date().toISOString();
+  const incident: Incident = {
+    at,
+    ...facts,
+    end: facts.end === null ? null : { ...facts.end, signalName: signalName(facts.end.signal) },
+    tail: facts.log === null ? [] : tailLog(facts.log, TAIL_LINES),
+  };
+  const path = join(folder, `${at.replaceAll(':', '')}-${facts.gang.replaceAll('/', '-')}-e${facts.epoch}.json`);
+  writeFileSync(path, `${JSON.stringify(incident, null, 2)}\n`, { mode: 0o600 });
+  return path;
+}

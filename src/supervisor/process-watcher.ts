@@ -1,0 +1,53 @@
+/** Ends of processes as promises: the one listener of the addon, shared by every gang of this Node process. */
+import type { Native, ProcessExit } from '../native/types.js';
+import { type Deferred, deferred } from '../util/deferred.js';
+
+const watchers = new WeakMap<Native, ProcessWatcher>();
+
+export class ProcessWatcher {
+  readonly #native: Native;
+  readonly #awaited = new Map<number, Deferred<ProcessExit>>();
+
+  /** The watcher of an addon: there is one listener per addon, however many heads live in this process. */
+  static of(native: Native): ProcessWatcher {
+    const known = watchers.get(native) ?? new ProcessWatcher(native);
+    watchers.set(native, known);
+    return known;
+  }
+
+  private constructor(native: Native) {
+    this.#native = native;
+    native.onExit((exit) => {
+      const awaited = this.#awaited.get(exit.pid);
+      this.#awaited.delete(exit.pid);
+      awaited?.resolve(exit);
+    });
+  }
+
+  /**
+   * Resolves with the end of a process that {@link Native.spawn} started. To be called in the tick of the spawn: ends are
+   * delivered in later ticks, so none is missed.
+   */
+  ended(pid: number): Promise<ProcessExit> {
+    const known = this.#awaited.get(pid);
+    if (known !== undefined) return known.promise;
+    const awaited = deferred<ProcessExit>();
+    this.#awaited.set(pid, awaited);
+    return awaited.promise;
+  }
+
+  /** Resolves when a process, ours or not, is gone; at once when it already is. */
+  async gone(pid: number): Promise<void> {
+    const watched = this.#awaited.has(pid);
+    const ended = this.ended(pid);
+    if (!watched) {
+      try {
+        this.#native.watch(pid);
+      } catch {
+        this.#awaited.delete(pid);
+        return;
+      }
+    }
+    await ended;
+  }
+}

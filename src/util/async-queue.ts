@@ -1,0 +1,85 @@
+/** A push source as an AsyncIterable: bounded by telling the source to pause, ended or failed by it, cancelled by its reader. */
+import { deferred, type Deferred } from './deferred.js';
+
+export interface AsyncQueueHooks {
+  /** More than `high` items wait (true), or the reader has caught up (false). */
+  pause(paused: boolean): void;
+  /** The reader stopped early: nothing more is wanted. */
+  cancel(): void;
+}
+
+export class AsyncQueue<T> implements AsyncIterableIterator<T> {
+  readonly #items: T[] = [];
+  readonly #hooks: AsyncQueueHooks;
+  readonly #high: number;
+  #waiter: Deferred<IteratorResult<T>> | null = null;
+  #over: { readonly error: unknown } | true | null = null;
+  #paused = false;
+
+  constructor(hooks: AsyncQueueHooks, high = 64) {
+    this.#hooks = hooks;
+    this.#high = high;
+  }
+
+  push(item: T): void {
+    if (this.#over !== null) return;
+    if (this.#waiter !== null) return this.#answer({ value: item, done: false });
+    this.#items.push(item);
+    if (!this.#paused && this.#items.length >= this.#high) {
+      this.#paused = true;
+      this.#hooks.pause(true);
+    }
+  }
+
+  /** No more items will come. */
+  end(): void {
+    if (this.#over !== null) return;
+    this.#over = true;
+    if (this.#waiter !== null) this.#answer({ value: undefined, done: true });
+  }
+
+  /** Readers get what is queued, then `error`. */
+  fail(error: unknown): void {
+    if (this.#over !== null) return;
+    this.#over = { error };
+    const waiter = this.#waiter;
+    this.#waiter = null;
+    waiter?.reject(error);
+  }
+
+  async next(): Promise<IteratorResult<T>> {
+    const item = this.#items.shift();
+    if (item !== undefined) {
+      if (this.#paused && this.#items.length === 0) {
+        this.#paused = false;
+        this.#hooks.pause(false);
+      }
+      return { value: item, done: false };
+    }
+    if (this.#over === true) return { value: undefined, done: true };
+    if (this.#over !== null) {
+      const { error } = this.#over;
+      this.#over = true;
+      throw error;
+    }
+    this.#waiter = deferred();
+    return await this.#waiter.promise;
+  }
+
+  async return(): Promise<IteratorResult<T>> {
+    if (this.#over === null) this.#hooks.cancel();
+    this.#over = true;
+    this.#items.length = 0;
+    return { value: undefined, done: true };
+  }
+
+  [Symbol.asyncIterator](): this {
+    return this;
+  }
+
+  #answer(result: IteratorResult<T>): void {
+    const waiter = this.#waiter;
+    this.#waiter = null;
+    waiter?.resolve(result);
+  }
+}
