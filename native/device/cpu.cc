@@ -51,6 +51,7 @@ std::uint64_t kilobytes(std::string_view text, std::string_view key) {
 }
 
 void read_cpuinfo(const std::string& root, CpuInfo& info) {
+  info.model = "unknown";
   const auto text = read_text(root + "/proc/cpuinfo");
   if (!text) return;
   std::string implementer, part;
@@ -61,7 +62,7 @@ void read_cpuinfo(const std::string& root, CpuInfo& info) {
     const std::string_view key = trim(line.substr(0, colon));
     const std::string_view value = trim(line.substr(colon + 1));
     if (key == "processor") info.logical_cores++;
-    if (key == "model name" && info.model.empty()) info.model = value;
+    if (key == "model name") info.model = value;
     if (key == "CPU implementer") implementer = value;
     if (key == "CPU part") part = value;
     if ((key == "flags" || key == "Features") && flags.empty())
@@ -70,7 +71,7 @@ void read_cpuinfo(const std::string& root, CpuInfo& info) {
   }
   info.flags.assign(flags.begin(), flags.end());
   // ARM kernels give numbers instead of a name.
-  if (info.model.empty()) info.model = implementer.empty() ? "unknown" : "ARM implementer " + implementer + " part " + part;
+  if (info.model == "unknown" && !implementer.empty()) info.model = "ARM implementer " + implementer + " part " + part;
 }
 
 void read_topology(const std::string& root, CpuInfo& info) {

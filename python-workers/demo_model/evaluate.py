@@ -16,7 +16,7 @@ from pathlib import Path
 import held_out
 import torch
 from corpus import mix
-from corpus.family import slots
+from corpus.phrasing import slots
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 

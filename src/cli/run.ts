@@ -87,6 +87,7 @@ async function parse(program: Command, words: readonly string[], io: CliIo): Pro
 function plain(message: string): string {
   return message
     .replace(/^error: /, '')
+    .replace(/^option '(-\S+)[^']*' argument missing$/, 'expected a value after `$1`')
     .replace(/\n\(Did you mean (.*)\?\)$/, '; did you mean `$1`?')
     .trim();
 }

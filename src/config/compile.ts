@@ -68,7 +68,6 @@ export interface CompiledConfig {
 export async function compileConfig(input: ConfigInput, services: ConfigServices): Promise<CompiledConfig> {
   const yaml = splitYaml(input.yaml, services);
   const settings = new Settings([input.written, environmentLayer(input.env), yaml.layer]);
-  const shape = compileModel(settings, input.cwd, input.userHome);
   const path = (text: string): string => {
     const expanded = expandHome(text, input.userHome);
     return isAbsolute(expanded) ? expanded : resolve(input.cwd, expanded);
@@ -76,7 +75,7 @@ export async function compileConfig(input: ConfigInput, services: ConfigServices
   const address = compileAddress(settings, input.cwd);
   const home = path(settings.text('home') as string);
   const python = settings.text('python');
-  const engineArgs = services.engineArgs(shape.engine, [...yaml.engineArgs, ...input.engineArgs], OPTION_KEYS);
+  const engineArgs = services.engineArgs(settings.choice('engine') as EngineName, [...yaml.engineArgs, ...input.engineArgs], OPTION_KEYS);
   const supervision = {
     shutdownTimeoutMs: settings.number('shutdown-timeout') as number,
     phaseTimeoutMs: settings.number('start-timeout') as number,
@@ -87,6 +86,8 @@ export async function compileConfig(input: ConfigInput, services: ConfigServices
   const maxQueue = settings.number('queue-size') as number;
   const logLevel = settings.choice('log-level') as ServeConfig['logLevel'];
   const mayInstall = !settings.on('no-setup');
+  // What needs the disk or the devices comes after what is wrong in itself.
+  const shape = compileModel(settings, input.cwd, input.userHome);
   const { devices, warnings } = await compileDevices(settings, shape, services, input.env);
   const { unnamed: _, ...model } = shape;
   // Last, because it may write: nothing is left behind by a start that is refused.

@@ -1,5 +1,5 @@
 /** The API reference, made by @fastify/swagger from the schemas that validate. */
-import { fastifySwagger as swagger, type SwaggerOptions } from '@fastify/swagger';
+import { type SwaggerOptions, fastifySwagger as swagger } from '@fastify/swagger';
 import type { FastifyInstance } from 'fastify';
 
 /** A name of our own, because a host may have its own `swagger`. */

@@ -1,5 +1,5 @@
 /** The gateway as a server of its own and as a plugin of a user's fastify. Only wires; installs nothing outside its own scope. */
-import { fastify, type FastifyError, type FastifyInstance, type FastifyPluginAsync } from 'fastify';
+import { type FastifyError, type FastifyInstance, type FastifyPluginAsync, fastify } from 'fastify';
 import { TwinkleError } from '../errors.js';
 import { type GatewayContext, gatewayContext } from './context.js';
 import { healthRoutes } from './health.js';

@@ -12,7 +12,8 @@ export function nearest(word: string, candidates: Iterable<string>): string | nu
   let bestDistance = Number.POSITIVE_INFINITY;
   for (const candidate of candidates) {
     const known = candidate.toLowerCase();
-    const letters = distance(typed, known);
+    // Swapped letters (prot, hots) are one slip, though two edits.
+    const letters = sorted(typed) === sorted(known) ? Math.min(1, distance(typed, known)) : distance(typed, known);
     const prefix = typed.length >= 3 && (known.startsWith(typed) || typed.startsWith(known)) && known.length >= 3;
     if ((letters <= allowed || prefix) && letters < bestDistance) {
       best = candidate;
@@ -20,6 +21,10 @@ export function nearest(word: string, candidates: Iterable<string>): string | nu
     }
   }
   return best;
+}
+
+function sorted(word: string): string {
+  return [...word].sort().join('');
 }
 
 /** `; did you mean \`x\`?`, or an empty string. Meant to end a sentence about an unknown word. */

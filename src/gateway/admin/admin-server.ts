@@ -1,5 +1,5 @@
 /** The admin socket: HTTP over a unix socket for the CLI. The folder's 0700 mode is its access control; it serves no model. */
-import { fastify, type FastifyInstance } from 'fastify';
+import { type FastifyInstance, fastify } from 'fastify';
 import { TwinkleError } from '../../errors.js';
 import { nextRequestId } from '../http/call.js';
 import { sendError, toTwinkleError } from '../http/error-reply.js';

@@ -4,7 +4,7 @@ import type { TokenLogprob } from '../../protocol/values.js';
 /** JSON has no infinity: a token that cannot be drawn gets this, as in vLLM. */
 const IMPOSSIBLE = -9999;
 
-const finite = (logprob: number): number => Number.isNaN(logprob) ? IMPOSSIBLE : Math.max(logprob, IMPOSSIBLE);
+const finite = (logprob: number): number => (Number.isNaN(logprob) ? IMPOSSIBLE : Math.max(logprob, IMPOSSIBLE));
 
 /** `logprobs` of a completion choice. */
 export interface CompletionLogprobs {

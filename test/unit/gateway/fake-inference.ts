@@ -11,7 +11,14 @@ import type {
   TokenizeResult,
   TokenLogprob,
 } from '../../../src/protocol/values.js';
-import type { Caller, Generation, Inference, ReplicaStatus, ServedModel, TokenSink } from '../../../src/serving/types.js';
+import type {
+  Caller,
+  Generation,
+  Inference,
+  ReplicaStatus,
+  ServedModel,
+  TokenSink,
+} from '../../../src/serving/types.js';
 
 export const CARD: ModelCard = {
   engine: 'mock',
@@ -122,7 +129,9 @@ export class FakeInference implements Inference {
   find(name: string | null): ServedModel {
     const found = this.served.find(({ names }) => name === null || name === '' || names.includes(name));
     if (found !== undefined) return found;
-    throw new TwinkleError('MODEL_NOT_FOUND', `There is no model ${name}: GET /v1/models lists them.`, { param: 'model' });
+    throw new TwinkleError('MODEL_NOT_FOUND', `There is no model ${name}: GET /v1/models lists them.`, {
+      param: 'model',
+    });
   }
 
   generate(model: string | null, params: GenerateParams, sink: TokenSink, caller: Caller): Generation {

@@ -46,7 +46,9 @@ export async function gateway(overrides: Partial<GatewayOptions> = {}): Promise<
 }
 
 /** A gateway that listens on loopback. */
-export async function listening(overrides: Partial<GatewayOptions> = {}): Promise<Harness & { url: string; port: number }> {
+export async function listening(
+  overrides: Partial<GatewayOptions> = {},
+): Promise<Harness & { url: string; port: number }> {
   const harness = await gateway(overrides);
   const url = await harness.app.listen({ host: '127.0.0.1', port: 0 });
   return { ...harness, url, port: Number(new URL(url).port) };

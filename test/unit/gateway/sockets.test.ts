@@ -15,7 +15,10 @@ class Client {
   ended = false;
   private readonly waiting = new Set<() => void>();
   private constructor(readonly socket: Socket) {
-    const changed = (): void => [...this.waiting].forEach((look) => { look(); });
+    const changed = (): void =>
+      [...this.waiting].forEach((look) => {
+        look();
+      });
     socket.setEncoding('utf8');
     socket.on('data', (data: string) => {
       this.text += data;
@@ -89,15 +92,18 @@ test('a client that leaves a stream ends its generation at once', async () => {
   await inference.until(() => first.aborted && second.aborted);
 });
 
-test.each([true, false])('a client that leaves before the first token ends its generation (stream: %s)', async (stream) => {
-  const { port, inference } = await listening();
-  inference.manual = true;
-  const client = Client.open(port);
-  client.socket.write(post('/v1/chat/completions', { messages: [{ role: 'user', content: 'x' }], stream }));
-  const call = await inference.call();
-  client.socket.end();
-  await inference.until(() => call.aborted);
-});
+test.each([true, false])(
+  'a client that leaves before the first token ends its generation (stream: %s)',
+  async (stream) => {
+    const { port, inference } = await listening();
+    inference.manual = true;
+    const client = Client.open(port);
+    client.socket.write(post('/v1/chat/completions', { messages: [{ role: 'user', content: 'x' }], stream }));
+    const call = await inference.call();
+    client.socket.end();
+    await inference.until(() => call.aborted);
+  },
+);
 
 test('a slow reader pauses the generation, and reading resumes it', async () => {
   const { port, inference } = await listening();

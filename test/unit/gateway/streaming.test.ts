@@ -21,7 +21,10 @@ test('a chat stream has role, text, finish and DONE, under one id', async () => 
     'x-request-id': 'abc',
   });
   const head = { id: 'chatcmpl-abc', object: 'chat.completion.chunk', created: expect.any(Number), model: 'demo' };
-  const chunk = (choice: object) => ({ ...head, choices: [{ index: 0, logprobs: null, finish_reason: null, ...choice }] });
+  const chunk = (choice: object) => ({
+    ...head,
+    choices: [{ index: 0, logprobs: null, finish_reason: null, ...choice }],
+  });
   expect(eventsOf(answer.body)).toEqual([
     chunk({ delta: { role: 'assistant', content: '' } }),
     chunk({ delta: { content: 'w0.0' } }),
@@ -58,8 +61,14 @@ test('continuous usage counts along', async () => {
       stream_options: { include_usage: true, continuous_usage_stats: true },
     },
   });
-  const events = eventsOf(answer.body).slice(0, -1) as { usage: { prompt_tokens: number; completion_tokens: number } }[];
-  expect(events.map(({ usage }) => [usage.prompt_tokens, usage.completion_tokens])).toEqual([[3, 1], [3, 2], [3, 2]]);
+  const events = eventsOf(answer.body).slice(0, -1) as {
+    usage: { prompt_tokens: number; completion_tokens: number };
+  }[];
+  expect(events.map(({ usage }) => [usage.prompt_tokens, usage.completion_tokens])).toEqual([
+    [3, 1],
+    [3, 2],
+    [3, 2],
+  ]);
 });
 
 test('choices of several prompts are numbered prompt × n + choice', async () => {
@@ -83,7 +92,9 @@ test('echo comes before the first text of each choice, with its log probabilitie
     url: '/v1/completions',
     payload: { prompt: 'ab', echo: true, logprobs: 1, n: 2, max_tokens: 1, stream: true },
   });
-  const events = eventsOf(answer.body).slice(0, -1) as { choices: { text: string; logprobs: { tokens: string[]; text_offset: number[] } }[] }[];
+  const events = eventsOf(answer.body).slice(0, -1) as {
+    choices: { text: string; logprobs: { tokens: string[]; text_offset: number[] } }[];
+  }[];
   expect(events.map(({ choices: [choice] }) => choice)).toMatchObject([
     { index: 0, text: 'abw0.0', logprobs: { tokens: ['ab', 'b', 'w0.0'], text_offset: [0, 2, 3] } },
     { index: 1, text: 'abw1.0', logprobs: { tokens: ['ab', 'b', 'w1.0'] } },

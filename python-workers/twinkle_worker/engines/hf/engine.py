@@ -1,101 +1,66 @@
-"""`HfEngine`: the Engine of base.py over the parts of this package. Wiring and the step; each part has a file of its own."""
+"""`HfEngine`: the Engine of base.py in front of EngineCore. Imports torch and transformers in ``load`` only, so that a rank can say
+
+hello and report its phases while they load.
+"""
 
 from __future__ import annotations
 
-import logging
-import random
 from collections.abc import Iterable
-
-import torch
+from typing import TYPE_CHECKING
 
 from ...protocol import (
     DetokenizeParams,
     DetokenizeResult,
     EngineStats,
-    GenerateEnd,
     GenerateParams,
     LoadParams,
     ModelCard,
-    TokenDelta,
     TokenizeParams,
     TokenizeResult,
 )
-from ..base import Progress, StepItem
-from .checks import check_request
-from .output import take_token
-from .request import Choice, PrefillJob, Request
-from .sampler import BROKEN
-from .setup import Loaded, load_parts
-from .stop_matcher import StopMatcher
-from .detokenizer import create_detokenizer
-from .text_stream import TextStream
-from .uniform import choice_key
+from ..base import LoadError, Progress, StepItem
 
-log = logging.getLogger(__name__)
+if TYPE_CHECKING:
+    from .core import EngineCore
+
+_NOTHING = EngineStats(running=0, waiting=0, kv_usage=0.0, steps=0, prompt_tokens=0, generation_tokens=0)
 
 
 class HfEngine:
     """Continuous batching of a Hugging Face model. See base.Engine for the contract; single threaded but for ``stats``."""
 
     def __init__(self) -> None:
-        self._parts: Loaded | None = None
-        self._requests: dict[int, Request] = {}
-        self._entropy = random.Random()
-        self._arrivals = 0
-        self._steps = 0
-        self._prompt_tokens = 0
-        self._generation_tokens = 0
+        self._core: EngineCore | None = None
 
     @property
-    def _loaded(self) -> Loaded:
-        if self._parts is None:
+    def _loaded(self) -> EngineCore:
+        if self._core is None:
             raise RuntimeError("the engine is used before load or after close")
-        return self._parts
+        return self._core
 
     def load(self, params: LoadParams, progress: Progress) -> ModelCard:
         """Load the model, check it and warm it up. Raises LoadError."""
-        with torch.inference_mode():
-            self._parts = parts = load_parts(params, progress)
-        if parts.options.seed is not None:
-            self._entropy.seed(parts.options.seed)
-        return parts.card
+        progress("import", 0.0, "torch and transformers")
+        try:
+            from .core import EngineCore
+        except ImportError as error:
+            raise LoadError(
+                f"the engine `transformers` lacks a Python package: {error}; run `twinkle-node setup --engine transformers`"
+            ) from error
+        self._core = EngineCore(params, progress)
+        return self._core.card
 
     def add(self, stream: int, params: GenerateParams) -> None:
         """Queue a request. Raises RequestError."""
-        parts = self._loaded
-        check_request(params, parts.card.vocab_size, parts.options.max_num_seqs, parts.options.max_logprobs)
-        tokens = parts.codec.encode(params.prompt)
-        room = parts.codec.room(params.prompt, tokens, params.sampling.max_tokens)
-        self._arrivals += 1
-        request = Request(stream, params, tokens, self._arrivals)
-        sampling = params.sampling
-        stops = frozenset(sampling.stop_token_ids) | (frozenset() if sampling.ignore_eos else parts.eos)
-        for index in range(params.n):
-            detokenizer = create_detokenizer(parts.tokenizer, parts.texts, tokens, sampling.skip_special_tokens)
-            matcher = StopMatcher(sampling.stop, sampling.include_stop_str_in_output)
-            key = choice_key(sampling.seed, index, self._entropy)
-            request.choices.append(Choice(request, index, key, TextStream(detokenizer, matcher), stops, room))
-        scored = [] if sampling.prompt_logprobs is not None else None
-        parts.queue.append(PrefillJob(request, list(request.choices), tokens, prompt_logprobs=scored))
-        self._requests[stream] = request
+        self._loaded.add(stream, params)
 
     def abort(self, stream: int) -> None:
         """Forget a stream and free its rows; unknown ids are fine."""
-        request = self._requests.get(stream)
-        if request is not None:
-            with torch.inference_mode():
-                self._drop(request)
-
-    def _drop(self, request: Request) -> None:
-        parts = self._loaded
-        request.dropped = True
-        del self._requests[request.stream]
-        parts.queue.drop(request)
-        parts.batch.remove([choice for choice in parts.batch.choices if choice.request is request])
+        self._loaded.abort(stream)
 
     def has_work(self) -> bool:
         """Whether ``step`` would advance anything."""
-        return bool(self._requests)
+        return self._core is not None and self._core.has_work()
 
     def wait_ms(self) -> float:
         """Always 0: with work, a step is due."""
@@ -103,118 +68,23 @@ class HfEngine:
 
     def step(self) -> Iterable[StepItem]:
         """Decode the running choices, prefill waiting ones, and draw a token for each."""
-        with torch.inference_mode():
-            return self._step()
-
-    def _step(self) -> list[StepItem]:
-        parts = self._loaded
-        batch, queue = parts.batch, parts.queue
-        items: list[StepItem] = []
-        for choice in batch.make_room():
-            queue.resume(PrefillJob(choice.request, [choice], choice.request.prompt + choice.output))
-        logits = [batch.decode()] if batch.choices else []
-        prefilled = queue.advance(batch)
-        logits += prefilled.logits
-        self._steps += 1
-        failed: dict[Request, Exception] = {}
-        for job in prefilled.broken:
-            failed[job.request] = _broken(job.request)
-        for job in prefilled.jobs:
-            self._begin(job, items, failed)
-        if logits:
-            self._emit(logits, items, failed)
-        for request, error in failed.items():
-            self._drop(request)
-            items.append((request.stream, error))
-        return items
-
-    def _begin(self, job: PrefillJob, items: list[StepItem], failed: dict[Request, Exception]) -> None:
-        """A prompt is whole: count it, keep what is to be said of it, and end at once what shall generate nothing."""
-        request, parts = job.request, self._loaded
-        if job.choices[0].index > 0 or job.choices[0].output:
-            return
-        self._prompt_tokens += len(request.prompt)
-        if request.params.echo or job.prompt_logprobs is not None:
-            try:
-                request.prompt_info = parts.codec.info(request.prompt, job.prompt_logprobs)
-            except Exception as error:  # that request's trouble only
-                failed[request] = error
-                return
-        if request.choices[0].max_tokens == 0:
-            for choice in request.choices:
-                info, request.prompt_info = request.prompt_info, None
-                items.append((request.stream, TokenDelta(choice.index, "", [], finish="length", prompt=info)))
-            self._end(request, items)
-
-    def _emit(self, logits: list[torch.Tensor], items: list[StepItem], failed: dict[Request, Exception]) -> None:
-        """Draw for every row of the batch and tell the streams."""
-        parts = self._loaded
-        batch = parts.batch
-        drawn = batch.sample(logits[0] if len(logits) == 1 else torch.cat(logits))
-        leaving: list[Choice] = []
-        for row, (choice, token) in enumerate(zip(batch.choices, drawn.ids, strict=True)):
-            request = choice.request
-            if request in failed:
-                continue
-            if token == BROKEN:
-                batch.clear(row)
-                failed[request] = _broken(request)
-                continue
-            try:
-                delta = take_token(choice, token, drawn.logprobs.get(row), parts.eos, parts.texts)
-            except Exception as error:  # that request's trouble only
-                failed[request] = error
-                continue
-            self._generation_tokens += 1
-            items.append((request.stream, delta))
-            if delta.finish is not None:
-                leaving.append(choice)
-                request.finished += 1
-                if request.finished == len(request.choices):
-                    self._end(request, items)
-        batch.remove(leaving)
-
-    def _end(self, request: Request, items: list[StepItem]) -> None:
-        del self._requests[request.stream]
-        end = GenerateEnd(
-            prompt_tokens=len(request.prompt), completion_tokens=request.completion_tokens, cached_tokens=0
-        )
-        items.append((request.stream, end))
+        return self._loaded.step()
 
     def tokenize(self, params: TokenizeParams) -> TokenizeResult:
         """Token ids of a prompt; one longer than the model's context is told, not refused."""
-        parts = self._loaded
-        tokens = parts.codec.encode(params.prompt)
-        texts = [parts.texts.text_of(token) for token in tokens] if params.with_tokens else None
-        return TokenizeResult(token_ids=tokens, tokens=texts, max_model_len=parts.card.max_model_len)
+        return self._loaded.tokenize(params)
 
     def detokenize(self, params: DetokenizeParams) -> DetokenizeResult:
         """Text of token ids, special tokens included."""
-        return DetokenizeResult(text=self._loaded.codec.decode(params.token_ids))
+        return self._loaded.detokenize(params)
 
     def stats(self) -> EngineStats:
         """Counters; may be called from another thread."""
-        parts = self._parts
-        return EngineStats(
-            running=len(parts.batch.choices) if parts else 0,
-            waiting=len(parts.queue) if parts else 0,
-            kv_usage=min(1.0, parts.batch.tokens / parts.kv_tokens) if parts else 0.0,
-            steps=self._steps,
-            prompt_tokens=self._prompt_tokens,
-            generation_tokens=self._generation_tokens,
-        )
+        core = self._core
+        return core.stats() if core is not None else _NOTHING
 
     def close(self) -> None:
         """Let go of the model and its memory."""
-        cuda = self._parts is not None and self._parts.card.device.startswith("cuda")
-        self._parts = None
-        self._requests.clear()
-        if cuda:
-            torch.cuda.empty_cache()
-
-
-def _broken(request: Request) -> Exception:
-    return ArithmeticError(
-        f"the model's output for request {request.params.request_id} is not a number; "
-        "with float16 this is an overflow: use bfloat16 or float32"
-    )
+        core, self._core = self._core, None
+        if core is not None:
+            core.close()

@@ -1,0 +1,42 @@
+import { describe, expect, test } from 'vitest';
+import { checkEngineArgs, findEngineArg } from '../../../src/engines/args.js';
+
+const arg = (name: string, value: unknown, where = `--${name}`) => ({ name, value, where });
+
+describe('checkEngineArgs', () => {
+  test('converts by kind, in kebab and snake case; the later one wins', () => {
+    const args = [arg('max-num-seqs', '4'), arg('max_num_seqs', 8), arg('step-ms', '1.5'), arg('fault', 'kill@token:5')];
+    expect(checkEngineArgs('mock', args)).toEqual({ max_num_seqs: 8, step_ms: 1.5, fault: 'kill@token:5' });
+    expect(checkEngineArgs('transformers', [arg('trust-remote-code', true), arg('dtype', 'bfloat16')])).toEqual({
+      trust_remote_code: true,
+      dtype: 'bfloat16',
+    });
+  });
+
+  test.each([
+    ['transformers', arg('dtype', 'int3'), 'expected one of auto, float32'],
+    ['transformers', arg('seed', '-1'), 'expected a whole number of at least 0 for `--seed` but received "-1"'],
+    ['transformers', arg('seed', '1.5'), 'expected a whole number'],
+    ['transformers', arg('gpu-memory-utilization', '1.5'), 'of at least 0.01 and at most 1'],
+    ['transformers', arg('trust-remote-code', 'maybe'), 'expected true or false'],
+    ['transformers', arg('revision', ''), 'expected text'],
+    ['mock', arg('step-ms', 'fast'), 'expected a number of at least 0'],
+    ['mock', arg('step-ms', ''), 'expected a number'],
+  ] as const)('%s refuses %j', (engine, input, message) => {
+    expect(() => checkEngineArgs(engine, [input])).toThrowError(
+      expect.objectContaining({ code: 'CONFIG_INVALID', message: expect.stringContaining(message) }),
+    );
+  });
+
+  test('an unknown name says what was meant, also among the flags of serve, and which engine takes it', () => {
+    expect(() => checkEngineArgs('mock', [arg('stepms', 1)])).toThrowError(/did you mean `step-ms`\?/);
+    expect(() => checkEngineArgs('mock', [arg('prot', 1)], ['port'])).toThrowError(/did you mean `port`\?/);
+    expect(() => checkEngineArgs('mock', [arg('dtype', 'auto')])).toThrowError(/engine transformers takes it/);
+    expect(() => checkEngineArgs('mock', [arg('dtype', 'auto')])).toThrowError(expect.objectContaining({ code: 'USAGE' }));
+  });
+
+  test('names of objects are no arguments', () => {
+    expect(findEngineArg('constructor')).toBeNull();
+    expect(() => checkEngineArgs('mock', [arg('to-string', 1)])).toThrowError(/unknown argument/);
+  });
+});

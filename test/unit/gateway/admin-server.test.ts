@@ -1,0 +1,50 @@
+/** The admin socket. */
+import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Client, request } from 'undici';
+import { expect, test } from 'vitest';
+import { startAdminServer } from '../../../src/gateway/admin/admin-server.js';
+import { closeLater } from './harness.js';
+
+function socketPath(): string {
+  const folder = mkdtempSync(join(tmpdir(), 'twinkle-admin-'));
+  closeLater(async () => rmSync(folder, { recursive: true }));
+  return join(folder, 'admin.sock');
+}
+
+test('answers the status of the moment, and its socket goes with it', async () => {
+  const path = socketPath();
+  let calls = 0;
+  const app = await startAdminServer({
+    socketPath: path,
+    status: () => {
+      calls += 1;
+      return { instance: 'a', calls };
+    },
+  });
+  const dispatcher = new Client('http://localhost', { socketPath: path });
+  const ask = async (url: string) => {
+    const { body, statusCode } = await request(`http://localhost${url}`, { dispatcher });
+    return [statusCode, await body.json()];
+  };
+  expect(await ask('/status')).toEqual([200, { instance: 'a', calls: 1 }]);
+  expect(await ask('/status')).toEqual([200, { instance: 'a', calls: 2 }]);
+  expect((await ask('/other'))[0]).toBe(404);
+  await dispatcher.close();
+  await app.close();
+  expect(existsSync(path)).toBe(false);
+});
+
+test('a taken or too long path is said', async () => {
+  const path = socketPath();
+  const app = await startAdminServer({ socketPath: path, status: () => ({}) });
+  closeLater(() => app.close());
+  await expect(startAdminServer({ socketPath: path, status: () => ({}) })).rejects.toMatchObject({
+    code: 'PORT_IN_USE',
+  });
+  const long = `/tmp/${'x'.repeat(110)}`;
+  await expect(startAdminServer({ socketPath: long, status: () => ({}) })).rejects.toMatchObject({
+    code: 'CONFIG_INVALID',
+  });
+});
