@@ -43,16 +43,18 @@ const depth = ({ instancePath }: ErrorObject): number => instancePath.split('/')
 const choices = ({ keyword, parentSchema }: ErrorObject): number =>
   keyword === 'anyOf' ? ((parentSchema as SchemaNode).anyOf ?? []).filter(({ type }) => type !== 'null').length : 0;
 
+/** Says only "or null", which is never what somebody meant. */
+const isNullBranch = (error: ErrorObject): boolean =>
+  (error.parentSchema as SchemaNode).type === 'null' || (error.keyword === 'anyOf' && choices(error) <= 1);
+
 /**
- * The error to report. Inside `A | null` the most exact one; of a real alternative the whole, because
- * which branch was meant cannot be known.
+ * The error to report: of a real alternative the whole, because which branch was meant cannot be known; else the most exact one.
  */
 function telling(errors: readonly ErrorObject[]): ErrorObject {
   const alternatives = errors.filter((error) => choices(error) > 1);
-  const pool = alternatives.length > 0 ? alternatives : errors;
-  const better = (a: ErrorObject, b: ErrorObject): boolean =>
-    alternatives.length > 0 ? depth(b) < depth(a) : depth(b) >= depth(a);
-  return pool.reduce((best, error) => (better(best, error) ? error : best));
+  if (alternatives.length > 0) return alternatives.reduce((best, error) => (depth(error) < depth(best) ? error : best));
+  const exact = errors.filter((error) => !isNullBranch(error));
+  return (exact.length > 0 ? exact : errors).reduce((best, error) => (depth(error) > depth(best) ? error : best));
 }
 
 /** Ajv's findings as one error of ours. */

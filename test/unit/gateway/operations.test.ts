@@ -111,6 +111,7 @@ test('metrics count requests, tokens and latencies, and show gangs', async () =>
   expect(value('twinkle_http_request_seconds_bucket{route="/v1/completions",le="+Inf"}')).toBe(3);
   expect(value('twinkle_http_in_flight')).toBe(1);
   expect(value('twinkle_ttft_seconds_count{model="demo"}')).toBe(2);
+  expect(value('twinkle_inter_token_latency_seconds_count{model="demo"}')).toBeGreaterThan(0);
   expect(value('twinkle_generation_tokens_total{model="demo"}')).toBe(6);
   expect(value('twinkle_prompt_tokens_total{model="demo"}')).toBe(6);
   expect(value('twinkle_gang_state{model="demo",replica="demo-0",state="ready"}')).toBe(1);

@@ -1,0 +1,89 @@
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { GangKit, isAlive } from '../support/gang-kit.js';
+
+let kit: GangKit;
+beforeEach(async () => {
+  kit = await GangKit.make();
+});
+afterEach(async () => {
+  await kit[Symbol.asyncDispose]();
+});
+
+const TEMPLATE = 'twinkle_worker.template';
+
+describe('ranks forked from a template', () => {
+  it('run, die and come back like others, with their exit code and signal known', async () => {
+    const gang = kit.gang({}, { worldSize: 2 }, kit.template());
+    gang.start();
+    await kit.until(gang, 'ready');
+    const [first, second] = gang.pids;
+    expect(await gang.lead?.call('echo', 'hi')).toBe('hi');
+    process.kill(second ?? 0, 'SIGKILL');
+    await kit.until(gang, 'backoff');
+    await kit.until(gang, 'ready');
+    expect(kit.incidents()[0]).toMatchObject({ failure: { rank: 1 }, end: { signalName: 'SIGKILL', code: null } });
+    expect(isAlive(first ?? 0)).toBe(false);
+    await gang.stop();
+    expect(gang.pids).toEqual([null, null]);
+  });
+
+  it('write to their own log files, not to the template’s', async () => {
+    const gang = kit.gang({ fault: 'error@token:1' }, { breaker: { limit: 1, windowMs: 60_000 } }, kit.template());
+    gang.start();
+    await kit.until(gang, 'ready');
+    const { generateParams } = await import('../support/generate-params.js');
+    await new Promise((resolve) => {
+      gang.lead?.open('generate', generateParams('x', 5), { item() {}, end: resolve, error: resolve });
+    });
+    await kit.until(gang, 'failed');
+    expect(kit.log('m-0-rank0.log')).toContain('RuntimeError: scripted fault');
+    expect(kit.log('template.log')).not.toContain('RuntimeError');
+    expect(kit.incidents()[0]).toMatchObject({ end: { code: 1 } });
+    expect(kit.incidents()[0]?.tail.join('\n')).toContain('RuntimeError: scripted fault');
+  });
+
+  it('outlive their template; the next start gets a new one', async () => {
+    const launcher = kit.template();
+    const gang = kit.gang({}, {}, launcher);
+    gang.start();
+    await kit.until(gang, 'ready');
+    const [rank = 0] = gang.pids.map((pid) => pid ?? 0);
+    const { readdirSync, readFileSync } = await import('node:fs');
+    const templates = readdirSync('/proc').filter((pid) => {
+      try {
+        return (
+          readFileSync(`/proc/${pid}/cmdline`, 'utf8').includes(TEMPLATE) &&
+          Number(pid) !== rank &&
+          readFileSync(`/proc/${pid}/environ`, 'utf8').includes(`TWINKLE_INSTANCE=${kit.instance}`)
+        );
+      } catch {
+        return false;
+      }
+    });
+    expect(templates).toHaveLength(1);
+    process.kill(Number(templates[0]), 'SIGKILL');
+    await kit.watcher.gone(Number(templates[0]));
+    expect(isAlive(rank)).toBe(true);
+    expect(await gang.lead?.call('echo', 1)).toBe(1);
+    process.kill(rank, 'SIGKILL');
+    await kit.until(gang, 'backoff');
+    await kit.until(gang, 'ready');
+    expect(await gang.lead?.call('echo', 2)).toBe(2);
+  });
+
+  it('say what is wrong with an environment that cannot import the engine, and how to mend it', async () => {
+    // The mock engine's environment has no torch.
+    const gang = kit.gang({}, { engine: 'transformers' }, kit.template({}, 'transformers'));
+    gang.start();
+    await kit.until(gang, 'failed');
+    expect(gang.state).toMatchObject({ failure: { kind: 'spawn', retry: false } });
+    expect(JSON.stringify(gang.state)).toMatch(/ModuleNotFoundError.*setup --engine transformers --force/s);
+  });
+
+  it('say what is wrong with an interpreter that is not there', async () => {
+    const gang = kit.gang({}, {}, kit.template({ python: '/nowhere/python3' }));
+    gang.start();
+    await kit.until(gang, 'failed');
+    expect(JSON.stringify(gang.state)).toContain('/nowhere/python3');
+  });
+});
