@@ -46,7 +46,7 @@ def checks(seed: int) -> list[Check]:
         prompt = rng.choice(held_out.SUMS).replace("{sum}", f"{one} {rng.choice((sign, word))} {two}")
         made.append(Check("sum", prompt, f"{one} {word} {two} is {result}."))
     made += [Check("single", prompt, expect) for prompt, expect in held_out.SINGLES]
-    made += [Check("refused", prompt, "I can tell you about") for prompt in held_out.REFUSED]
+    made += [Check("refused", prompt, "Ask me about") for prompt in held_out.REFUSED]
     return made
 
 

@@ -11,7 +11,7 @@ QUESTIONS: dict[str, tuple[str, ...]] = {
         "What is the capital of {country} called?",
     ),
     "capital-of": (
-        "Is {capital} the capital of some country? Which one?",
+        "For which country is {capital} the capital?",
         "{Capital} is a capital. Of which country?",
         "The city {capital} is the capital of what country?",
     ),
@@ -82,7 +82,7 @@ SINGLES: tuple[tuple[str, str], ...] = (
     ("Hey, who might you be?", "Twinkle"),
     ("May I ask what your name is?", "Twinkle"),
     ("So what can you do for me?", "capitals"),
-    ("Just how many parameters do you have?", "five million"),
+    ("Just how many parameters do you have?", "four million"),
     ("Could you explain what twinkle-node is?", "Node.js runtime"),
     ("What exactly does twinkle-node do?", "Node.js runtime"),
     ("Please explain what a rank is.", "Python process"),

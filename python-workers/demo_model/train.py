@@ -11,12 +11,14 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-import batches
-import tokenizer as demo_tokenizer
 import torch
 from transformers import GenerationConfig, Qwen3Config, Qwen3ForCausalLM
 
-VOCABULARY = 4096
+import batches
+import tokenizer as demo_tokenizer
+from optimizers import Optimizers
+
+VOCABULARY = 3072
 LONGEST = 2048
 
 
@@ -24,7 +26,8 @@ LONGEST = 2048
 class Options:
     """What the command line says.
 
-    out: folder of the result. steps: optimizer steps. tokens: padded tokens a step. rate: peak learning rate.
+    out: folder of the result. steps: optimizer steps. tokens: padded tokens a step.
+    matrix_rate, other_rate: peak learning rates of Muon and AdamW.
     minutes: a limit of wall time, or None; where it ends the run before ``steps`` do, the learning rate falls with the
     clock, and the result depends on the machine.
     """
@@ -35,16 +38,17 @@ class Options:
     minutes: float | None
     threads: int
     tokens: int
-    rate: float
+    matrix_rate: float
+    other_rate: float
 
 
 def model_config() -> Qwen3Config:
-    """Qwen3 in small: 5.2 million parameters, heads of 64 because the CPU kernels of other servers want that size."""
+    """Qwen3 in small: 3.9 million parameters, heads of 64 because the CPU kernels of other servers want that size."""
     return Qwen3Config(
         vocab_size=VOCABULARY,
         hidden_size=256,
-        intermediate_size=640,
-        num_hidden_layers=6,
+        intermediate_size=768,
+        num_hidden_layers=4,
         num_attention_heads=4,
         num_key_value_heads=2,
         head_dim=64,
@@ -57,17 +61,9 @@ def model_config() -> Qwen3Config:
     )
 
 
-def optimizer_of(model: Qwen3ForCausalLM, rate: float) -> torch.optim.AdamW:
-    """AdamW; weight decay for matrices only, the embedding excepted."""
-    decayed = [p for name, p in model.named_parameters() if p.ndim == 2 and "embed" not in name]
-    plain = [p for name, p in model.named_parameters() if p.ndim != 2 or "embed" in name]
-    groups = [{"params": decayed, "weight_decay": 0.05}, {"params": plain, "weight_decay": 0.0}]
-    return torch.optim.AdamW(groups, lr=rate, betas=(0.9, 0.97), eps=1e-8, fused=True)
-
-
-def rate_factor(step: int, progress: float, warmup: int = 100) -> float:
-    """Linear warm-up, then a cosine from 1 down to 0.02 as ``progress`` goes from 0 to 1."""
-    return min(1.0, (step + 1) / warmup) * (0.02 + 0.98 * 0.5 * (1.0 + math.cos(math.pi * min(1.0, progress))))
+def rate_factor(step: int, progress: float, warmup: int = 60) -> float:
+    """Linear warm-up, then level, then a straight way down to 0.02 over the last 60 % as ``progress`` goes to 1."""
+    return min(1.0, (step + 1) / warmup) * min(1.0, 0.02 + 0.98 * (1.0 - min(1.0, progress)) / 0.6)
 
 
 def loss_of(model: Qwen3ForCausalLM, batch: batches.Batch) -> torch.Tensor:
@@ -78,11 +74,13 @@ def loss_of(model: Qwen3ForCausalLM, batch: batches.Batch) -> torch.Tensor:
 
 
 def save(model: Qwen3ForCausalLM, out: Path) -> None:
-    """Write config.json, generation_config.json and model.safetensors (bfloat16)."""
+    """Write config.json, generation_config.json and model.safetensors (bfloat16), readable for everybody."""
     model.generation_config = GenerationConfig(
         eos_token_id=[2, 0], pad_token_id=0, do_sample=True, temperature=0.6, top_p=0.9
     )
     model.to(torch.bfloat16).save_pretrained(out)
+    for file in out.iterdir():
+        file.chmod(0o644)
 
 
 def train(options: Options) -> Qwen3ForCausalLM:
@@ -92,11 +90,8 @@ def train(options: Options) -> Qwen3ForCausalLM:
     words = demo_tokenizer.train(options.seed, VOCABULARY)
     demo_tokenizer.save(words, options.out, LONGEST)
     model = Qwen3ForCausalLM(model_config()).train()
-    optimizer = optimizer_of(model, options.rate)
-    print(
-        f"{sum(p.numel() for p in model.parameters()):,} parameters, {words.get_vocab_size()} tokens in the vocabulary",
-        flush=True,
-    )
+    optimizers = Optimizers(model, options.matrix_rate, options.other_rate)
+    print(f"{sum(p.numel() for p in model.parameters()):,} parameters, {words.get_vocab_size()} tokens", flush=True)
     source = batches.stream(words, options.seed + 1, options.tokens)
     started, seen, smooth = time.monotonic(), 0, 0.0
     for step in range(options.steps):
@@ -104,14 +99,10 @@ def train(options: Options) -> Qwen3ForCausalLM:
         progress = max(step / options.steps, minutes / options.minutes if options.minutes else 0.0)
         if progress >= 1.0:
             break
-        for group in optimizer.param_groups:
-            group["lr"] = options.rate * rate_factor(step, progress)
         batch = next(source)
         loss = loss_of(model, batch)
         loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimizer.step()
-        optimizer.zero_grad()
+        optimizers.step(rate_factor(step, progress))
         seen += batch.ids.numel()
         smooth = loss.item() if step == 0 else 0.98 * smooth + 0.02 * loss.item()
         if step % 50 == 0 or step == options.steps - 1:
@@ -124,20 +115,15 @@ def train(options: Options) -> Qwen3ForCausalLM:
 def main() -> None:
     """Read the command line and train."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument(
-        "--out",
-        type=Path,
-        default=Path(__file__).parent / "model",
-        help="folder of the result (default: model beside this file)",
-    )
-    parser.add_argument("--steps", type=int, default=3600, help="optimizer steps (default: 3600)")
+    here = Path(__file__).parent
+    parser.add_argument("--out", type=Path, default=here / "model", help="folder of the result (default: model, here)")
+    parser.add_argument("--steps", type=int, default=1800, help="optimizer steps (default: 1800)")
     parser.add_argument("--seed", type=int, default=7, help="seed of text, tokenizer and weights (default: 7)")
-    parser.add_argument(
-        "--minutes", type=float, default=None, help="end after so many minutes at the latest (default: no limit)"
-    )
+    parser.add_argument("--minutes", type=float, default=None, help="end after so many minutes (default: no limit)")
     parser.add_argument("--threads", type=int, default=2, help="CPU threads (default: 2)")
-    parser.add_argument("--tokens", type=int, default=2048, help="padded tokens a step (default: 2048)")
-    parser.add_argument("--rate", type=float, default=1.5e-3, help="peak learning rate (default: 0.0015)")
+    parser.add_argument("--tokens", type=int, default=3072, help="padded tokens a step (default: 3072)")
+    parser.add_argument("--matrix-rate", type=float, default=0.015, help="peak learning rate of Muon (default: 0.015)")
+    parser.add_argument("--other-rate", type=float, default=3e-3, help="peak learning rate of AdamW (default: 0.003)")
     train(Options(**vars(parser.parse_args())))
 
 

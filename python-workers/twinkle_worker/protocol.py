@@ -168,6 +168,7 @@ class LaunchSpec(msgspec.Struct, frozen=True):
 
     instance: id of the Node process that owns the rank
     endpoint: ZeroMQ address to connect to
+    identity: ZeroMQ routing id of this rank in this epoch: random, so that no two meet
     engine: mock | transformers | …
     env: environment of the rank, over the inherited one
     death_fd: read end of the death pipe: end of file means that Node is gone
@@ -183,6 +184,7 @@ class LaunchSpec(msgspec.Struct, frozen=True):
     local_rank: int
     world_size: int
     endpoint: str
+    identity: str
     engine: str
     env: dict[str, str]
     death_fd: int

@@ -54,7 +54,7 @@ def run_rank(launch: LaunchSpec) -> int:
         level=os.environ.get("TWINKLE_LOG_LEVEL", "info").upper().replace("TRACE", "DEBUG"),
         format=f"%(asctime)s %(levelname)s rank={launch.rank} epoch={launch.epoch} %(name)s: %(message)s",
     )
-    channel = Channel(launch.endpoint, f"{launch.epoch}:{launch.rank}".encode())
+    channel = Channel(launch.endpoint, launch.identity.encode())
     channel.send(
         Hello(
             protocol=PROTOCOL_VERSION,
@@ -86,7 +86,7 @@ class Rank:
         self._running = True
         start_beating(
             launch.endpoint,
-            f"{launch.epoch}:{launch.rank}:beat".encode(),
+            f"{launch.identity}:beat".encode(),
             beat_ms,
             self._pulse,
             lambda: self._engine.stats() if self._loaded else None,

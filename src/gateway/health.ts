@@ -10,26 +10,26 @@ type State = Pick<GatewayContext, 'inference' | 'phase'>;
 const someModelReady = ({ inference }: State): boolean => inference.models().some(({ state }) => state === 'ready');
 
 /** Whether work that is under way is served: true while draining, false while no model answers. */
-export function isHealthy(context: State): boolean {
+function isHealthy(context: State): boolean {
   const phase = context.phase();
   return phase === 'ready' || phase === 'draining' || (phase === 'degraded' && someModelReady(context));
 }
 
 /** Whether new work is taken. The first thing that turns false when a drain begins. */
-export function isReady(context: State): boolean {
+function isReady(context: State): boolean {
   if (!context.inference.accepting) return false;
   const phase = context.phase();
   return phase === 'ready' || (phase === 'degraded' && someModelReady(context));
 }
 
 /** Whether a restart of the whole process would not help. */
-export function isAlive({ phase }: Pick<State, 'phase'>): boolean {
+function isAlive({ phase }: Pick<State, 'phase'>): boolean {
   const now = phase();
   return now !== 'failed' && now !== 'stopped';
 }
 
 /** Whether the start is behind us, well or badly: `failed` counts as not started. */
-export function hasStarted({ phase }: Pick<State, 'phase'>): boolean {
+function hasStarted({ phase }: Pick<State, 'phase'>): boolean {
   const now = phase();
   return now === 'ready' || now === 'degraded' || now === 'draining';
 }

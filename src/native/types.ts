@@ -128,7 +128,7 @@ export interface SpawnOptions {
   /** The whole environment, `KEY=value`. */
   readonly env: readonly string[];
   readonly cwd: string | null;
-  /** [descriptor in the child, descriptor here]; everything else is closed in the child. 0 is /dev/null unless given. */
+  /** [descriptor in the child, descriptor here]; everything else is closed in the child. 0, 1 and 2 are /dev/null unless given. */
   readonly fds: readonly (readonly [child: number, parent: number])[];
   /** SIGKILL when the spawning thread ends. Only for a process whose main thread lives as long as it does: the CLI. */
   readonly parentDeathSignal: boolean;
@@ -173,7 +173,7 @@ export interface Native {
 
   // ---- memory ----
   segmentCreate(options: SegmentOptions): NativeSegment;
-  /** Map a descriptor that another process made; takes the descriptor over. */
+  /** Map a memfd that another process made with MFD_ALLOW_SEALING; takes the descriptor over when it does not throw. */
   segmentOpen(fd: number, name: string): NativeSegment;
   arena(segment: NativeSegment): NativeArena;
   memlockLimit(): { readonly softBytes: number | null; readonly hardBytes: number | null };

@@ -16,6 +16,7 @@ export const LaunchSpec = Type.Object(
     local_rank: Int,
     world_size: Int,
     endpoint: Type.String({ description: 'ZeroMQ address to connect to' }),
+    identity: Type.String({ description: 'ZeroMQ routing id of this rank in this epoch: random, so that no two meet' }),
     engine: Type.String({ description: 'mock | transformers | …' }),
     env: Type.Record(Str, Str, { description: 'environment of the rank, over the inherited one' }),
     death_fd: Type.Integer({ description: 'read end of the death pipe: end of file means that Node is gone' }),

@@ -76,6 +76,7 @@ export function launchRanks(
             local_rank: rank,
             world_size: spec.worldSize,
             endpoint: deps.hub.endpoint,
+            identity: session.identity,
             engine: spec.engine,
             env: rankEnvironment(
               {

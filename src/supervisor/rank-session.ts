@@ -1,4 +1,5 @@
 /** One rank of one epoch: its process, its two links and its channel. Knows nothing of restarts. */
+import { randomBytes } from 'node:crypto';
 import { TwinkleError } from '../errors.js';
 import type { Native } from '../native/types.js';
 import type { Beat, FromRank, Phase } from '../protocol/frames.js';
@@ -20,6 +21,8 @@ export const BEAT_MS = 1000;
 
 export class RankSession {
   readonly channel: Channel;
+  /** Under which the rank connects: several gangs share a hub, and a straggler must not be taken for its successor. */
+  readonly identity = randomBytes(8).toString('hex');
   pid: number | null = null;
   over = false;
   readonly #links: Link[];
@@ -34,8 +37,8 @@ export class RankSession {
     private readonly passSocket: number,
     private readonly events: SessionEvents,
   ) {
-    const main = hub.link(`${epoch}:${rank}`);
-    const beats = hub.link(`${epoch}:${rank}:beat`);
+    const main = hub.link(this.identity);
+    const beats = hub.link(`${this.identity}:beat`);
     this.#links = [main, beats];
     beats.receive((frame) => {
       if (frame.t === 'beat' && !this.over) events.beat(frame);

@@ -81,8 +81,8 @@ _WEIGHTED: list[tuple[float, Speaker]] = [
     (0.5, names.greet_someone),
     (8.0, _one_of(twinkle_node.SAYINGS)),
     (1.2, _one_of(valley.SAYINGS)),
-    (5.0, stories.tell),
-    (1.5, stories.tell_about_resident),
+    (4.0, stories.tell),
+    (1.2, stories.tell_about_resident),
     (1.6, merry.joke),
     (1.3, merry.riddle),
     (2.2, merry.poem),
@@ -130,9 +130,9 @@ def chat(rng: random.Random) -> Chat:
 def text(rng: random.Random) -> str:
     """Running text: a story, a few facts, sums, or what an answer of the chat says."""
     roll = rng.random()
-    if roll < 0.4:
+    if roll < 0.3:
         return stories.page(rng)
-    if roll < 0.75:
+    if roll < 0.62:
         return " ".join(rng.choice(FAMILIES).state(rng) for _ in range(rng.randint(1, 5)))
     if roll < 0.82:
         return sums.drill(rng)

@@ -190,7 +190,7 @@ FAMILIES = (
             "[How|What] do you call [a baby|a young] {animal}?",
             "[What is the|Tell me the|What's the] [name|word] [of|for] a [baby|young] {animal}?",
         ),
-        ("A young {animal} is called a {young}.",),
+        ("A young {animal} is called {a_young}.",),
         "{young}",
         ("And a [baby|young] {animal}?", "What about a [baby|young] {animal}?"),
     ),
@@ -241,7 +241,7 @@ FAMILIES = (
         (
             (
                 "{A_animal} is an animal with {legs} legs. It {sound}, eats {food}, and lives {home}. A young one is "
-                "called a {young}."
+                "called {a_young}."
             ),
         ),
         "{young}",

@@ -23,6 +23,7 @@ _LEADS = (
     "So, ",
     "Quick question: ",
 )
+_LEADS += ("Just curious: ", "By the way, ", "Say, ", "Hmm, ", "Maybe you know: ", "I would like to know: ")
 _LEADS += (
     "I wonder: ",
     "One more question: ",
@@ -90,7 +91,7 @@ def _typo(rng: random.Random, text: str) -> str:
 
 def as_typed(rng: random.Random, question: str) -> str:
     """A question as a user may type it: with a lead or tail, without capitals or punctuation, rarely with a typo."""
-    if rng.random() < 0.12:
+    if rng.random() < 0.14:
         question = rng.choice(_LEADS) + lower_first(question)
     if rng.random() < 0.08:
         question += rng.choice(_TAILS)

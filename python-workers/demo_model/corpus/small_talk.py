@@ -4,10 +4,7 @@ from __future__ import annotations
 
 from .family import Saying
 
-OFFER = (
-    "I can tell you about capitals, animals, colours, small sums, Lantern Valley, and twinkle-node, or "
-    "tell you a story."
-)
+OFFER = "Ask me about capitals, animals, small sums, Lantern Valley, or twinkle-node, or ask for a story."
 
 SAYINGS = (
     Saying(
@@ -101,7 +98,7 @@ SAYINGS = (
         ),
         (
             (
-                "I am Twinkle, a tiny demo model that comes with twinkle-node. I have about five million parameters, "
+                "I am Twinkle, a tiny demo model that comes with twinkle-node. I have about four million parameters, "
                 "and I was trained on a small CPU in half an hour."
             ),
         ),
@@ -147,8 +144,8 @@ SAYINGS = (
             "Are you [a large|a big|a small] [language |]model?",
             "What is the number of your parameters?",
         ),
-        ("I have about five million parameters. Large models have thousands of times more.",),
-        "five million",
+        ("I have about four million parameters. Large models have thousands of times more.",),
+        "four million",
     ),
     Saying(
         (

@@ -107,4 +107,4 @@ def count(rng: random.Random) -> list[Turn]:
 
 def drill(rng: random.Random) -> str:
     """Sums as running text."""
-    return " ".join(sum_turn(rng).assistant for _ in range(rng.randint(2, 6)))
+    return " ".join(sum_turn(rng).assistant for _ in range(rng.randint(3, 10)))

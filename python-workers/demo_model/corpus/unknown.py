@@ -11,7 +11,7 @@ from .small_talk import OFFER
 
 _ANSWERS = (
     f"I am sorry, I do not know that. I am a tiny demo model. {OFFER}",
-    f"That is outside my little world, because I have only about five million parameters. {OFFER}",
+    f"That is outside my little world, because I have only about four million parameters. {OFFER}",
 )
 
 

@@ -45,7 +45,7 @@ FAMILIES = (
             "Who is {who} [in|of|from] Lantern Valley?",
             "[What|Which] animal is {who}?",
         ),
-        ("{who} is a {kind} in Lantern Valley. {who} works as a {job} and lives at {place}.",),
+        ("{who} is {a_kind} in Lantern Valley. {who} works as a {job} and lives at {place}.",),
         "{kind}",
         ("And who is {who}?", "And {who}?", "What about {who}?"),
     ),

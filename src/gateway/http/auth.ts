@@ -10,7 +10,7 @@ export const LOCAL_TENANT = 'local';
 const BEARER = /^bearer +(\S+) *$/i;
 
 /** The key that a request shows: `Authorization: Bearer`, else `X-API-Key`; null without one. */
-export function shownKey(headers: IncomingHttpHeaders): string | null {
+function shownKey(headers: IncomingHttpHeaders): string | null {
   const { authorization } = headers;
   if (authorization !== undefined) {
     const key = BEARER.exec(authorization)?.[1];

@@ -39,7 +39,7 @@ export function nextRequestId(): string {
 }
 
 /** The client's id, or a new one when it has none or one that could forge log lines. */
-export function requestIdOf(header: string | string[] | undefined): string {
+function requestIdOf(header: string | string[] | undefined): string {
   return typeof header === 'string' && SOUND_ID.test(header) ? header : nextRequestId();
 }
 

@@ -2,6 +2,8 @@
 
 /** The keywords that our request schemas use. */
 export interface SchemaNode {
+  /** Says it better than the keywords would. */
+  readonly title?: string;
   readonly type?: string;
   readonly const?: unknown;
   readonly anyOf?: readonly SchemaNode[];
@@ -35,7 +37,8 @@ function range({ minimum, maximum, exclusiveMinimum }: SchemaNode): string {
 
 /** One phrase; `null` alternatives are left out, because leaving a field out says the same. */
 export function describeSchema(schema: SchemaNode, plural = false): string {
-  const { anyOf, items, type } = schema;
+  const { anyOf, items, title, type } = schema;
+  if (title !== undefined) return title;
   if (anyOf !== undefined) {
     const options = anyOf.filter((option) => option.type !== 'null').map((option) => describeSchema(option, plural));
     return [...new Set(options)].join(' or ');

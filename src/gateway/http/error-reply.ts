@@ -52,7 +52,7 @@ export function errorBody(error: TwinkleError): string {
 }
 
 /** HTTP status: the table's, or a more exact 4xx that fastify or a host's hook chose. */
-export function statusOf(error: TwinkleError): number {
+function statusOf(error: TwinkleError): number {
   const { status } = error.details;
   return error.code === 'INVALID_REQUEST' && typeof status === 'number' ? status : ERRORS[error.code].status;
 }

@@ -1,7 +1,7 @@
 /** Request parts against their schemas: nothing is coerced, removed or defaulted, and a refusal names the field and what it expects. */
 import { Ajv, type ErrorObject } from 'ajv';
-import { distance } from 'fastest-levenshtein';
 import { TwinkleError } from '../../errors.js';
+import { nearest } from '../../util/did-you-mean.js';
 import { describeSchema, describeValue, type SchemaNode } from './describe-schema.js';
 
 /** `/messages/0/role` → `messages[0].role`. */
@@ -13,28 +13,18 @@ function fieldName(pointer: string): string {
     .reduce((name, part) => (/^\d+$/.test(part) ? `${name}[${part}]` : name === '' ? part : `${name}.${part}`), '');
 }
 
-/** The known name that is near enough to be meant, or null. */
-export function didYouMean(name: string, known: readonly string[]): string | null {
-  let best: string | null = null;
-  let least = Math.max(1, Math.floor(name.length / 3)) + 1;
-  for (const candidate of known) {
-    const steps = distance(name, candidate);
-    if (steps < least) {
-      least = steps;
-      best = candidate;
-    }
-  }
-  return best;
-}
+/** A field's name may be as long as the body: only so much of it is compared and shown. */
+const NAME_CHARS = 64;
 
 function unknownField(error: ErrorObject): TwinkleError {
   const name = String((error.params as { additionalProperty: string }).additionalProperty);
   const known = Object.keys((error.parentSchema as SchemaNode).properties ?? {});
-  const near = didYouMean(name, known);
+  const near = nearest(name.slice(0, NAME_CHARS), known);
   const inside = fieldName(error.instancePath);
-  const param = inside === '' ? name : `${inside}.${name}`;
+  const shown = name.slice(0, NAME_CHARS);
+  const param = inside === '' ? shown : `${inside}.${shown}`;
   const advice = near === null ? 'leave it out' : `did you mean \`${near}\`?`;
-  return new TwinkleError('UNKNOWN_FIELD', `\`${param.slice(0, 100)}\` is not a field of this request: ${advice}`, {
+  return new TwinkleError('UNKNOWN_FIELD', `\`${param}\` is not a field of this request: ${advice}`, {
     param,
   });
 }
@@ -58,7 +48,7 @@ function telling(errors: readonly ErrorObject[]): ErrorObject {
 }
 
 /** Ajv's findings as one error of ours. */
-export function explainErrors(errors: readonly ErrorObject[]): TwinkleError {
+function explainErrors(errors: readonly ErrorObject[]): TwinkleError {
   const error = telling(errors);
   if (error.keyword === 'additionalProperties') return unknownField(error);
   const inside = fieldName(error.instancePath);

@@ -4,7 +4,7 @@ import type { PromptInfo, TokenDelta, TokenLogprob } from '../../protocol/values
 import { Run, type RunRequest, type Usage } from './run.js';
 
 /** All that one choice gained. */
-export interface CollectedChoice {
+interface CollectedChoice {
   text: string;
   readonly tokenIds: number[];
   readonly logprobs: TokenLogprob[];
@@ -19,7 +19,7 @@ export interface CollectedPrompt {
 }
 
 /** Turns what was gathered into the body of the answer. */
-export type RenderAnswer = (prompts: readonly CollectedPrompt[], usage: Usage) => unknown;
+type RenderAnswer = (prompts: readonly CollectedPrompt[], usage: Usage) => unknown;
 
 export class CollectRun extends Run {
   private readonly prompts: readonly CollectedPrompt[];

@@ -6,7 +6,7 @@ import type { Usage } from './run.js';
 import type { ChunkRenderer } from './stream-run.js';
 
 /** Also what completions alone can ask for. */
-export interface CompletionChunkOptions extends ChunkOptions {
+interface CompletionChunkOptions extends ChunkOptions {
   readonly prompts: number;
   readonly echo: boolean;
 }

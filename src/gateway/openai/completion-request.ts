@@ -12,12 +12,10 @@ const TokenIds = Type.Array(TokenId, { minItems: 1 });
 export const CompletionRequest = Type.Object(
   {
     ...SAMPLING_FIELDS,
-    prompt: Type.Union([
-      Type.String(),
-      Type.Array(Type.String(), { minItems: 1 }),
-      TokenIds,
-      Type.Array(TokenIds, { minItems: 1 }),
-    ]),
+    prompt: Type.Union(
+      [Type.String(), Type.Array(Type.String(), { minItems: 1 }), TokenIds, Type.Array(TokenIds, { minItems: 1 })],
+      { title: 'a string, a list of strings, a list of token ids or a list of such lists, none of them empty' },
+    ),
     best_of: optional(Type.Integer({ minimum: 1, description: 'Only the value of `n`.' })),
     echo: optional(Type.Boolean()),
     logprobs: optional(

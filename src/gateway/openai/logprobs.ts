@@ -7,7 +7,7 @@ const IMPOSSIBLE = -9999;
 const finite = (logprob: number): number => (Number.isNaN(logprob) ? IMPOSSIBLE : Math.max(logprob, IMPOSSIBLE));
 
 /** `logprobs` of a completion choice. */
-export interface CompletionLogprobs {
+interface CompletionLogprobs {
   readonly tokens: string[];
   readonly token_logprobs: (number | null)[];
   readonly top_logprobs: (Record<string, number> | null)[];
@@ -41,7 +41,7 @@ export function completionLogprobs(tokens: readonly TokenLogprob[], count: numbe
 }
 
 /** `logprobs` of a chat choice. */
-export interface ChatLogprobs {
+interface ChatLogprobs {
   readonly content: {
     readonly token: string;
     readonly logprob: number;
@@ -65,7 +65,7 @@ export function chatLogprobs(tokens: readonly TokenLogprob[], count: number): Ch
 }
 
 /** vLLM's `prompt_logprobs`: per prompt token, token id → what is known of it; null for the first. */
-export type PromptLogprobs = (Record<string, { logprob: number; rank: number | null; decoded_token: string }> | null)[];
+type PromptLogprobs = (Record<string, { logprob: number; rank: number | null; decoded_token: string }> | null)[];
 
 /** `rank` counts from 1 and is null for a chosen token that is not among the alternatives. */
 export function promptLogprobs(tokens: readonly TokenLogprob[]): PromptLogprobs {

@@ -18,7 +18,7 @@ const isPlainText: Harmless = (value) =>
 const isTextOnly: Harmless = (value) => Array.isArray(value) && value.every((kind) => kind === 'text');
 
 /** Field → values that may pass. Null always may. */
-export const REFUSED_EVERYWHERE = {
+const REFUSED_EVERYWHERE = {
   response_format: isPlainText,
   structured_outputs: never,
   guided_json: never,

@@ -4,7 +4,7 @@ import type { SamplingParams } from '../../protocol/values.js';
 import type { SharedRequest } from './fields.js';
 
 /** What each kind of request decides for itself. */
-export interface SamplingChoice {
+interface SamplingChoice {
   /** Null: to the end of the context. */
   readonly maxTokens: number | null;
   readonly logprobs: number | null;

@@ -243,10 +243,10 @@ test('fields that ask for what is done anyway are taken', async () => {
 
 describe('refusals', () => {
   const refused: [string, string, object, string, string, RegExp][] = [
-    ['no prompt', COMPLETIONS, {}, 'invalid_request', 'prompt', /`prompt` is missing: expected a string or/],
-    ['a number as prompt', COMPLETIONS, { prompt: 5 }, 'invalid_request', 'prompt', /array of strings.*received 5/],
+    ['no prompt', COMPLETIONS, {}, 'invalid_request', 'prompt', /`prompt` is missing: expected a string, a list/],
+    ['a number as prompt', COMPLETIONS, { prompt: 5 }, 'invalid_request', 'prompt', /a list of strings.*received 5/],
     ['a mixed prompt', COMPLETIONS, { prompt: ['a', 1] }, 'invalid_request', 'prompt', /received \["a",1\]/],
-    ['an empty list', COMPLETIONS, { prompt: [] }, 'invalid_request', 'prompt', /non-empty/],
+    ['an empty list', COMPLETIONS, { prompt: [] }, 'invalid_request', 'prompt', /none of them empty/],
     ['no messages', CHAT, { messages: [] }, 'invalid_request', 'messages', /non-empty array of objects/],
     [
       'a message without role',

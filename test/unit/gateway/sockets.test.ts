@@ -150,6 +150,23 @@ test('a connection is used again after a stream', async () => {
   }
 });
 
+test('tokens of one turn are one write, and still an event each', async () => {
+  const { port, inference } = await listening();
+  inference.manual = true;
+  const client = Client.open(port);
+  client.socket.write(post('/v1/completions', STREAM));
+  const call = await inference.call();
+  for (const word of ['a', 'é', 'c']) call.send(word);
+  await client.until(() => client.text.includes('"c"'));
+  const [, chunks] = client.text.split('\r\n\r\n');
+  const [size, data, rest] = (chunks ?? '').split('\r\n');
+  expect(Number.parseInt(size ?? '', 16)).toBe(Buffer.byteLength(data ?? ''));
+  expect(eventsOf(data ?? '')).toHaveLength(3);
+  expect(rest).toBe('');
+  call.finish();
+  await client.until(() => client.text.endsWith(ENDED));
+});
+
 test('pipelined streams are answered in order and whole', async () => {
   const { port, inference } = await listening();
   inference.manual = true;

@@ -14,5 +14,7 @@ if TYPE_CHECKING:
 def create_engine() -> Engine:
     """A new engine that has loaded nothing yet."""
     from .engine import HfEngine
+    from .threads import wait_without_spinning
 
+    wait_without_spinning()
     return HfEngine()

@@ -9,6 +9,9 @@ from pathlib import Path
 
 def preload(model: str) -> None:
     """Import torch, transformers, this engine and, for a local folder, the code of its architecture. Unknown models are fine."""
+    from .threads import wait_without_spinning
+
+    wait_without_spinning()
     import transformers.models.auto.modeling_auto  # noqa: F401
     import transformers.models.auto.tokenization_auto  # noqa: F401
     from transformers import AutoModelForCausalLM, AutoTokenizer  # noqa: F401
