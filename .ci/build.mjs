@@ -36,7 +36,9 @@ if (force || !existsSync(at('dist', 'index.js')) || newest(tsOutput) < sources) 
 const addon = at('build', 'Release', 'twinkle.node');
 const nativeSources = Math.max(
   newest(at('CMakeLists.txt')),
-  ...readdirSync(at('native')).filter((name) => name !== 'test').map((name) => newest(at('native', name))),
+  ...readdirSync(at('native'))
+    .filter((name) => name !== 'test')
+    .map((name) => newest(at('native', name))),
 );
 if (force || newest(addon) < nativeSources) {
   for (const tool of ['cmake', 'c++']) {
@@ -46,7 +48,11 @@ if (force || newest(addon) < nativeSources) {
     );
     process.exit(1);
   }
-  run('building the addon', process.execPath, [at('node_modules', 'cmake-js', 'bin', 'cmake-js'), 'compile', '--silent']);
+  run('building the addon', process.execPath, [
+    at('node_modules', 'cmake-js', 'bin', 'cmake-js'),
+    'compile',
+    '--silent',
+  ]);
 }
 const packaged = at('dist', 'native', `${process.platform}-${process.arch}`);
 if (newest(join(packaged, 'twinkle.node')) < newest(addon)) {

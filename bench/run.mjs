@@ -17,17 +17,31 @@ if (unknown.length > 0) {
 }
 
 const format = (value) =>
-  value === null || value === undefined ? '–' : value >= 1000 ? Math.round(value).toLocaleString('en') : String(+value.toPrecision(3));
+  value === null || value === undefined
+    ? '–'
+    : value >= 1000
+      ? Math.round(value).toLocaleString('en')
+      : String(+value.toPrecision(3));
 
 function verdict({ ours, target, lowerIsBetter }) {
   if (target === undefined) return '';
   return (lowerIsBetter ? ours <= target : ours >= target) ? 'met' : 'MISSED';
 }
 
-const machine = { cpu: cpus()[0]?.model, cores: cpus().length, memoryGiB: Math.round(totalmem() / 2 ** 30), kernel: release(), node: process.version };
+const machine = {
+  cpu: cpus()[0]?.model,
+  cores: cpus().length,
+  memoryGiB: Math.round(totalmem() / 2 ** 30),
+  kernel: release(),
+  node: process.version,
+};
 mkdirSync(results, { recursive: true });
 console.log(`${machine.cpu}, ${machine.cores} cores, node ${machine.node}\n`);
-console.log(['what'.padEnd(58), 'ours'.padStart(10), 'peer'.padStart(10), 'ratio'.padStart(7), 'target'.padStart(10), ''].join(' '));
+console.log(
+  ['what'.padEnd(58), 'ours'.padStart(10), 'peer'.padStart(10), 'ratio'.padStart(7), 'target'.padStart(10), ''].join(
+    ' ',
+  ),
+);
 let missed = 0;
 for (const name of asked.length > 0 ? asked : all) {
   const { rows } = await import(new URL(`${name}.mjs`, folder));
@@ -38,11 +52,21 @@ for (const name of asked.length > 0 ? asked : all) {
     if (state === 'MISSED') missed += 1;
     const bound = row.target === undefined ? '' : `${row.lowerIsBetter ? '≤' : '≥'} ${format(row.target)}`;
     console.log(
-      [`${row.what} (${row.unit})`.padEnd(58), format(row.ours).padStart(10), format(row.peer).padStart(10), (ratio === null ? '–' : ratio.toFixed(2)).padStart(7), bound.padStart(10), state].join(' '),
+      [
+        `${row.what} (${row.unit})`.padEnd(58),
+        format(row.ours).padStart(10),
+        format(row.peer).padStart(10),
+        (ratio === null ? '–' : ratio.toFixed(2)).padStart(7),
+        bound.padStart(10),
+        state,
+      ].join(' '),
     );
     if (row.note !== undefined) console.log(`    ${row.note}`);
     done.push({ ...row, ...(ratio === null ? {} : { ratio }), ...(state === '' ? {} : { verdict: state }) });
   }
-  writeFileSync(`${results}${name}.json`, `${JSON.stringify({ at: new Date().toISOString(), machine, rows: done }, null, 2)}\n`);
+  writeFileSync(
+    `${results}${name}.json`,
+    `${JSON.stringify({ at: new Date().toISOString(), machine, rows: done }, null, 2)}\n`,
+  );
 }
 if (missed > 0) console.log(`\n${missed} target(s) missed`);

@@ -38,8 +38,8 @@ double Reader::whole(const Napi::Value& value, const char* name, double least, d
   const double number = value.As<Napi::Number>().DoubleValue();
   // NaN fails every comparison: the test must be for what is right.
   if (!(number >= least && number <= most && std::floor(number) == number)) {
-    const std::string range = "a whole number from " + Napi::Number::New(value.Env(), least).ToString().Utf8Value() + " to " +
-                              Napi::Number::New(value.Env(), most).ToString().Utf8Value();
+    const std::string range = "a whole number from " + Napi::Number::New(value.Env(), least).ToString().Utf8Value() +
+                              " to " + Napi::Number::New(value.Env(), most).ToString().Utf8Value();
     refuse(range.c_str(), name, value);
   }
   return number;
@@ -88,7 +88,8 @@ Napi::Value text_or_null(Napi::Env env, const std::optional<std::string>& value)
 
 Napi::Array numbers(Napi::Env env, const std::vector<int>& values) {
   Napi::Array array = Napi::Array::New(env, values.size());
-  for (std::size_t i = 0; i < values.size(); i++) array[static_cast<std::uint32_t>(i)] = Napi::Number::New(env, values[i]);
+  for (std::size_t i = 0; i < values.size(); i++)
+    array[static_cast<std::uint32_t>(i)] = Napi::Number::New(env, values[i]);
   return array;
 }
 

@@ -12,7 +12,8 @@
 
 namespace twinkle {
 
-/// The JavaScript error of a Failure: properties code, errno, errnoName, syscall (the last three null without one), details.
+/// The JavaScript error of a Failure: properties code, errno, errnoName, syscall (the last three null without one),
+/// details.
 Napi::Error to_error(Napi::Env env, const Failure& failure);
 
 /// Runs `body`; what it throws becomes a JavaScript error.

@@ -12,7 +12,7 @@
  */
 export type { ServeOptions } from './config/user-options.js';
 export { type ErrorCode, TwinkleError } from './errors.js';
-export { createServer, type CreateServerOptions, type Server } from './runtime/embed.js';
+export { type CreateServerOptions, createServer, type Server } from './runtime/embed.js';
 export type { ChatMessage, GeneratedPiece, GenerateOptions } from './runtime/generate-stream.js';
 export type { HeadEvents, HeadStatus } from './runtime/types.js';
 export type { ModelState, ReplicaStatus, ServedModel, StartProgress } from './serving/types.js';

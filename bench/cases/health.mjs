@@ -13,7 +13,14 @@ export async function* rows() {
     const ask = (at) => () => load({ port: at, connections: 16, durationMs: 3000, path: '/health' });
     const peer = await median(3, 'requestsPerSecond', ask(port));
     const ours = await median(3, 'requestsPerSecond', ask(server.port));
-    yield { what: 'health route, 16 connections', unit: 'req/s', ours: ours.requestsPerSecond, peer: peer.requestsPerSecond, peerName: 'bare fastify', target: 25_000 };
+    yield {
+      what: 'health route, 16 connections',
+      unit: 'req/s',
+      ours: ours.requestsPerSecond,
+      peer: peer.requestsPerSecond,
+      peerName: 'bare fastify',
+      target: 25_000,
+    };
   } finally {
     await server.stop();
     bare.kill();

@@ -52,6 +52,21 @@ export async function* rows() {
   const { gang, stop } = await startGang();
   const ours = await time((value) => gang.lead.call('echo', value));
   await stop();
-  yield { what: 'Node ↔ rank round trip, p50', unit: 'µs', ours: quantile(ours, 0.5), peer: quantile(peer, 0.5), peerName: 'bare zeromq.js ↔ pyzmq', target: 120, lowerIsBetter: true };
-  yield { what: 'Node ↔ rank round trip, p99', unit: 'µs', ours: quantile(ours, 0.99), peer: quantile(peer, 0.99), peerName: 'bare zeromq.js ↔ pyzmq', lowerIsBetter: true };
+  yield {
+    what: 'Node ↔ rank round trip, p50',
+    unit: 'µs',
+    ours: quantile(ours, 0.5),
+    peer: quantile(peer, 0.5),
+    peerName: 'bare zeromq.js ↔ pyzmq',
+    target: 120,
+    lowerIsBetter: true,
+  };
+  yield {
+    what: 'Node ↔ rank round trip, p99',
+    unit: 'µs',
+    ours: quantile(ours, 0.99),
+    peer: quantile(peer, 0.99),
+    peerName: 'bare zeromq.js ↔ pyzmq',
+    lowerIsBetter: true,
+  };
 }

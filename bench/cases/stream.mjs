@@ -16,7 +16,15 @@ export async function* rows() {
   try {
     const peer = await median(3, 'eventsPerSecond', () => load({ ...plan, port }));
     const ours = await median(3, 'eventsPerSecond', () => load({ ...plan, port: server.port }));
-    yield { what: 'streamed tokens through the gateway, 32 connections', unit: 'chunks/s', ours: ours.eventsPerSecond, peer: peer.eventsPerSecond, peerName: 'bare Node writes', target: 35_000, note: `TTFT p50 ${ours.firstP50Ms.toFixed(1)} ms, p99 ${ours.firstP99Ms.toFixed(1)} ms; Ray Serve was measured at 7,600 elsewhere` };
+    yield {
+      what: 'streamed tokens through the gateway, 32 connections',
+      unit: 'chunks/s',
+      ours: ours.eventsPerSecond,
+      peer: peer.eventsPerSecond,
+      peerName: 'bare Node writes',
+      target: 35_000,
+      note: `TTFT p50 ${ours.firstP50Ms.toFixed(1)} ms, p99 ${ours.firstP99Ms.toFixed(1)} ms; Ray Serve was measured at 7,600 elsewhere`,
+    };
   } finally {
     await server.stop();
     bare.kill();

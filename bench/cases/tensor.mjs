@@ -10,7 +10,11 @@ export async function* rows() {
   const store = new TensorStore(native, { name: 'bench', size: 160 * MiB, lock: false });
   const { lead } = gang;
   const session = gang.session(0);
-  await store.share({ rank: 0, pass: (name, fd) => session.pass(name, fd), call: (method, params) => lead.call(method, params) });
+  await store.share({
+    rank: 0,
+    pass: (name, fd) => session.pass(name, fd),
+    call: (method, params) => lead.call(method, params),
+  });
   for (const size of [1, 64]) {
     const shape = [size * (MiB / 4)];
     const source = new Float32Array(shape[0]).fill(1.5);
@@ -24,7 +28,8 @@ export async function* rows() {
       let started = performance.now();
       const seen = await lead.call('tensor_summary', { tensor: tensor.handle });
       handed.push(performance.now() - started);
-      if (seen.first !== 1.5 || seen.last !== round || seen.bytes !== size * MiB) throw new Error(`the rank saw ${JSON.stringify(seen)}`);
+      if (seen.first !== 1.5 || seen.last !== round || seen.bytes !== size * MiB)
+        throw new Error(`the rank saw ${JSON.stringify(seen)}`);
       if (round < 6) {
         started = performance.now();
         await lead.call('echo', bytes);
@@ -32,7 +37,15 @@ export async function* rows() {
       }
       tensor.release();
     }
-    yield { what: `tensor of ${size} MiB reaches the rank`, unit: 'ms', ours: quantile(handed, 0.5), peer: quantile(copied, 0.5), peerName: 'through the socket, one way', lowerIsBetter: true, ...(size === 64 ? { target: 0.5 } : {}) };
+    yield {
+      what: `tensor of ${size} MiB reaches the rank`,
+      unit: 'ms',
+      ours: quantile(handed, 0.5),
+      peer: quantile(copied, 0.5),
+      peerName: 'through the socket, one way',
+      lowerIsBetter: true,
+      ...(size === 64 ? { target: 0.5 } : {}),
+    };
   }
   store[Symbol.dispose]();
   await stop();

@@ -76,7 +76,8 @@ const timer = setTimeout(() => {
 await Promise.all(Array.from({ length: connections }, worker));
 clearTimeout(timer);
 const seconds = (performance.now() - started) / 1000;
-const quantile = (values, q) => values.sort((a, b) => a - b)[Math.min(values.length - 1, Math.floor(values.length * q))] ?? 0;
+const quantile = (values, q) =>
+  values.sort((a, b) => a - b)[Math.min(values.length - 1, Math.floor(values.length * q))] ?? 0;
 process.send({
   requests,
   failures,

@@ -4,8 +4,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { PYTHON_WORKERS } from '../../dist/config/package-root.js';
 import { loadNative } from '../../dist/native/load.js';
-import { resolvePythons } from '../../dist/runtime/configure.js';
 import { buildModel } from '../../dist/runtime/build-model.js';
+import { resolvePythons } from '../../dist/runtime/configure.js';
 import { ProcessWatcher } from '../../dist/supervisor/process-watcher.js';
 import { engineEnvironment } from '../../dist/supervisor/rank-environment.js';
 import { openZmqHub } from '../../dist/transport/zmq-hub.js';
@@ -21,9 +21,23 @@ export async function mockPython() {
 export async function startGang(engineArgs = {}) {
   const folder = mkdtempSync(join(tmpdir(), 'twinkle-bench-'));
   const native = loadNative();
-  const hub = await openZmqHub({ address: `ipc://${join(folder, 'ranks')}`, curve: null, onBadFrame: (_, error) => console.error(error) });
+  const hub = await openZmqHub({
+    address: `ipc://${join(folder, 'ranks')}`,
+    curve: null,
+    onBadFrame: (_, error) => console.error(error),
+  });
   const built = buildModel(
-    { model: 'mock', servedNames: ['mock'], engine: 'mock', tensorParallel: 1, pipelineParallel: 1, dataParallel: 1, devices: [], maxModelLen: null, engineArgs },
+    {
+      model: 'mock',
+      servedNames: ['mock'],
+      engine: 'mock',
+      tensorParallel: 1,
+      pipelineParallel: 1,
+      dataParallel: 1,
+      devices: [],
+      maxModelLen: null,
+      engineArgs,
+    },
     {
       native,
       hub,
@@ -32,7 +46,11 @@ export async function startGang(engineArgs = {}) {
       inherited: process.env,
       incidentFolder: folder,
       nowMs: () => performance.now(),
-      python: { python: await mockPython(), env: engineEnvironment(process.env, PYTHON_WORKERS, 'info'), parentDeathSignal: true },
+      python: {
+        python: await mockPython(),
+        env: engineEnvironment(process.env, PYTHON_WORKERS, 'info'),
+        parentDeathSignal: true,
+      },
       logFolder: folder,
       supervision: { phaseTimeoutMs: 60_000, crashLoopLimit: 5, crashLoopWindowMs: 60_000 },
       maxQueue: 1000,

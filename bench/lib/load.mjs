@@ -10,7 +10,8 @@ export async function load(plan) {
   const child = fork(CLIENT, [JSON.stringify(plan)]);
   const [result] = await once(child, 'message');
   await once(child, 'exit');
-  if (result.failures > 0) throw new Error(`${result.failures} of ${result.requests} answers were no 200: ${plan.path}`);
+  if (result.failures > 0)
+    throw new Error(`${result.failures} of ${result.requests} answers were no 200: ${plan.path}`);
   return result;
 }
 

@@ -70,12 +70,18 @@ void start(Session& session) {
 
 std::string health_word(unsigned health) {
   switch (health) {
-    case 0: return "ok";
-    case 1: return "warning";
-    case 2: return "alarm";
-    case 3: return "critical";
-    case 0xffffffff: return "not started";
-    default: return "health " + std::to_string(health);
+    case 0:
+      return "ok";
+    case 1:
+      return "warning";
+    case 2:
+      return "alarm";
+    case 3:
+      return "critical";
+    case 0xffffffff:
+      return "not started";
+    default:
+      return "health " + std::to_string(health);
   }
 }
 
@@ -98,8 +104,8 @@ void describe_pci(const Api& api, Place at, DeviceInfo& info) {
   dcmi::PcieInfoAll all{};
   dcmi::PcieInfo pcie{};
   if (api.pcie_info_all != nullptr && api.pcie_info_all(at.card, at.device, &all) == kOk)
-    std::snprintf(text, sizeof text, "%04x:%02x:%02x.%x", static_cast<unsigned>(all.domain) & 0xffffU, all.bdf_bus & 0xffU,
-                  all.bdf_device & 0xffU, all.bdf_function & 0xfU);
+    std::snprintf(text, sizeof text, "%04x:%02x:%02x.%x", static_cast<unsigned>(all.domain) & 0xffffU,
+                  all.bdf_bus & 0xffU, all.bdf_device & 0xffU, all.bdf_function & 0xfU);
   else if (api.pcie_info != nullptr && api.pcie_info(at.card, at.device, &pcie) == kOk)
     std::snprintf(text, sizeof text, "0000:%02x:%02x.%x", pcie.bdf_bus & 0xffU, pcie.bdf_device & 0xffU,
                   pcie.bdf_function & 0xfU);
@@ -183,16 +189,28 @@ DeviceLink relate(const Api& api, Place a, Place b, int index_a, int index_b) {
   switch (type) {
     // DCMI counts no lanes: one means "connected".
     case dcmi::kHccs:
-    case dcmi::kHccsSwitch: link.kind = "hccs"; link.lanes = 1; break;
+    case dcmi::kHccsSwitch:
+      link.kind = "hccs";
+      link.lanes = 1;
+      break;
     // The bus between two chips of one card; older drivers say 6 for "unknown", but never about one card.
     case dcmi::kSio:
       if (a.card == b.card) link = {index_a, index_b, "hccs", 1};
       break;
-    case dcmi::kPix: link.kind = "pix"; break;
-    case dcmi::kPxb: link.kind = "pxb"; break;
-    case dcmi::kPhb: link.kind = "phb"; break;
-    case dcmi::kSys: link.kind = "sys"; break;
-    default: break;
+    case dcmi::kPix:
+      link.kind = "pix";
+      break;
+    case dcmi::kPxb:
+      link.kind = "pxb";
+      break;
+    case dcmi::kPhb:
+      link.kind = "phb";
+      break;
+    case dcmi::kSys:
+      link.kind = "sys";
+      break;
+    default:
+      break;
   }
   return link;
 }
@@ -217,7 +235,8 @@ void survey_ascend(DeviceReport& report) {
   }
   std::optional<std::string> driver;
   char version[dcmi::kVersionLength] = {};
-  if (session.api.driver_version != nullptr && session.api.driver_version(version, sizeof version) == kOk) driver = version;
+  if (session.api.driver_version != nullptr && session.api.driver_version(version, sizeof version) == kOk)
+    driver = version;
   std::vector<int> indices;
   for (std::size_t i = 0; i < found.size(); i++) {
     report.devices.push_back(describe(session.api, found[i], static_cast<int>(i)));

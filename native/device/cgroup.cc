@@ -89,7 +89,8 @@ std::uint64_t stat_value(const std::string& path, std::string_view key) {
   return 0;
 }
 
-void tighten_cpus(std::optional<double>& limit, std::optional<std::uint64_t> quota, std::optional<std::uint64_t> period) {
+void tighten_cpus(std::optional<double>& limit, std::optional<std::uint64_t> quota,
+                  std::optional<std::uint64_t> period) {
   if (!quota || !period || *period == 0) return;
   const double cpus = static_cast<double>(*quota) / static_cast<double>(*period);
   if (!limit || cpus < *limit) limit = cpus;
@@ -115,7 +116,8 @@ CgroupLimits read_cgroup(const std::string& root) {
 
 std::optional<std::uint64_t> cgroup_free_bytes(const std::string& root) {
   std::optional<std::uint64_t> least;
-  const auto level = [&least](const std::string& folder, const char* limit_file, const char* used_file, const char* cache) {
+  const auto level = [&least](const std::string& folder, const char* limit_file, const char* used_file,
+                              const char* cache) {
     const auto limit = number_in(folder + limit_file);
     const auto used = number_in(folder + used_file);
     if (!limit || !used || *limit >= kNoLimit) return;
@@ -123,7 +125,8 @@ std::optional<std::uint64_t> cgroup_free_bytes(const std::string& root) {
     const std::uint64_t held = *used - droppable;
     tighten(least, *limit > held ? *limit - held : 0);
   };
-  for (const std::string& folder : chain(root, "", true)) level(folder, "/memory.max", "/memory.current", "inactive_file");
+  for (const std::string& folder : chain(root, "", true))
+    level(folder, "/memory.max", "/memory.current", "inactive_file");
   for (const std::string& folder : chain(root, "memory", false))
     level(folder, "/memory.limit_in_bytes", "/memory.usage_in_bytes", "total_inactive_file");
   return least;

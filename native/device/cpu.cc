@@ -104,7 +104,8 @@ void read_numa(const std::string& root, CpuInfo& info) {
     node.node = static_cast<int>(*number);
     if (const auto text = read_text(folder + "/" + name + "/cpulist"))
       node.cpus = parse_cpu_list(*text).value_or(std::vector<int>{});
-    if (const auto text = read_text(folder + "/" + name + "/meminfo")) node.memory_bytes = kilobytes(*text, "MemTotal:");
+    if (const auto text = read_text(folder + "/" + name + "/meminfo"))
+      node.memory_bytes = kilobytes(*text, "MemTotal:");
     info.numa.push_back(std::move(node));
   }
   std::sort(info.numa.begin(), info.numa.end(), [](const NumaNode& a, const NumaNode& b) { return a.node < b.node; });

@@ -30,8 +30,9 @@ Spec parse(const std::string& spec) {
   const std::optional<std::uint64_t> gib =
       by == std::string_view::npos ? std::optional<std::uint64_t>(gpu ? 80 : 64) : parse_u64(rest.substr(by + 1));
   if ((!gpu && kind != "npu") || !count || *count < 1 || *count > kMostDevices || !gib || *gib < 1 || *gib > kMostGib)
-    throw Failure("CONFIG_INVALID", "expected gpu:N, npu:N or gpu:NxGIB (N from 1 to 64) for `TWINKLE_FAKE_DEVICES` but received \"" +
-                                        spec + "\"; set it right or unset it");
+    throw Failure("CONFIG_INVALID",
+                  "expected gpu:N, npu:N or gpu:NxGIB (N from 1 to 64) for `TWINKLE_FAKE_DEVICES` but received \"" +
+                      spec + "\"; set it right or unset it");
   return {gpu, static_cast<int>(*count), *gib};
 }
 

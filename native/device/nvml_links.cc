@@ -41,12 +41,18 @@ Ends ends_of(const nvml::Api& api, nvml::Device device) {
 const char* distance(int level) {
   switch (level) {
     case nvml::kInternal:
-    case nvml::kSingle: return "pix";
-    case nvml::kMultiple: return "pxb";
-    case nvml::kHostBridge: return "phb";
-    case nvml::kNode: return "node";
-    case nvml::kSystem: return "sys";
-    default: return "unknown";
+    case nvml::kSingle:
+      return "pix";
+    case nvml::kMultiple:
+      return "pxb";
+    case nvml::kHostBridge:
+      return "phb";
+    case nvml::kNode:
+      return "node";
+    case nvml::kSystem:
+      return "sys";
+    default:
+      return "unknown";
   }
 }
 
@@ -57,7 +63,8 @@ int lanes_between(const nvml::Api& api, const Ends& a, const Ends& b, const Devi
   if (a.at_switch > 0 && b.at_switch > 0) return std::min(a.at_switch, b.at_switch);
   // Inside a virtual machine the far ends are hidden; peer status still says whether NVLink is the way.
   int status = -1;
-  const bool peers = api.p2p != nullptr && api.p2p(one, two, nvml::kP2pNvlink, &status) == kSuccess && status == nvml::kP2pOk;
+  const bool peers =
+      api.p2p != nullptr && api.p2p(one, two, nvml::kP2pNvlink, &status) == kSuccess && status == nvml::kP2pOk;
   return peers && a.direct.empty() && b.direct.empty() ? std::min(a.active, b.active) : 0;
 }
 

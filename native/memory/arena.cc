@@ -39,8 +39,7 @@ std::uint64_t Arena::alloc(std::uint64_t bytes, std::uint64_t holder) {
   const Stats now = stats();
   throw Failure("SHM_FULL", "no room for " + std::to_string(bytes) + " bytes: " + std::to_string(now.free_bytes) +
                                 " of " + std::to_string(size_) + " are free, the largest block has " +
-                                std::to_string(now.largest_free_bytes) +
-                                "; release blocks or make the segment larger")
+                                std::to_string(now.largest_free_bytes) + "; release blocks or make the segment larger")
       .with("needBytes", static_cast<double>(bytes))
       .with("freeBytes", static_cast<double>(now.free_bytes))
       .with("largestFreeBytes", static_cast<double>(now.largest_free_bytes));
@@ -94,7 +93,8 @@ Arena::Stats Arena::stats() const {
   stats.blocks = blocks_.size();
   // The largest free block is in the highest class that has any.
   for (auto c = classes_.rbegin(); c != classes_.rend() && stats.largest_free_bytes == 0; ++c)
-    for (const std::uint64_t offset : *c) stats.largest_free_bytes = std::max(stats.largest_free_bytes, free_.at(offset));
+    for (const std::uint64_t offset : *c)
+      stats.largest_free_bytes = std::max(stats.largest_free_bytes, free_.at(offset));
   return stats;
 }
 

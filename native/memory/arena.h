@@ -51,7 +51,7 @@ class Arena {
 
   std::uint64_t size_;
   std::uint64_t used_ = 0;
-  std::map<std::uint64_t, std::uint64_t> free_;  // offset → size
+  std::map<std::uint64_t, std::uint64_t> free_;   // offset → size
   std::vector<std::set<std::uint64_t>> classes_;  // offsets of free blocks, by size class
   std::unordered_map<std::uint64_t, Block> blocks_;
   std::unordered_map<std::uint64_t, std::set<std::uint64_t>> held_;  // holder → offsets

@@ -15,11 +15,11 @@ constexpr double kMostBytes = 9007199254740991.0;  // Number.MAX_SAFE_INTEGER
 class ArenaObject : public Napi::ObjectWrap<ArenaObject> {
  public:
   static Napi::Function define(Napi::Env env) {
-    return DefineClass(env, "NativeArena",
-                       {InstanceAccessor<&ArenaObject::size>("size"), InstanceMethod<&ArenaObject::alloc>("alloc"),
-                        InstanceMethod<&ArenaObject::retain>("retain"), InstanceMethod<&ArenaObject::release>("release"),
-                        InstanceMethod<&ArenaObject::release_holder>("releaseHolder"),
-                        InstanceMethod<&ArenaObject::stats>("stats")});
+    return DefineClass(
+        env, "NativeArena",
+        {InstanceAccessor<&ArenaObject::size>("size"), InstanceMethod<&ArenaObject::alloc>("alloc"),
+         InstanceMethod<&ArenaObject::retain>("retain"), InstanceMethod<&ArenaObject::release>("release"),
+         InstanceMethod<&ArenaObject::release_holder>("releaseHolder"), InstanceMethod<&ArenaObject::stats>("stats")});
   }
 
   explicit ArenaObject(const Napi::CallbackInfo& info)
@@ -52,8 +52,7 @@ class ArenaObject : public Napi::ObjectWrap<ArenaObject> {
   }
 
   void retain(const Napi::CallbackInfo& info) {
-    guarded(info.Env(),
-            [&] { open().retain(whole("retain", info[0], "offset"), whole("retain", info[1], "holder")); });
+    guarded(info.Env(), [&] { open().retain(whole("retain", info[0], "offset"), whole("retain", info[1], "holder")); });
   }
 
   // Releasing is allowed after close: teardown must not depend on an order.

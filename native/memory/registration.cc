@@ -61,9 +61,12 @@ std::function<void()> register_acl(void* address, std::size_t size) {
 
 std::function<void()> register_pages(Registrar registrar, void* address, std::size_t size) {
   switch (registrar) {
-    case Registrar::kCuda: return register_cuda(address, size);
-    case Registrar::kAcl: return register_acl(address, size);
-    case Registrar::kNone: break;
+    case Registrar::kCuda:
+      return register_cuda(address, size);
+    case Registrar::kAcl:
+      return register_acl(address, size);
+    case Registrar::kNone:
+      break;
   }
   return {};
 }

@@ -19,10 +19,11 @@ Registrar registrar_of(const std::string& word) {
 }  // namespace
 
 Napi::Function SegmentObject::define(Napi::Env env) {
-  return DefineClass(env, "NativeSegment",
-                     {InstanceAccessor<&SegmentObject::name>("name"), InstanceAccessor<&SegmentObject::size>("size"),
-                      InstanceAccessor<&SegmentObject::fd>("fd"), InstanceAccessor<&SegmentObject::locked>("locked"),
-                      InstanceMethod<&SegmentObject::buffer>("buffer"), InstanceMethod<&SegmentObject::close>("close")});
+  return DefineClass(
+      env, "NativeSegment",
+      {InstanceAccessor<&SegmentObject::name>("name"), InstanceAccessor<&SegmentObject::size>("size"),
+       InstanceAccessor<&SegmentObject::fd>("fd"), InstanceAccessor<&SegmentObject::locked>("locked"),
+       InstanceMethod<&SegmentObject::buffer>("buffer"), InstanceMethod<&SegmentObject::close>("close")});
 }
 
 Napi::Object SegmentObject::wrap(Napi::Env env, Segment segment) {

@@ -20,6 +20,7 @@ struct Stat {
   char state = '?';
   pid_t parent = 0;
   pid_t group = 0;
+  pid_t session = 0;
 };
 
 // /proc/<pid>/stat; the command name in it may hold anything, so fields are counted from its last parenthesis.
@@ -29,11 +30,12 @@ std::optional<Stat> stat_of(pid_t pid) {
   const std::size_t end = text->rfind(')');
   if (end == std::string::npos) return std::nullopt;
   const auto fields = words(std::string_view(*text).substr(end + 1));
-  if (fields.size() < 3) return std::nullopt;
+  if (fields.size() < 4) return std::nullopt;
   const auto parent = parse_u64(fields[1]);
   const auto group = parse_u64(fields[2]);
-  if (!parent || !group) return std::nullopt;
-  return Stat{fields[0][0], static_cast<pid_t>(*parent), static_cast<pid_t>(*group)};
+  const auto session = parse_u64(fields[3]);
+  if (!parent || !group || !session) return std::nullopt;
+  return Stat{fields[0][0], static_cast<pid_t>(*parent), static_cast<pid_t>(*group), static_cast<pid_t>(*session)};
 }
 
 void add_numbers(std::string_view text, std::vector<pid_t>& pids) {
@@ -52,20 +54,31 @@ std::vector<pid_t> children() {
   if (listed) return pids;
   // A kernel without CONFIG_PROC_CHILDREN: look at every process.
   for (const std::string& name : list_folder("/proc"))
-    if (const auto pid = parse_u64(name); pid && parent_of(static_cast<pid_t>(*pid)) == getpid())
-      pids.push_back(static_cast<pid_t>(*pid));
+    if (const auto pid = parse_u64(name)) {
+      const auto stat = stat_of(static_cast<pid_t>(*pid));
+      if (stat && stat->parent == getpid()) pids.push_back(static_cast<pid_t>(*pid));
+    }
   return pids;
+}
+
+bool adopts_orphans() {
+  int on = 0;
+  return getpid() == 1 || (prctl(PR_GET_CHILD_SUBREAPER, &on) == 0 && on != 0);
 }
 
 }  // namespace
 
 void set_subreaper(bool on) {
-  if (prctl(PR_SET_CHILD_SUBREAPER, on ? 1L : 0L, 0L, 0L, 0L) != 0) fail_call("prctl(PR_SET_CHILD_SUBREAPER)", errno, "");
+  if (prctl(PR_SET_CHILD_SUBREAPER, on ? 1L : 0L, 0L, 0L, 0L) != 0)
+    fail_call("prctl(PR_SET_CHILD_SUBREAPER)", errno, "");
 }
 
-pid_t parent_of(pid_t pid) {
+bool is_child_of_others(pid_t pid) {
   const auto stat = stat_of(pid);
-  return stat ? stat->parent : 0;
+  if (!stat || stat->parent != getpid()) return false;
+  // libuv starts its children in our group, or (detached) in a session of their own; an orphan that we adopted was
+  // started by a process of ours, so it is in another group of our session.
+  return !adopts_orphans() || stat->group == getpgrp() || stat->session == pid;
 }
 
 std::vector<pid_t> reap_adopted(const std::vector<int>& groups) {

@@ -11,7 +11,7 @@ namespace twinkle {
 void set_subreaper(bool on);
 /// Reaps zombies of the given process groups that nobody awaits; their pids.
 std::vector<pid_t> reap_adopted(const std::vector<int>& groups);
-/// Parent of a process; 0 when it is gone.
-pid_t parent_of(pid_t pid);
+/// Whether a process is a child that others in this process (libuv) started and wait for: its status is theirs.
+bool is_child_of_others(pid_t pid);
 
 }  // namespace twinkle

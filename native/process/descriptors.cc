@@ -27,9 +27,11 @@ void ensure_room(int socket, std::size_t size) {
   if (ioctl(socket, SIOCOUTQ, &queued) != 0) fail_call("ioctl(SIOCOUTQ)", errno, "pass an AF_UNIX socket");
   const std::size_t need = 2 * size + 4096;
   if (need > static_cast<std::size_t>(buffer))
-    fail_call("sendmsg", EMSGSIZE, std::to_string(size) + " bytes are too many for one message; send less than " +
-                                       std::to_string((buffer - 4096) / 2));
-  if (queued > 0 && need > static_cast<std::size_t>(buffer) - std::min<std::size_t>(static_cast<std::size_t>(queued), static_cast<std::size_t>(buffer)))
+    fail_call("sendmsg", EMSGSIZE,
+              std::to_string(size) + " bytes are too many for one message; send less than " +
+                  std::to_string((buffer - 4096) / 2));
+  if (queued > 0 && need > static_cast<std::size_t>(buffer) - std::min<std::size_t>(static_cast<std::size_t>(queued),
+                                                                                    static_cast<std::size_t>(buffer)))
     fail_call("sendmsg", EAGAIN, "the peer does not read: " + std::to_string(queued) + " bytes wait in the socket");
 }
 
@@ -53,7 +55,8 @@ void send_fds(int socket, const void* data, std::size_t size, const std::vector<
   if (fds.size() > kMostFds)
     fail_argument("sendFds", "expected at most 253 descriptors for `fds` but received " + std::to_string(fds.size()));
   for (const int fd : fds)
-    if (fcntl(fd, F_GETFD) < 0) fail_call("sendFds", errno, "descriptor " + std::to_string(fd) + " of `fds` is not open here");
+    if (fcntl(fd, F_GETFD) < 0)
+      fail_call("sendFds", errno, "descriptor " + std::to_string(fd) + " of `fds` is not open here");
   ensure_room(socket, size);
 
   iovec bytes{const_cast<void*>(data), size};
@@ -77,13 +80,14 @@ void send_fds(int socket, const void* data, std::size_t size, const std::vector<
   if (sent < 0) {
     const int error = errno;
     fail_call("sendmsg", error,
-              error == EAGAIN ? "the peer does not read"
+              error == EAGAIN                         ? "the peer does not read"
               : error == EPIPE || error == ECONNRESET ? "the peer closed its end"
                                                       : "");
   }
   if (static_cast<std::size_t>(sent) != size)
-    fail_call("sendmsg", EIO, "only " + std::to_string(sent) + " of " + std::to_string(size) +
-                                  " bytes were taken; close the socket, its stream is cut");
+    fail_call("sendmsg", EIO,
+              "only " + std::to_string(sent) + " of " + std::to_string(size) +
+                  " bytes were taken; close the socket, its stream is cut");
 }
 
 void close_fd(int fd) {

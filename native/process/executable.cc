@@ -35,7 +35,8 @@ std::string find_executable(const std::string& file, const std::vector<std::stri
     forbidden = true;
   }
   fail_call("exec " + file, forbidden ? EACCES : ENOENT,
-            forbidden ? "the file in PATH is not executable" : "it is in no folder of PATH (" + path + "); give its whole path");
+            forbidden ? "the file in PATH is not executable"
+                      : "it is in no folder of PATH (" + path + "); give its whole path");
 }
 
 }  // namespace twinkle

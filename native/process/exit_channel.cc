@@ -1,21 +1,33 @@
 #include "process/exit_channel.h"
 
+#include <optional>
+#include <string>
+#include <utility>
+
 #include "failure.h"
 #include "napi_util.h"
 
 namespace twinkle {
 namespace {
 
-Napi::Object describe(Napi::Env env, const ProcessExit& end) {
-  Napi::Object value = Napi::Object::New(env);
-  value["pid"] = Napi::Number::New(env, end.pid);
-  value["code"] = number_or_null(env, end.code);
-  value["signal"] = number_or_null(env, end.signal);
-  value["child"] = Napi::Boolean::New(env, end.child);
-  value["maxRssKb"] = Napi::Number::New(env, end.max_rss_kb);
-  value["userMs"] = Napi::Number::New(env, end.user_ms);
-  value["systemMs"] = Napi::Number::New(env, end.system_ms);
-  return value;
+bool set_number(napi_env env, napi_value object, const char* key, std::optional<double> number) {
+  napi_value value = nullptr;
+  const napi_status made = number ? napi_create_double(env, *number, &value) : napi_get_null(env, &value);
+  return made == napi_ok && napi_set_named_property(env, object, key, value) == napi_ok;
+}
+
+std::optional<double> widen(const std::optional<int>& number) {
+  return number ? std::optional<double>(*number) : std::nullopt;
+}
+
+bool describe(napi_env env, const ProcessExit& end, napi_value* object) {
+  napi_value child = nullptr;
+  return napi_create_object(env, object) == napi_ok && set_number(env, *object, "pid", end.pid) &&
+         set_number(env, *object, "code", widen(end.code)) && set_number(env, *object, "signal", widen(end.signal)) &&
+         napi_get_boolean(env, end.child, &child) == napi_ok &&
+         napi_set_named_property(env, *object, "child", child) == napi_ok &&
+         set_number(env, *object, "maxRssKb", end.max_rss_kb) && set_number(env, *object, "userMs", end.user_ms) &&
+         set_number(env, *object, "systemMs", end.system_ms);
 }
 
 void check(napi_status status, const char* call) {
@@ -55,7 +67,8 @@ Reaper& ExitChannel::reaper() {
   if (!reaper_) {
     napi_threadsafe_function function = function_;
     // The thread is joined before the function is released.
-    reaper_ = std::make_unique<Reaper>([function] { napi_call_threadsafe_function(function, nullptr, napi_tsfn_nonblocking); });
+    reaper_ = std::make_unique<Reaper>(
+        [function] { napi_call_threadsafe_function(function, nullptr, napi_tsfn_nonblocking); });
   }
   return *reaper_;
 }
@@ -76,20 +89,35 @@ void ExitChannel::on_call(napi_env env, napi_value, void* context, void*) {
   if (env != nullptr) static_cast<ExitChannel*>(context)->deliver(env);
 }
 
-void ExitChannel::deliver(Napi::Env env) {
-  const Napi::HandleScope scope(env);
+// C calls, not the C++ wrapper: while a worker is being terminated any of them may refuse, and the wrapper would then
+// end the whole process.
+bool ExitChannel::call(napi_env env, const ProcessExit& end) {
+  napi_handle_scope scope = nullptr;
+  if (napi_open_handle_scope(env, &scope) != napi_ok) return false;
+  napi_value listener = nullptr, receiver = nullptr, argument = nullptr;
+  bool goes_on = napi_get_reference_value(env, listener_, &listener) == napi_ok &&
+                 napi_get_undefined(env, &receiver) == napi_ok && describe(env, end, &argument);
+  if (goes_on) {
+    const napi_status status = napi_call_function(env, receiver, listener, 1, &argument, nullptr);
+    napi_value error = nullptr;
+    // As with any event listener that throws: uncaughtException.
+    if (status == napi_pending_exception && napi_get_and_clear_last_exception(env, &error) == napi_ok)
+      goes_on = napi_fatal_exception(env, error) == napi_ok;
+    else
+      goes_on = status == napi_ok;
+  }
+  napi_close_handle_scope(env, scope);
+  return goes_on;
+}
+
+void ExitChannel::deliver(napi_env env) {
   if (reaper_)
     for (ProcessExit& end : reaper_->take()) waiting_.push_back(end);
   while (!waiting_.empty() && !listener_.IsEmpty()) {
     // Taken off first: the listener may spawn, replace itself or throw.
     const ProcessExit end = waiting_.front();
     waiting_.pop_front();
-    try {
-      listener_.Call({describe(env, end)});
-    } catch (const Napi::Error& error) {
-      // As with any event listener that throws: uncaughtException.
-      napi_fatal_exception(env, error.Value());
-    }
+    if (!call(env, end)) return;
   }
 }
 

@@ -25,7 +25,9 @@ class ExitChannel {
  private:
   static void on_call(napi_env env, napi_value, void* context, void*);
   static void on_teardown(void* self);
-  void deliver(Napi::Env env);
+  void deliver(napi_env env);
+  /// False when the environment can run no more JavaScript.
+  bool call(napi_env env, const ProcessExit& end);
   void shut();
 
   Napi::Env env_;

@@ -1,6 +1,6 @@
 // Starting, watching and ending processes for JavaScript.
-#include <csignal>
 #include <sys/types.h>
+#include <csignal>
 
 #include <cerrno>
 

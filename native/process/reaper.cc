@@ -7,9 +7,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <pthread.h>
 #include <cerrno>
 #include <csignal>
-#include <pthread.h>
 
 #include "failure.h"
 #include "process/adopted.h"
@@ -77,7 +77,7 @@ void Reaper::watch(pid_t pid) {
       fail_argument("watch", "process " + std::to_string(pid) + " is awaited already: its end arrives at onExit");
     track(held, pid);
   }
-  entry.foreign_child = parent_of(pid) == getpid();
+  entry.foreign_child = is_child_of_others(pid);
   insert(std::move(entry));
 }
 

@@ -20,7 +20,8 @@ bool sd_notify(const std::string& state) {
   address.sun_family = AF_UNIX;
   const std::size_t length = std::strlen(path);
   if ((path[0] != '/' && path[0] != '@') || length >= sizeof address.sun_path)
-    fail_argument("sdNotify", std::string("expected a path or @name for `NOTIFY_SOCKET` but received \"") + path + "\"");
+    fail_argument("sdNotify",
+                  std::string("expected a path or @name for `NOTIFY_SOCKET` but received \"") + path + "\"");
   std::memcpy(address.sun_path, path, length);
   // `@name` is an abstract socket: its first byte is zero.
   if (path[0] == '@') address.sun_path[0] = '\0';

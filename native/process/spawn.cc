@@ -63,7 +63,8 @@ std::vector<ChildPlan::Descriptor> descriptors_of(const SpawnPlan& plan) {
   std::vector<ChildPlan::Descriptor> list;
   for (const auto& [target, source] : plan.fds) {
     if (target < 0 || target > kHighestTarget)
-      fail_argument("spawn", "expected 0 to 4095 for the child's number in `fds` but received " + std::to_string(target));
+      fail_argument("spawn",
+                    "expected 0 to 4095 for the child's number in `fds` but received " + std::to_string(target));
     if (fcntl(source, F_GETFD) < 0)
       fail_call("spawn", errno, "descriptor " + std::to_string(source) + " of `fds` is not open here");
     list.push_back({target, source, -1});
@@ -90,14 +91,18 @@ std::vector<char*> pointers(const std::vector<std::string>& texts, const std::st
 [[noreturn]] void report(const SpawnPlan& plan, const ChildPlan& child) {
   const std::string folder = plan.cwd.value_or("");
   switch (child.failed) {
-    case ChildStep::kGroup: fail_call("setpgid", child.error, "in the new process");
-    case ChildStep::kDeathSignal: fail_call("prctl(PR_SET_PDEATHSIG)", child.error, "in the new process");
+    case ChildStep::kGroup:
+      fail_call("setpgid", child.error, "in the new process");
+    case ChildStep::kDeathSignal:
+      fail_call("prctl(PR_SET_PDEATHSIG)", child.error, "in the new process");
     case ChildStep::kAffinity:
       fail_call("sched_setaffinity", child.error, "`cpus` names no CPU that this process may use; see cpu().allowed");
     case ChildStep::kDescriptors:
       fail_call("dup", child.error, "raise the limit of open files (ulimit -n) or pass fewer descriptors");
-    case ChildStep::kFolder: fail_call("chdir " + folder, child.error, "`cwd` must be a folder that exists");
-    default: break;
+    case ChildStep::kFolder:
+      fail_call("chdir " + folder, child.error, "`cwd` must be a folder that exists");
+    default:
+      break;
   }
   std::string advice = "check that the file exists, is executable and made for this machine";
   // The kernel says ENOENT also when the interpreter of a script or the loader of a binary is missing.
@@ -144,7 +149,8 @@ Spawned spawn(const SpawnPlan& plan) {
       track(held, spawned.pid);
     }
   }
-  if (spawned.pid < 0) fail_call("clone", error, "raise the limit of processes (ulimit -u, pids cgroup) or of open files");
+  if (spawned.pid < 0)
+    fail_call("clone", error, "raise the limit of processes (ulimit -u, pids cgroup) or of open files");
   if (child.failed != ChildStep::kNone) {
     while (waitpid(spawned.pid, nullptr, 0) < 0 && errno == EINTR) {
     }

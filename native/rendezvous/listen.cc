@@ -20,7 +20,8 @@ int port_of(const sockaddr_storage& address) {
 
 std::string host_of(const sockaddr_storage& address, socklen_t length) {
   char text[NI_MAXHOST];
-  const int status = getnameinfo(reinterpret_cast<const sockaddr*>(&address), length, text, sizeof text, nullptr, 0, NI_NUMERICHOST);
+  const int status =
+      getnameinfo(reinterpret_cast<const sockaddr*>(&address), length, text, sizeof text, nullptr, 0, NI_NUMERICHOST);
   return status == 0 ? text : "";
 }
 

@@ -31,7 +31,8 @@ std::vector<unsigned char> nccl_unique_id() {
   std::vector<unsigned char> id(kNcclBytes);
   if (const int status = get(id.data()); status != 0)
     missing("no NCCL unique id",
-            "ncclGetUniqueId answered " + std::to_string(status) + (text != nullptr ? std::string(" (") + text(status) + ")" : ""),
+            "ncclGetUniqueId answered " + std::to_string(status) +
+                (text != nullptr ? std::string(" (") + text(status) + ")" : ""),
             "check NCCL_SOCKET_IFNAME and NCCL_DEBUG=INFO");
   return id;
 }

@@ -85,10 +85,10 @@ class Folder {
 #define CHECK(condition) \
   if (!(condition)) check::fail(__FILE__, __LINE__, #condition " is false")
 #define CHECK_EQ(actual, expected) check::equal(__FILE__, __LINE__, #actual, actual, expected)
-#define CHECK_HAS(text, part)                                 \
+#define CHECK_HAS(text, part)                                              \
   if (const std::string checked = (text); !check::contains(checked, part)) \
   check::fail(__FILE__, __LINE__, "\"" + checked + "\" does not contain \"" + (part) + "\"")
-#define CASE(name)                                     \
-  static void case_##name();                           \
+#define CASE(name)                                              \
+  static void case_##name();                                    \
   static const check::Case register_##name(#name, case_##name); \
   static void case_##name()

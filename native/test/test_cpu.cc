@@ -6,8 +6,9 @@ using namespace twinkle;
 
 CASE(x86_topology) {
   const check::Folder root;
-  root.write("/proc/cpuinfo",
-             "processor\t: 0\nmodel name\t: Test Xeon\nflags\t\t: fpu avx2 avx512f amx_tile amx_bf16 sse\n\nprocessor\t: 1\n");
+  root.write(
+      "/proc/cpuinfo",
+      "processor\t: 0\nmodel name\t: Test Xeon\nflags\t\t: fpu avx2 avx512f amx_tile amx_bf16 sse\n\nprocessor\t: 1\n");
   root.write("/proc/meminfo", "MemTotal:       16 kB\nMemFree: 1 kB\nMemAvailable:   8 kB\n");
   root.write("/sys/devices/system/cpu/online", "0-3\n");
   for (int cpu = 0; cpu < 4; cpu++) {
@@ -40,8 +41,9 @@ CASE(x86_topology) {
 
 CASE(arm_without_topology) {
   const check::Folder root;
-  root.write("/proc/cpuinfo",
-             "processor\t: 0\nFeatures\t: fp asimd sve bf16\nCPU implementer\t: 0x48\nCPU part\t: 0xd01\n\nprocessor\t: 1\n");
+  root.write(
+      "/proc/cpuinfo",
+      "processor\t: 0\nFeatures\t: fp asimd sve bf16\nCPU implementer\t: 0x48\nCPU part\t: 0xd01\n\nprocessor\t: 1\n");
   const CpuInfo info = read_cpu(root.path(), {});
   CHECK_EQ(info.model, "ARM implementer 0x48 part 0xd01");
   CHECK_EQ(info.logical_cores, 2);

@@ -29,7 +29,8 @@ CASE(sized_and_npu) {
 }
 
 CASE(wrong_specs) {
-  for (const char* wrong : {"gpu", "gpu:", "gpu:0", "gpu:65", "tpu:4", "gpu:4x", "gpu:4x0", "gpu:x40", ":4", "gpu:-1", "8"})
+  for (const char* wrong :
+       {"gpu", "gpu:", "gpu:0", "gpu:65", "tpu:4", "gpu:4x", "gpu:4x0", "gpu:x40", ":4", "gpu:-1", "8"})
     CHECK_HAS(check::thrown([wrong] { fake_devices(wrong); }), "CONFIG_INVALID: expected gpu:N");
 }
 

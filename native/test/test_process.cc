@@ -1,6 +1,10 @@
 #include <fcntl.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <poll.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -41,7 +45,8 @@ class Waiter {
   ProcessExit next() {
     while (ends_.empty()) {
       std::unique_lock lock(mutex_);
-      if (!condition_.wait_for(lock, std::chrono::seconds(20), [this] { return ready_; })) throw std::runtime_error("no end came");
+      if (!condition_.wait_for(lock, std::chrono::seconds(20), [this] { return ready_; }))
+        throw std::runtime_error("no end came");
       ready_ = false;
       lock.unlock();
       for (const ProcessExit& end : reaper.take()) ends_.push_back(end);
@@ -164,7 +169,32 @@ CASE(group_environment_folder) {
 CASE(standard_descriptors_and_nothing_else) {
   const UniqueFd leaked(open("/dev/zero", O_RDONLY));  // without close-on-exec
   // 3 is the folder that ls itself reads.
-  CHECK_EQ(output_of(shell("readlink /proc/self/fd/0 /proc/self/fd/2; ls -m /proc/self/fd")), "/dev/null\n/dev/null\n0, 1, 2, 3\n");
+  CHECK_EQ(output_of(shell("readlink /proc/self/fd/0 /proc/self/fd/2; ls -m /proc/self/fd")),
+           "/dev/null\n/dev/null\n0, 1, 2, 3\n");
+}
+
+CASE(descriptors_on_an_old_kernel) {
+  // A kernel without close_range, in a process of its own: the filter stays for good.
+  const pid_t pid = fork();
+  if (pid == 0) {
+    sock_filter code[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_close_range, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ENOSYS),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+    const sock_fprog program{4, code};
+    CHECK_EQ(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), 0);
+    CHECK_EQ(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program), 0);
+    for (int i = 0; i < 300; i++) CHECK(open("/dev/zero", O_RDONLY) >= 0);
+    SpawnPlan plan = shell("ls -m /proc/self/fd");
+    plan.fds = {{7, 0}};
+    CHECK_EQ(output_of(plan), "0, 1, 2, 3, 7\n");
+    _exit(check::failures() == 0 ? 0 : 1);
+  }
+  int status = 0;
+  CHECK_EQ(waitpid(pid, &status, 0), pid);
+  CHECK_EQ(status, 0);
 }
 
 CASE(overlapping_descriptors) {

@@ -180,7 +180,8 @@ CASE(nccl) {
 }
 
 CASE(nccl_fails) {
-  CHECK_HAS(check::thrown([] { nccl_unique_id(); }), "DEVICE_MISSING: no NCCL unique id: ncclGetUniqueId answered 2 (unhandled");
+  CHECK_HAS(check::thrown([] { nccl_unique_id(); }),
+            "DEVICE_MISSING: no NCCL unique id: ncclGetUniqueId answered 2 (unhandled");
 }
 
 CASE(ids_absent) {

@@ -1,4 +1,4 @@
-"""Muon for the matrices, AdamW for the rest. Muon (momentum made orthogonal) learns tables of rare facts in far fewer steps."""
+"""Muon for the matrices, AdamW for the rest. Muon (momentum made orthogonal) learns rare facts in fewer steps."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _A, _B, _C = 3.4445, -4.7750, 2.0315
 
 
 def orthogonal(stack: torch.Tensor, rounds: int = 5) -> torch.Tensor:
-    """The nearest semi-orthogonal matrices, about, of a stack (count, rows, columns); in the dtype given, float32 on CPUs."""
+    """About the nearest semi-orthogonal matrices of a stack (count, rows, columns), computed in its dtype."""
     flat = stack.shape[1] <= stack.shape[2]
     x = stack if flat else stack.mT
     x = x / (x.norm(dim=(1, 2), keepdim=True) + 1e-7)

@@ -12,7 +12,10 @@ from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, train
 
 END_OF_TEXT, START, END = "<|endoftext|>", "<|im_start|>", "<|im_end|>"
 # Words with their leading space, numbers of one or two digits (for the sums), runs of marks, line breaks, other space.
-_WORDS = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,2}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+_WORDS = (
+    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,2}"
+    r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+)
 CHAT_TEMPLATE = """\
 {%- for message in messages %}
 {%- if message['role'] not in ['system', 'user', 'assistant'] %}
@@ -68,7 +71,6 @@ def save(tokenizer: Tokenizer, folder: Path, max_length: int) -> None:
         "model_max_length": max_length,
         "eos_token": END,
         "pad_token": END_OF_TEXT,
-        "extra_special_tokens": {},
         "clean_up_tokenization_spaces": False,
         "chat_template": CHAT_TEMPLATE,
     }

@@ -6,17 +6,15 @@ The text comes from the ``corpus`` package, so seed, steps and library versions 
 from __future__ import annotations
 
 import argparse
-import math
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
-from transformers import GenerationConfig, Qwen3Config, Qwen3ForCausalLM
-
 import batches
 import tokenizer as demo_tokenizer
+import torch
 from optimizers import Optimizers
+from transformers import GenerationConfig, Qwen3Config, Qwen3ForCausalLM
 
 VOCABULARY = 3072
 LONGEST = 2048
@@ -53,6 +51,7 @@ def model_config() -> Qwen3Config:
         num_key_value_heads=2,
         head_dim=64,
         max_position_embeddings=LONGEST,
+        max_window_layers=4,
         tie_word_embeddings=True,
         attention_dropout=0.0,
         bos_token_id=None,

@@ -6,15 +6,10 @@ export const defaultParts: CliParts = {
   head: async () => (await import('../runtime/head.js')).startHead,
   native: async () => (await import('../native/load.js')).loadNative(),
   probeNative: async () => {
-    const { lastLines } = await import('../python/probe.js');
-    const { runProgram } = await import('../python/run.js');
-    const load = JSON.stringify(new URL('../native/load.js', import.meta.url).href);
-    const script = `(await import(${load})).loadNative().devices()`;
-    const child = await runProgram(process.execPath, ['--input-type=module', '-e', script], {
-      env: process.env,
-      timeoutMs: 20_000,
-    });
-    if (child.code === 0) return null;
-    return child.signal === null ? lastLines(child.stderr, 6) : `it kills its process (${child.signal})`;
+    const { probeNative } = await import('../native/probe.js');
+    const { ok, signal, reasons } = await probeNative();
+    if (ok) return null;
+    const why = reasons.map(({ path, reason }) => `${path}: ${reason}`);
+    return [...(signal === null ? [] : [`it ends its process with ${signal}`]), ...why].join('; ');
   },
 };

@@ -75,7 +75,11 @@ export function buildProgram(version: string, chosen: Chosen): Command {
     .option('--port <PORT>', 'port that a server would use', '8000')
     .option(...HOME_FLAG)
     .option(...JSON_FLAG);
-  const list = program.command('list').description('list what this machine has').helpGroup('This machine:').helpCommand(false);
+  const list = program
+    .command('list')
+    .description('list what this machine has')
+    .helpGroup('This machine:')
+    .helpCommand(false);
   add(list, 'What:', 'devices', 'GPUs, NPUs and CPUs, and why a vendor library is not in use').option(...JSON_FLAG);
   add(program, 'This machine:', 'inspect', 'facts for a bug report')
     .option(...HOME_FLAG)

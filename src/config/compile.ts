@@ -75,7 +75,11 @@ export async function compileConfig(input: ConfigInput, services: ConfigServices
   const address = compileAddress(settings, input.cwd);
   const home = path(settings.text('home') as string);
   const python = settings.text('python');
-  const engineArgs = services.engineArgs(settings.choice('engine') as EngineName, [...yaml.engineArgs, ...input.engineArgs], OPTION_KEYS);
+  const engineArgs = services.engineArgs(
+    settings.choice('engine') as EngineName,
+    [...yaml.engineArgs, ...input.engineArgs],
+    OPTION_KEYS,
+  );
   const supervision = {
     shutdownTimeoutMs: settings.number('shutdown-timeout') as number,
     phaseTimeoutMs: settings.number('start-timeout') as number,

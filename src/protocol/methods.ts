@@ -1,5 +1,4 @@
 /** Methods a rank answers: name → parameters, result and, for streams, items. */
-import Type from 'typebox';
 import type * as V from './values.js';
 
 /** Calls: one answer each. */
@@ -33,5 +32,3 @@ export const METHODS = {
   shutdown: [null, null],
   generate: ['GenerateParams', 'GenerateEnd'],
 } as const satisfies Record<keyof Calls | keyof Streams, readonly [string | null, string | null]>;
-
-export const MethodName = Type.Union(Object.keys(METHODS).map((name) => Type.Literal(name)));

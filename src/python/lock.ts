@@ -4,7 +4,7 @@
  */
 import { linkSync, readFileSync, renameSync, rmSync, statSync, watch, writeFileSync } from 'node:fs';
 import { hostname } from 'node:os';
-import { dirname } from 'node:path';
+import { basename, dirname } from 'node:path';
 
 /** Who holds a lock or owns a draft folder. */
 export interface Owner {
@@ -55,9 +55,11 @@ export async function acquireLock(
   let told = false;
   for (;;) {
     signal?.throwIfAborted();
-    if (tryCreate(path, mine)) return () => releaseLock(path, mine);
     const held = readLock(path);
-    if (held === null) continue;
+    if (held === null) {
+      if (tryCreate(path, mine)) return () => releaseLock(path, mine);
+      continue;
+    }
     if (!isAlive(held.owner, held.ageMs)) {
       removeStale(path, held.text);
       continue;
@@ -122,10 +124,13 @@ function releaseLock(path: string, mine: string): void {
   if (readLock(path)?.text === mine) rmSync(path, { force: true });
 }
 
-/** Resolves when the folder of the lock changes, or after a while; rejects when the signal aborts. */
+/** Resolves when the lock's file changes, or after a while; rejects when the signal aborts. */
 function changed(path: string, signal?: AbortSignal): Promise<void> {
   return new Promise((resolve, reject) => {
-    const watcher = watch(dirname(path));
+    const name = basename(path);
+    const watcher = watch(dirname(path), (_, file) => {
+      if (file === name) done();
+    });
     const done = (): void => {
       clearTimeout(timer);
       watcher.close();
@@ -134,8 +139,8 @@ function changed(path: string, signal?: AbortSignal): Promise<void> {
       else resolve();
     };
     const timer = setTimeout(done, RECHECK_MS);
-    watcher.on('change', done);
     watcher.on('error', done);
     signal?.addEventListener('abort', done, { once: true });
+    if (signal?.aborted === true) done();
   });
 }

@@ -38,7 +38,8 @@ for name, module in packages.items():
         if metadata is None:
             raise ImportError("this Python is too old")
         version = metadata.version(name)
-        if find_spec(module) is None:
+        spec = find_spec(module)
+        if spec is None or spec.origin is None:
             raise ImportError("the package is listed but its module is not there")
         if mode == "import":
             importlib.import_module(module)

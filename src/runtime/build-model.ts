@@ -50,7 +50,10 @@ export function buildModel(config: ModelConfig, context: BuildContext): BuiltMod
       devices: Array.from({ length: worldSize }, (__, rank) => config.devices[replica * worldSize + rank] ?? null),
       load: {
         model: config.model,
-        options: { ...config.engineArgs, ...(config.maxModelLen === null ? {} : { max_model_len: config.maxModelLen }) },
+        options: {
+          ...config.engineArgs,
+          ...(config.maxModelLen === null ? {} : { max_model_len: config.maxModelLen }),
+        },
       },
       breaker: { limit: context.supervision.crashLoopLimit, windowMs: context.supervision.crashLoopWindowMs },
       phaseTimeoutMs: context.supervision.phaseTimeoutMs,

@@ -1,11 +1,12 @@
 /** `createServer`: a head inside somebody's Node process. Installs no signal handler, never exits, works any number of times. */
 import type { FastifyPluginAsync } from 'fastify';
-import { type ServeOptions, optionsLayer } from '../config/user-options.js';
 import { packageVersion } from '../config/package-root.js';
+import { optionsLayer, type ServeOptions } from '../config/user-options.js';
 import type { GatewayOptions } from '../gateway/types.js';
+import { fakeDeviceReport } from '../native/fake-devices.js';
 import { loadNative } from '../native/load.js';
-import { Metrics } from '../observability/metrics.js';
 import type { Logger } from '../observability/logger.js';
+import { Metrics } from '../observability/metrics.js';
 import type { ServedModel } from '../serving/types.js';
 import { configure, resolvePythons } from './configure.js';
 import { type GeneratedPiece, type GenerateOptions, generateStream } from './generate-stream.js';
@@ -52,6 +53,7 @@ export async function createServer(options: CreateServerOptions = {}): Promise<S
   const { listen, logger, on, env = process.env, signal, ...serve } = options;
   signal?.throwIfAborted();
   const { layer, engineArgs } = optionsLayer(serve);
+  const fake = env.TWINKLE_FAKE_DEVICES;
   const { config } = await configure({
     written: layer,
     engineArgs,
@@ -59,7 +61,8 @@ export async function createServer(options: CreateServerOptions = {}): Promise<S
     cwd: process.cwd(),
     configFile: null,
     mayWrite: true,
-    devices: async () => loadNative().devices(),
+    // The addon reads the process's own environment; a test may have given another.
+    devices: async () => (fake ? fakeDeviceReport(fake) : loadNative().devices()),
   });
   const pythons = await resolvePythons(config, { env, progress: QUIET, ...(signal === undefined ? {} : { signal }) });
   const head = await startHead(config, {

@@ -1,7 +1,7 @@
 /** The head of one box: builds every service from a compiled configuration and ends them in order. Wiring only. */
 import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
-import { packageVersion, PYTHON_WORKERS } from '../config/package-root.js';
+import { PYTHON_WORKERS, packageVersion } from '../config/package-root.js';
 import type { EngineName, ServeConfig } from '../config/types.js';
 import { asTwinkleError, TwinkleError } from '../errors.js';
 import { loadNative } from '../native/load.js';
@@ -97,7 +97,8 @@ class RunningHead implements Head {
     const nowMs = (): number => performance.now();
     const build = (model: ServeConfig['models'][number]): BuiltModel => {
       const python = options.pythons.get(model.engine)?.python;
-      if (python === undefined) throw new TwinkleError('PYTHON_ENV', `no Python is known for engine \`${model.engine}\``);
+      if (python === undefined)
+        throw new TwinkleError('PYTHON_ENV', `no Python is known for engine \`${model.engine}\``);
       const engineEnv = engineEnvironment(env, PYTHON_WORKERS, config.logLevel);
       return buildModel(model, {
         native: this.#native,

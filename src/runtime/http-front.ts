@@ -75,7 +75,9 @@ async function listen(gateway: Awaited<ReturnType<typeof buildGateway>>, http: S
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
     if (code === 'EADDRINUSE') {
-      throw new TwinkleError('PORT_IN_USE', `${where} is in use; give another --port, or stop what listens there`, { cause: error });
+      throw new TwinkleError('PORT_IN_USE', `${where} is in use; give another --port, or stop what listens there`, {
+        cause: error,
+      });
     }
     throw new TwinkleError('USAGE', `cannot listen on ${where}: ${(error as Error).message}`, { cause: error });
   }

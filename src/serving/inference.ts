@@ -1,6 +1,12 @@
 /** All served models behind one door: names to models, and the state of the whole. */
 import { TwinkleError } from '../errors.js';
-import type { DetokenizeParams, DetokenizeResult, GenerateParams, TokenizeParams, TokenizeResult } from '../protocol/values.js';
+import type {
+  DetokenizeParams,
+  DetokenizeResult,
+  GenerateParams,
+  TokenizeParams,
+  TokenizeResult,
+} from '../protocol/values.js';
 import { nearest } from '../util/did-you-mean.js';
 import type { ModelService } from './model-service.js';
 import type { Caller, Generation, Inference, ServedModel, TokenSink } from './types.js';
@@ -54,6 +60,8 @@ export class ModelDirectory implements Inference {
     const known = this.services.flatMap(({ names }) => names);
     const near = nearest(name ?? '', known);
     const hint = near === null ? `served are: ${known.join(', ')}` : `did you mean \`${near}\`?`;
-    throw new TwinkleError('MODEL_NOT_FOUND', `The model \`${name ?? ''}\` does not exist; ${hint}`, { param: 'model' });
+    throw new TwinkleError('MODEL_NOT_FOUND', `The model \`${name ?? ''}\` does not exist; ${hint}`, {
+      param: 'model',
+    });
   }
 }

@@ -76,7 +76,7 @@ export function modelState(gang: Pick<ReplicaGang, 'state' | 'epoch' | 'card'>):
     case 'stopped':
       return 'stopped';
     case 'teardown':
-      return state.then === 'give-up' ? 'failed' : state.then === 'stop' ? 'stopped' : 'restarting';
+      return state.next === 'give-up' ? 'failed' : state.next === 'stop' ? 'stopped' : 'restarting';
     case 'backoff':
       return 'restarting';
     default:

@@ -17,7 +17,7 @@ export type GangState =
   | { readonly at: 'idle' }
   | { readonly at: 'starting'; readonly greeted: ReadonlySet<number>; readonly loaded: ReadonlySet<number> }
   | { readonly at: 'ready' }
-  | { readonly at: 'teardown'; readonly then: 'restart' | 'stop' | 'give-up'; readonly failure: Failure | null }
+  | { readonly at: 'teardown'; readonly next: 'restart' | 'stop' | 'give-up'; readonly failure: Failure | null }
   | { readonly at: 'backoff'; readonly failure: Failure }
   | { readonly at: 'failed'; readonly failure: Failure }
   | { readonly at: 'stopped' };
@@ -79,13 +79,17 @@ export function advance(memory: GangMemory, event: GangEvent, breaker: BreakerPo
   const stay: Step = { memory, effects: [] };
   switch (event.on) {
     case 'start':
-      return state.at === 'idle' || state.at === 'failed' || state.at === 'stopped' ? spawn({ ...memory, failures: [], streak: 0 }) : stay;
+      return state.at === 'idle' || state.at === 'failed' || state.at === 'stopped'
+        ? spawn({ ...memory, failures: [], streak: 0 })
+        : stay;
     case 'hello':
       return state.at === 'starting' ? greet(memory, state, event.rank) : stay;
     case 'loaded':
       return state.at === 'starting' ? load(memory, state, event.rank) : stay;
     case 'fault':
-      return state.at === 'starting' || state.at === 'ready' ? fault(memory, event.failure, event.nowMs, breaker) : stay;
+      return state.at === 'starting' || state.at === 'ready'
+        ? fault(memory, event.failure, event.nowMs, breaker)
+        : stay;
     case 'gone':
       return state.at === 'teardown' ? gone(memory, state) : stay;
     case 'backoff-over':
@@ -119,7 +123,7 @@ function load(memory: GangMemory, state: GangState & { at: 'starting' }, rank: n
 function fault(memory: GangMemory, failure: Failure, nowMs: number, breaker: BreakerPolicy): Step {
   const failures = [...memory.failures.filter((at) => nowMs - at < breaker.windowMs), nowMs];
   const again = failure.retry && failures.length < breaker.limit;
-  const state: GangState = { at: 'teardown', then: again ? 'restart' : 'give-up', failure };
+  const state: GangState = { at: 'teardown', next: again ? 'restart' : 'give-up', failure };
   return {
     memory: { ...memory, state, failures },
     effects: [
@@ -131,10 +135,10 @@ function fault(memory: GangMemory, failure: Failure, nowMs: number, breaker: Bre
 
 function gone(memory: GangMemory, state: GangState & { at: 'teardown' }): Step {
   const { failure } = state;
-  if (state.then === 'stop' || failure === null) {
+  if (state.next === 'stop' || failure === null) {
     return { memory: { ...memory, state: { at: 'stopped' } }, effects: [{ do: 'announce-stopped' }] };
   }
-  if (state.then === 'give-up') {
+  if (state.next === 'give-up') {
     return { memory: { ...memory, state: { at: 'failed', failure } }, effects: [{ do: 'announce-failed', failure }] };
   }
   const streak = memory.streak + 1;
@@ -150,11 +154,11 @@ function stop(memory: GangMemory): Step {
     case 'stopped':
       return { memory, effects: [] };
     case 'teardown':
-      return { memory: { ...memory, state: { ...state, then: 'stop' } }, effects: [] };
+      return { memory: { ...memory, state: { ...state, next: 'stop' } }, effects: [] };
     case 'starting':
     case 'ready':
       return {
-        memory: { ...memory, state: { at: 'teardown', then: 'stop', failure: null } },
+        memory: { ...memory, state: { at: 'teardown', next: 'stop', failure: null } },
         effects: [{ do: 'teardown', graceful: state.at === 'ready' }],
       };
     default:

@@ -10,7 +10,7 @@ import type { Channel } from '../transport/channel.js';
 import { backoffMs } from '../util/backoff.js';
 import { Emitter } from '../util/emitter.js';
 import { advance, type Failure, type GangEffect, type GangEvent, type GangMemory, newGang } from './gang-machine.js';
-import { describeEnd, writeIncident, type RankEnd } from './incident.js';
+import { describeEnd, type RankEnd, writeIncident } from './incident.js';
 import { type GangDependencies, type GangSpec, launchRanks } from './launch-ranks.js';
 import { PulseMonitor } from './pulse-monitor.js';
 import { BEAT_MS, type RankSession } from './rank-session.js';

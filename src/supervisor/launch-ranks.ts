@@ -1,10 +1,10 @@
 /** One start of a gang: sockets, pipes, environment and process of each rank. */
 import { closeSync } from 'node:fs';
-import type { BreakerPolicy } from './gang-machine.js';
 import type { DeviceChoice } from '../config/types.js';
 import type { Native } from '../native/types.js';
 import type { LoadParams } from '../protocol/values.js';
 import type { Hub } from '../transport/link.js';
+import type { BreakerPolicy } from './gang-machine.js';
 import type { RankLauncher } from './launcher.js';
 import type { ProcessWatcher } from './process-watcher.js';
 import { rankEnvironment } from './rank-environment.js';

@@ -27,10 +27,10 @@ export function engineEnvironment(
   for (const [key, value] of Object.entries(inherited)) {
     if (value !== undefined && !SECRETS.has(key)) env[key] = value;
   }
-  env['PYTHONPATH'] = env['PYTHONPATH'] ? `${pythonPath}:${env['PYTHONPATH']}` : pythonPath;
-  env['PYTHONUNBUFFERED'] = '1';
-  env['TWINKLE_LOG_LEVEL'] = logLevel;
-  env['TOKENIZERS_PARALLELISM'] ??= 'false';
+  env.PYTHONPATH = env.PYTHONPATH ? `${pythonPath}:${env.PYTHONPATH}` : pythonPath;
+  env.PYTHONUNBUFFERED = '1';
+  env.TWINKLE_LOG_LEVEL = logLevel;
+  env.TOKENIZERS_PARALLELISM ??= 'false';
   return env;
 }
 
@@ -49,10 +49,10 @@ export function rankEnvironment(
     WORLD_SIZE: String(identity.worldSize),
     MASTER_ADDR: identity.masterAddr,
     MASTER_PORT: String(identity.masterPort),
-    TORCH_NCCL_ASYNC_ERROR_HANDLING: inherited['TORCH_NCCL_ASYNC_ERROR_HANDLING'] ?? '1',
+    TORCH_NCCL_ASYNC_ERROR_HANDLING: inherited.TORCH_NCCL_ASYNC_ERROR_HANDLING ?? '1',
     CUDA_VISIBLE_DEVICES: device?.kind === 'gpu' ? device.uuid : '',
   };
-  if (device?.kind === 'npu') env['ASCEND_RT_VISIBLE_DEVICES'] = String(device.index);
-  if (local) env['GLOO_SOCKET_IFNAME'] = inherited['GLOO_SOCKET_IFNAME'] ?? 'lo';
+  if (device?.kind === 'npu') env.ASCEND_RT_VISIBLE_DEVICES = String(device.index);
+  if (local) env.GLOO_SOCKET_IFNAME = inherited.GLOO_SOCKET_IFNAME ?? 'lo';
   return env;
 }

@@ -9,7 +9,14 @@ import { TwinkleError } from '../errors.js';
 import type { Native } from '../native/types.js';
 import type { ForkRequest, TemplateMessage } from '../protocol/launch.js';
 import { type Deferred, deferred } from '../util/deferred.js';
-import { environmentLines, type LaunchRequest, type ProcessEnd, type PythonRuntime, type RankLauncher, type RunningRank } from './launcher.js';
+import {
+  environmentLines,
+  type LaunchRequest,
+  type ProcessEnd,
+  type PythonRuntime,
+  type RankLauncher,
+  type RunningRank,
+} from './launcher.js';
 import type { ProcessWatcher } from './process-watcher.js';
 import { openRankLog, tailLog } from './rank-log.js';
 
@@ -105,7 +112,11 @@ class Template {
     this.#forks.set(id, fork);
     const bytes = Buffer.from(`${JSON.stringify(message)}\n`);
     try {
-      this.native.sendFds(this.#fd, bytes, fds.map(([, fd]) => fd));
+      this.native.sendFds(
+        this.#fd,
+        bytes,
+        fds.map(([, fd]) => fd),
+      );
     } catch (error) {
       this.#forks.delete(id);
       throw error;

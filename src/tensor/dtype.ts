@@ -26,11 +26,16 @@ export type Dtype = keyof typeof DTYPE_BYTES;
  */
 export function tensorBytes(dtype: string, shape: readonly number[]): number {
   if (!Object.hasOwn(DTYPE_BYTES, dtype)) {
-    throw new TwinkleError('INVALID_REQUEST', `unknown dtype \`${dtype}\`; one of ${Object.keys(DTYPE_BYTES).join(', ')}`);
+    throw new TwinkleError(
+      'INVALID_REQUEST',
+      `unknown dtype \`${dtype}\`; one of ${Object.keys(DTYPE_BYTES).join(', ')}`,
+    );
   }
   const bad = shape.find((extent) => !Number.isInteger(extent) || extent < 0);
-  if (bad !== undefined) throw new TwinkleError('INVALID_REQUEST', `expected whole extents ≥ 0 in \`shape\` but received ${bad}`);
+  if (bad !== undefined)
+    throw new TwinkleError('INVALID_REQUEST', `expected whole extents ≥ 0 in \`shape\` but received ${bad}`);
   const bytes = shape.reduce((product, extent) => product * extent, DTYPE_BYTES[dtype as Dtype]);
-  if (!Number.isSafeInteger(bytes)) throw new TwinkleError('INVALID_REQUEST', `a tensor of shape [${shape.join(', ')}] is too large`);
+  if (!Number.isSafeInteger(bytes))
+    throw new TwinkleError('INVALID_REQUEST', `a tensor of shape [${shape.join(', ')}] is too large`);
   return bytes;
 }

@@ -74,7 +74,10 @@ export class TensorStore implements Disposable {
   put(dtype: string, shape: readonly number[], data: Uint8Array): Tensor {
     const expected = tensorBytes(dtype, shape);
     if (data.byteLength !== expected) {
-      throw new TwinkleError('INVALID_REQUEST', `expected ${expected} bytes for ${dtype}[${shape.join(', ')}] but received ${data.byteLength}`);
+      throw new TwinkleError(
+        'INVALID_REQUEST',
+        `expected ${expected} bytes for ${dtype}[${shape.join(', ')}] but received ${data.byteLength}`,
+      );
     }
     const tensor = this.allocate(dtype, shape);
     tensor.bytes.set(data);

@@ -100,16 +100,22 @@ export class Channel {
   }
 
   /** One question, one answer. Rejects with what the rank says, `DEADLINE_EXCEEDED`, `ABORTED`, or the reason of {@link fail}. */
-  call<M extends keyof Calls>(method: M, params: Calls[M]['params'], options: CallOptions = {}): Promise<Calls[M]['result']> {
+  call<M extends keyof Calls>(
+    method: M,
+    params: Calls[M]['params'],
+    options: CallOptions = {},
+  ): Promise<Calls[M]['result']> {
     if (this.#down !== null) return Promise.reject(this.#down);
     const id = this.#next++;
     return new Promise((resolve, reject) => {
       const cleanups: (() => void)[] = [];
-      const settle = <T>(act: (value: T) => void) => (value: T): void => {
-        this.#calls.delete(id);
-        for (const cleanup of cleanups) cleanup();
-        act(value);
-      };
+      const settle =
+        <T>(act: (value: T) => void) =>
+        (value: T): void => {
+          this.#calls.delete(id);
+          for (const cleanup of cleanups) cleanup();
+          act(value);
+        };
       const call: OpenCall = { resolve: settle(resolve as (value: unknown) => void), reject: settle(reject) };
       this.#calls.set(id, call);
       const { deadlineMs, signal } = options;

@@ -1,5 +1,5 @@
 /** A push source as an AsyncIterable: bounded by telling the source to pause, ended or failed by it, cancelled by its reader. */
-import { deferred, type Deferred } from './deferred.js';
+import { type Deferred, deferred } from './deferred.js';
 
 export interface AsyncQueueHooks {
   /** More than `high` items wait (true), or the reader has caught up (false). */

@@ -7,7 +7,12 @@ export class Emitter<Events extends { [K in keyof Events]: (...args: never[]) =>
   readonly #onThrow: (error: unknown) => void;
 
   /** @param onThrow told what a listener threw; by default it surfaces as an unhandled error of its own tick */
-  constructor(onThrow: (error: unknown) => void = (error) => queueMicrotask(() => { throw error; })) {
+  constructor(
+    onThrow: (error: unknown) => void = (error) =>
+      queueMicrotask(() => {
+        throw error;
+      }),
+  ) {
     this.#onThrow = onThrow;
   }
 

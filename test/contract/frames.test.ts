@@ -21,7 +21,7 @@ const fresh: Golden[] = [
   ...TO_RANK.map((frame) => ({ direction: 'to-rank' as const, frame, hex: encodeFrame(frame).toString('hex') })),
   ...FROM_RANK.map((frame) => ({ direction: 'from-rank' as const, frame, hex: encodeFrame(frame).toString('hex') })),
 ];
-if (process.env['TWINKLE_UPDATE_GOLDEN'] === '1') writeFileSync(FILE, `${JSON.stringify(fresh, null, 1)}\n`);
+if (process.env.TWINKLE_UPDATE_GOLDEN === '1') writeFileSync(FILE, `${JSON.stringify(fresh, null, 1)}\n`);
 const golden = JSON.parse(readFileSync(FILE, 'utf8')) as Golden[];
 
 it('encodes every frame to the committed bytes', () => {

@@ -45,7 +45,13 @@ export const TO_RANK: readonly ToRank[] = [
   { t: 'call', id: 1, method: 'detokenize', params: { token_ids: [0, 255, 70000] } },
   { t: 'call', id: 2 ** 32 - 1, method: 'shutdown', params: null },
   { t: 'open', id: 7, method: 'generate', params: GENERATE, credits: 128 },
-  { t: 'credit', grants: [[7, 64], [8, 1]] },
+  {
+    t: 'credit',
+    grants: [
+      [7, 64],
+      [8, 1],
+    ],
+  },
   { t: 'abort', ids: [7, 70000] },
 ];
 

@@ -1,6 +1,6 @@
 import { once } from 'node:events';
-import { createServer } from 'node:net';
 import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import OpenAI from 'openai';
@@ -50,7 +50,13 @@ describe('serve with the mock engine', () => {
     const messages = [{ role: 'user', content: 'Hi' }] as const;
     const whole = await client.chat.completions.create({ model: 'tiny', messages: [...messages], max_tokens: 9 });
     let text = '';
-    const stream = await client.chat.completions.create({ model: 'small', messages: [...messages], max_tokens: 9, stream: true, stream_options: { include_usage: true } });
+    const stream = await client.chat.completions.create({
+      model: 'small',
+      messages: [...messages],
+      max_tokens: 9,
+      stream: true,
+      stream_options: { include_usage: true },
+    });
     let usage: number | undefined;
     for await (const chunk of stream) {
       text += chunk.choices[0]?.delta.content ?? '';
@@ -58,7 +64,10 @@ describe('serve with the mock engine', () => {
     }
     expect(text).toBe(whole.choices[0]?.message.content);
     expect(usage).toBe(9);
-    await expect(client.chat.completions.create({ model: 'tinny', messages: [...messages] })).rejects.toMatchObject({ status: 404, message: expect.stringContaining('did you mean `tiny`') });
+    await expect(client.chat.completions.create({ model: 'tinny', messages: [...messages] })).rejects.toMatchObject({
+      status: 404,
+      message: expect.stringContaining('did you mean `tiny`'),
+    });
     const ranks = await server.rankPids();
     expect(ranks).toHaveLength(1);
     server.child.kill('SIGTERM');
@@ -126,7 +135,9 @@ describe('serve with the mock engine', () => {
     const [rank = 0] = await server.rankPids();
     process.kill(rank, 'SIGKILL');
     const last = (await stream.all()).at(-1) ?? '';
-    expect(JSON.parse(last)).toMatchObject({ error: { code: 'rank_failed', message: expect.stringMatching(/rank 0.*SIGKILL/) } });
+    expect(JSON.parse(last)).toMatchObject({
+      error: { code: 'rank_failed', message: expect.stringMatching(/rank 0.*SIGKILL/) },
+    });
     const answers = await Promise.all(waiting);
     expect(answers.map(({ status }) => status)).toEqual([200, 200, 200, 200]);
     const metrics = await (await fetch(`${server.url}/metrics`)).text();
@@ -138,23 +149,44 @@ describe('serve with the mock engine', () => {
     const controller = new AbortController();
     const body = JSON.stringify({ model: 'mock', prompt: 'go', max_tokens: 4000, stream: true });
     const headers = { 'content-type': 'application/json' };
-    const response = await fetch(`${server.url}/v1/completions`, { method: 'POST', headers, body, signal: controller.signal });
+    const response = await fetch(`${server.url}/v1/completions`, {
+      method: 'POST',
+      headers,
+      body,
+      signal: controller.signal,
+    });
     await response.body?.getReader().read();
     controller.abort();
     expect((await complete(server.url, { max_tokens: 2 })).status).toBe(200);
   });
 
   it.each([
-    ['a port in use', 6, async () => {
-      const taken = createServer().listen(0, '127.0.0.1');
-      await once(taken, 'listening');
-      const { port } = taken.address() as { port: number };
-      return { args: [...MOCK, '--port', String(port)], close: () => taken.close(), words: String(port) };
-    }],
-    ['a crash loop', 5, async () => ({ args: [...MOCK, '--fault', 'exit:9@load'], close() {}, words: 'exited with code 9' })],
+    [
+      'a port in use',
+      6,
+      async () => {
+        const taken = createServer().listen(0, '127.0.0.1');
+        await once(taken, 'listening');
+        const { port } = taken.address() as { port: number };
+        return { args: [...MOCK, '--port', String(port)], close: () => taken.close(), words: String(port) };
+      },
+    ],
+    [
+      'a crash loop',
+      5,
+      async () => ({ args: [...MOCK, '--fault', 'exit:9@load'], close() {}, words: 'exited with code 9' }),
+    ],
     ['an unknown flag', 2, async () => ({ args: [...MOCK, '--prot', '1'], close() {}, words: '--port' })],
-    ['devices that are not there', 4, async () => ({ args: [...MOCK, '--gpus', '0-1'], close() {}, words: 'libnvidia-ml' })],
-    ['a Python that is not there', 2, async () => ({ args: [...MOCK, '--python', '/nowhere/python'], close() {}, words: '/nowhere/python' })],
+    [
+      'devices that are not there',
+      4,
+      async () => ({ args: [...MOCK, '--gpus', '0-1'], close() {}, words: 'libnvidia-ml' }),
+    ],
+    [
+      'a Python that is not there',
+      2,
+      async () => ({ args: [...MOCK, '--python', '/nowhere/python'], close() {}, words: '/nowhere/python' }),
+    ],
   ] as const)('ends on %s with exit code %i and what to do', async (_what, code, prepare) => {
     const { args, close, words } = await prepare();
     const server = CliServer.start(args);
@@ -166,7 +198,9 @@ describe('serve with the mock engine', () => {
   });
 
   it('reserves exactly the fake devices it was told to use, and shows them', async () => {
-    await using server = await CliServer.ready([...MOCK, '--gpus', '2-3', '-tp', '2'], { TWINKLE_FAKE_DEVICES: 'gpu:8' });
+    await using server = await CliServer.ready([...MOCK, '--gpus', '2-3', '-tp', '2'], {
+      TWINKLE_FAKE_DEVICES: 'gpu:8',
+    });
     const { stdout } = await runCli(['status', '--json'], { TWINKLE_HOME: server.home });
     expect([...stdout.matchAll(/GPU-fake-[\w-]+/g)].map(([uuid]) => uuid)).toHaveLength(2);
   });

@@ -131,7 +131,7 @@ describe('a gang of real ranks', () => {
     const stray = kit.native.spawn({
       file: 'sleep',
       args: ['600'],
-      env: [`TWINKLE_INSTANCE=${kit.instance}`, `TWINKLE_GANG=${gang.spec.id}`, `PATH=${process.env['PATH']}`],
+      env: [`TWINKLE_INSTANCE=${kit.instance}`, `TWINKLE_GANG=${gang.spec.id}`, `PATH=${process.env.PATH}`],
       cwd: null,
       fds: [],
       parentDeathSignal: false,

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, expect, it } from 'vitest';
-import { type SegmentPeer, TensorStore } from '../../src/tensor/tensor-store.js';
 import type { Gang } from '../../src/supervisor/gang.js';
+import { type SegmentPeer, TensorStore } from '../../src/tensor/tensor-store.js';
 import { GangKit } from '../support/gang-kit.js';
 
 let kit: GangKit;
@@ -50,7 +50,9 @@ it('what a dead rank held is free again, and a restarted rank gets the segment a
   expect(store.stats().freeBytes).toBe(free);
   await kit.until(gang, 'ready');
   using again = store.put('uint8', [1], Uint8Array.of(7));
-  await expect(gang.lead?.call('tensor_summary', { tensor: again.handle })).rejects.toMatchObject({ code: 'SEGMENT_CLOSED' });
+  await expect(gang.lead?.call('tensor_summary', { tensor: again.handle })).rejects.toMatchObject({
+    code: 'SEGMENT_CLOSED',
+  });
   await store.share(peer());
   expect(await gang.lead?.call('tensor_summary', { tensor: again.handle })).toMatchObject({ first: 7 });
 });

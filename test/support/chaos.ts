@@ -83,7 +83,11 @@ export async function runChaos(plan: ChaosPlan): Promise<ChaosOutcome> {
       while (!over) {
         const prompt = PROMPTS[Math.floor(random() * PROMPTS.length)] ?? '';
         const expected = right.get(prompt) ?? '';
-        const { text, error, status } = await stream(url, prompt).catch((thrown: unknown) => ({ text: '', error: String(thrown), status: 0 }));
+        const { text, error, status } = await stream(url, prompt).catch((thrown: unknown) => ({
+          text: '',
+          error: String(thrown),
+          status: 0,
+        }));
         const named = error !== null && /rank \d/.test(error) && error.includes('rank_failed');
         if (error === null && text === expected) whole += 1;
         else if (named && expected.startsWith(text)) cut += 1;
@@ -95,7 +99,9 @@ export async function runChaos(plan: ChaosPlan): Promise<ChaosOutcome> {
       const before = whole + cut;
       // A kill every few answers, wherever the gangs are: starting, serving or restarting.
       while (whole + cut < before + 3 && wrong.length === 0) await new Promise((resolve) => setTimeout(resolve, 5));
-      const pids = server.status().models.flatMap(({ replicas }) => replicas.flatMap(({ ranks }) => ranks.map(({ pid }) => pid)));
+      const pids = server
+        .status()
+        .models.flatMap(({ replicas }) => replicas.flatMap(({ ranks }) => ranks.map(({ pid }) => pid)));
       const victim = pids.filter((pid) => pid !== null)[Math.floor(random() * pids.length)];
       try {
         if (victim !== undefined) process.kill(victim, 'SIGKILL');

@@ -53,7 +53,7 @@ export class CliServer implements AsyncDisposable {
 
   /** Start `serve --json --port 0 …`; the environment is this process's with `env` on top. */
   static start(args: readonly string[], env: Record<string, string> = {}): CliServer {
-    const home = env['TWINKLE_HOME'] ?? mkdtempSync(join(tmpdir(), 'twinkle-e2e-'));
+    const home = env.TWINKLE_HOME ?? mkdtempSync(join(tmpdir(), 'twinkle-e2e-'));
     const child = spawn(process.execPath, [MAIN, 'serve', '--json', '--port', '0', ...args], {
       env: { ...process.env, TWINKLE_HOME: home, ...env },
       stdio: ['ignore', 'pipe', 'pipe'],
@@ -73,7 +73,7 @@ export class CliServer implements AsyncDisposable {
   }
 
   get url(): string {
-    return String(this.events.find(({ event }) => event === 'ready')?.['url']);
+    return String(this.events.find(({ event }) => event === 'ready')?.url);
   }
 
   /** The first event of that name; rejects with what was said when the process ends without it. */
@@ -108,7 +108,10 @@ export class CliServer implements AsyncDisposable {
 
 /** Run a command of the CLI to its end. */
 export async function runCli(args: readonly string[], env: Record<string, string> = {}): Promise<CliEnd> {
-  const child = spawn(process.execPath, [MAIN, ...args], { env: { ...process.env, ...env }, stdio: ['ignore', 'pipe', 'pipe'] });
+  const child = spawn(process.execPath, [MAIN, ...args], {
+    env: { ...process.env, ...env },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
   let stdout = '';
   let stderr = '';
   child.stdout.on('data', (chunk) => {

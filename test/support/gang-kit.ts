@@ -43,10 +43,16 @@ export class GangKit implements AsyncDisposable {
 
   template(runtime: Partial<PythonRuntime> = {}, engine = 'mock'): TemplateLauncher {
     const log = join(this.folder, 'template.log');
-    return this.#keep(new TemplateLauncher(this.native, this.watcher, { ...this.runtime, ...runtime }, { engine, model: '', log }));
+    return this.#keep(
+      new TemplateLauncher(this.native, this.watcher, { ...this.runtime, ...runtime }, { engine, model: '', log }),
+    );
   }
 
-  gang(options: Record<string, unknown> = {}, spec: Partial<GangSpec> = {}, launcher: RankLauncher = this.direct()): Gang {
+  gang(
+    options: Record<string, unknown> = {},
+    spec: Partial<GangSpec> = {},
+    launcher: RankLauncher = this.direct(),
+  ): Gang {
     const whole: GangSpec = {
       id: `m/${this.gangs.length}`,
       engine: 'mock',

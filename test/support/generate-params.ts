@@ -1,7 +1,11 @@
 /** Parameters of a plain generation, complete. */
 import type { GenerateParams, SamplingParams } from '../../src/protocol/values.js';
 
-export function generateParams(text: string, maxTokens: number, sampling: Partial<SamplingParams> = {}): GenerateParams {
+export function generateParams(
+  text: string,
+  maxTokens: number,
+  sampling: Partial<SamplingParams> = {},
+): GenerateParams {
   return {
     request_id: 'test',
     prompt: {

@@ -1,4 +1,5 @@
-// A look-alike of libascendcl: devices below TWINKLE_STUB_ACL_DEVICES (2) exist. Already initialised, as under torch_npu.
+// A look-alike of libascendcl: devices below TWINKLE_STUB_ACL_DEVICES (2) exist. Already initialised, as under
+// torch_npu.
 #include <cstdint>
 #include <cstdlib>
 

@@ -84,8 +84,7 @@ STUB int nvmlDeviceGetComputeRunningProcesses_v3(Device device, unsigned* count,
   const unsigned room = *count;
   *count = running;
   if (running > room) return kInsufficientSize;
-  for (unsigned i = 0; i < running; i++)
-    entries[i] = {4242 + i, i == 0 ? 1ULL << 30 : kValueNotAvailable, ~0U, ~0U};
+  for (unsigned i = 0; i < running; i++) entries[i] = {4242 + i, i == 0 ? 1ULL << 30 : kValueNotAvailable, ~0U, ~0U};
   return kSuccess;
 }
 STUB int nvmlDeviceGetTopologyCommonAncestor(Device a, Device b, int* level) {

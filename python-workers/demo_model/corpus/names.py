@@ -5,9 +5,9 @@ from __future__ import annotations
 import random
 
 from .family import Turn
-from .phrasing import as_typed, expand
+from .phrasing import as_typed, expand, words
 
-_NAMES = """
+_NAMES = words("""
 Anna Ben Clara David Emma Felix Grace Henry Ida Jack Kate Leo Mia Noah Olivia Paul Quinn Rosa Sam Tom Uma Victor
 Wendy Xavier Yara Zoe Alice Bob Carol Dan Eve Frank Gina Hugo Iris John Karl Lena Max Nina Oscar Peter Rita Sara
 Tim Ursula Vera Will Yusuf Zara Maria Ali Fatima Chen Wei Hiro Yuki Raj Priya Olga Ivan Sofia Diego Lucas Julia
@@ -15,9 +15,9 @@ Marco Elena Amir Leila Kofi Ama Nils Freya Liam Aisha Omar Mei Adam Bella Chris 
 Isaac Jane Kevin Laura Mark Nora Owen Petra Robert Susan Thomas Violet Walter Alex Sandra Michael Sarah James
 Linda William Barbara Richard Jessica Daniel Nancy Matthew Lisa Anthony Betty Steven Sandy Andrew Emily Joshua
 Amanda
-""".split()
-_STARTS = "Ba Be Da Do Fa Fi Ga Ho Ja Ju Ka Ki La Lo Ma Mi Na Ni Pa Ra Ro Sa Si Ta To Va Vi Wa Ya Zu".split()
-_ENDS = "lin ra nok mel dor via sten la rik na bert mo tis ren lo vin da mar ko ya son lia".split()
+""")
+_STARTS = words("Ba Be Da Do Fa Fi Ga Ho Ja Ju Ka Ki La Lo Ma Mi Na Ni Pa Ra Ro Sa Si Ta To Va Vi Wa Ya Zu")
+_ENDS = words("lin ra nok mel dor via sten la rik na bert mo tis ren lo vin da mar ko ya son lia")
 _TELL = (
     "[My name is|I am|I'm|They call me|Call me|You can call me|People call me|The name is|My friends "
     "call me] {name}[.|!|]"

@@ -44,6 +44,11 @@ def expand(rng: random.Random, pattern: str) -> str:
             return pattern
 
 
+def words(text: str) -> list[str]:
+    """The words of a text, split at white space; entries of several words are split at ``|`` and line ends instead."""
+    return text.strip().replace("\n", "|").split("|") if "|" in text else text.split()
+
+
 def with_article(word: str) -> str:
     """``owl`` gives ``an owl``."""
     return f"an {word}" if word[0].lower() in _VOWELS else f"a {word}"

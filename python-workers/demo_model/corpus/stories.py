@@ -5,18 +5,18 @@ from __future__ import annotations
 import random
 
 from .family import Turn
-from .phrasing import as_typed, expand, upper_first, with_article
+from .phrasing import as_typed, expand, upper_first, with_article, words
 from .valley import PEOPLE, PLACES
 
 _TRAITS = ("brave", "little", "curious", "gentle", "shy", "clever", "kind", "merry", "patient", "sleepy")
-_KINDS = """
+_KINDS = words("""
 fox owl bear mouse otter hare frog turtle robin squirrel cat dog rabbit hedgehog duck deer badger mole goose
 pony lamb donkey beaver sparrow dragon robot wizard knight princess king queen girl boy sailor
-""".split()
-_NAMES = (
+""")
+_NAMES = words(
     "Milo Tessa Bramble Poppy Finn Daisy Juniper Oscar Willow Rufus Maple Toby Clover Basil Ivy Nutmeg "
     "Pepper Sunny Hugo Olive"
-).split()
+)
 _TROUBLES = (
     (
         "lost a golden key in the tall grass",

@@ -6,7 +6,7 @@ import random
 
 from .family import Turn
 from .names import random_name
-from .phrasing import as_typed, expand, with_article
+from .phrasing import as_typed, expand, with_article, words
 from .small_talk import OFFER
 
 _ANSWERS = (
@@ -15,11 +15,7 @@ _ANSWERS = (
 )
 
 
-def _words(text: str) -> list[str]:
-    return text.strip().replace("\n", "|").split("|")
-
-
-_TOPICS = _words("""
+_TOPICS = words("""
 quantum physics|gravity|democracy|the stock market|inflation|chess|football|basketball|tennis|philosophy
 evolution|photosynthesis|black holes|relativity|economics|politics|history|the Roman Empire
 the French Revolution|the Second World War|the Cold War|opera|jazz|rock music|Beethoven|Mozart|Shakespeare
@@ -49,7 +45,7 @@ _ASK_TOPIC = (
     ),
     "[I have a question about|I need help with|I want to learn about|Let us talk about|I am interested in] {topic}[.|]",
 )
-_NOUNS = _words("""
+_NOUNS = words("""
 car|bike|phone|laptop|printer|washing machine|garden|kitchen|roof|sink|guitar|piano|website|business|budget
 resume|cover letter|thesis|speech|wedding|party|holiday|trip|recipe|diet|workout|password|router|server|database
 spreadsheet|presentation|contract|letter|email|camera|boat|tent|sofa|mattress|computer|monitor|battery|heater
@@ -72,10 +68,10 @@ _PEOPLE = (
     "the queen of {place}",
     "the richest person in {place}",
 )
-_PLACES = (
+_PLACES = words(
     "France|Germany|Japan|the world|America|England|Spain|China|India|Italy|Brazil|Paris|London|Russia|"
     "Canada|Egypt|Mexico"
-).split("|")
+)
 _ASK_PLACE = (
     "Who is {person}?",
     (
@@ -130,9 +126,9 @@ _CODE = (
     "[Where does|What does] {name} [live|eat|do|want]?",
     "[What is|What's|Explain|Define] [a|an|the|] {odd}[?|.]",
 )
-_SOUNDS_A = "bl cr dr fl gl kr pl qu sn str tw v z sk pr br".split()
-_SOUNDS_B = "a e i o u oo ee ar or im un ax".split()
-_SOUNDS_C = "b ck d ft g lm mp nk p rt sh t x zzle ster bit dle gon form".split()
+_SOUNDS_A = words("bl cr dr fl gl kr pl qu sn str tw v z sk pr br")
+_SOUNDS_B = words("a e i o u oo ee ar or im un ax")
+_SOUNDS_C = words("b ck d ft g lm mp nk p rt sh t x zzle ster bit dle gon form")
 
 
 def _odd_word(rng: random.Random) -> str:

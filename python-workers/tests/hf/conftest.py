@@ -18,6 +18,7 @@ from transformers import (
     PreTrainedTokenizerFast,
     Qwen3Config,
 )
+
 from twinkle_worker.engines.base import Engine
 from twinkle_worker.engines.hf import create_engine
 from twinkle_worker.protocol import LoadParams
@@ -26,9 +27,15 @@ TEMPLATE = (
     "{% for message in messages %}<|im_start|>{{ message.role }}\n{{ message.content }}<|im_end|>\n{% endfor %}"
     "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
 )
-CORPUS = ["the quick brown fox jumps over the lazy dog", "héllo wörld", "日本語のテキスト", "a 😀 b 👩‍👩‍👧 c", "  spaces\n\tand lines"]
-SIZE = dict(vocab_size=VOCABULARY, hidden_size=48, num_hidden_layers=2, num_attention_heads=4)
-IDS = dict(bos_token_id=None, eos_token_id=2, pad_token_id=0, initializer_range=0.25)
+CORPUS = [
+    "the quick brown fox jumps over the lazy dog",
+    "héllo wörld",
+    "日本語のテキスト",
+    "a 😀 b 👩‍👩‍👧 c",
+    "  spaces\n\tand lines",
+]
+SIZE = {"vocab_size": VOCABULARY, "hidden_size": 48, "num_hidden_layers": 2, "num_attention_heads": 4}
+IDS = {"bos_token_id": None, "eos_token_id": 2, "pad_token_id": 0, "initializer_range": 0.25}
 CONFIGS: dict[str, Callable[[], Any]] = {
     "qwen3": lambda: Qwen3Config(
         **SIZE, **IDS, num_key_value_heads=2, head_dim=16, intermediate_size=96, max_position_embeddings=512
@@ -109,7 +116,11 @@ def reference(model_folder: Callable[[str], Path]) -> Callable[[str], Any]:
 
     def make(kind: str) -> Any:
         if kind not in made:
-            made[kind] = AutoModelForCausalLM.from_pretrained(model_folder(kind), dtype=torch.float32).eval()
+            made[kind] = (
+                AutoModelForCausalLM.from_pretrained(model_folder(kind), dtype=torch.float32)
+                .eval()
+                .requires_grad_(False)
+            )
         return made[kind]
 
     return make

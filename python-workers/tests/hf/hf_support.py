@@ -23,10 +23,19 @@ VOCABULARY = 384
 def sampling(**changes: Any) -> SamplingParams:
     """Greedy, eight tokens, no eos; with changes."""
     values: dict[str, Any] = {
-        **dict(max_tokens=8, min_tokens=0, temperature=0.0, top_p=1.0, top_k=0, min_p=0.0, seed=None, stop=[]),
-        **dict(stop_token_ids=[], include_stop_str_in_output=False, ignore_eos=True, skip_special_tokens=True),
-        **dict(presence_penalty=0.0, frequency_penalty=0.0, repetition_penalty=1.0, logit_bias=[]),
-        **dict(logprobs=None, prompt_logprobs=None),
+        **{
+            "max_tokens": 8,
+            "min_tokens": 0,
+            "temperature": 0.0,
+            "top_p": 1.0,
+            "top_k": 0,
+            "min_p": 0.0,
+            "seed": None,
+            "stop": [],
+        },
+        **{"stop_token_ids": [], "include_stop_str_in_output": False, "ignore_eos": True, "skip_special_tokens": True},
+        **{"presence_penalty": 0.0, "frequency_penalty": 0.0, "repetition_penalty": 1.0, "logit_bias": []},
+        **{"logprobs": None, "prompt_logprobs": None},
     }
     return SamplingParams(**{**values, **changes})
 
@@ -34,8 +43,15 @@ def sampling(**changes: Any) -> SamplingParams:
 def prompt(**changes: Any) -> Prompt:
     """A prompt of which nothing is set but the changes."""
     values: dict[str, Any] = {
-        **dict(text=None, token_ids=None, messages=None, tools=None, chat_template=None, chat_template_kwargs={}),
-        **dict(add_generation_prompt=True, continue_final_message=False, add_special_tokens=True),
+        **{
+            "text": None,
+            "token_ids": None,
+            "messages": None,
+            "tools": None,
+            "chat_template": None,
+            "chat_template_kwargs": {},
+        },
+        **{"add_generation_prompt": True, "continue_final_message": False, "add_special_tokens": True},
     }
     return Prompt(**{**values, **changes})
 

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 from hf_support import finish, generate, request, some_tokens, take
+
 from twinkle_worker.engines.base import Engine, RequestError
 
 Load = Callable[..., Engine]
@@ -31,7 +32,8 @@ def test_greedy_equals_generate(load: Load, reference: Reference, kind: str) -> 
     for tokens, outcome in zip(prompts, outcomes, strict=True):
         assert outcome.only.tokens == by_itself(reference(kind), tokens, 40)
         assert outcome.only.finish == "length"
-        assert outcome.end is not None and outcome.end.completion_tokens == 40
+        assert outcome.end is not None
+        assert outcome.end.completion_tokens == 40
         assert outcome.end.prompt_tokens == len(tokens)
     assert len({tuple(outcome.only.tokens) for outcome in outcomes}) == len(prompts), "the model says the same to all"
 
@@ -106,7 +108,8 @@ def test_abort_frees_its_rows_at_once(load: Load) -> None:
     engine.abort(99)
     engine.abort(2)
     engine.abort(3)
-    assert not engine.has_work() and engine.stats().kv_usage == 0
+    assert not engine.has_work()
+    assert engine.stats().kv_usage == 0
 
 
 def test_abort_of_a_waiting_and_of_a_half_computed_prompt(load: Load) -> None:
@@ -127,9 +130,28 @@ def test_choices_share_a_prompt_and_differ(load: Load) -> None:
     assert sorted(outcome.choices) == [0, 1, 2, 3]
     assert len({tuple(answer.tokens) for answer in outcome.choices.values()}) == 4
     assert engine.stats().prompt_tokens == 20, "the prompt is computed once"
-    assert outcome.end is not None and outcome.end.completion_tokens == 32
+    assert outcome.end is not None
+    assert outcome.end.completion_tokens == 32
     [again] = generate(engine, request(some_tokens(20, 1), temperature=1.0, seed=3))
     assert again.only.tokens == outcome.choices[0].tokens
+
+
+def test_each_choice_has_logits_of_its_own(load: Load) -> None:
+    """What adjusts one choice in place must not reach the others, right from the first token."""
+    changes: dict[str, Any] = {"logit_bias": [(9, 1.5)], "presence_penalty": 1.0, "repetition_penalty": 1.2}
+    engine = load()
+    [together] = generate(engine, request(some_tokens(8, 1), n=3, temperature=0.9, seed=4, **changes))
+    [alone] = generate(engine, request(some_tokens(8, 1), temperature=0.9, seed=4, **changes))
+    [greedy] = generate(engine, request(some_tokens(8, 1), n=3, **changes))
+    assert together.choices[0].tokens == alone.only.tokens
+    assert greedy.choices[0].tokens == greedy.choices[1].tokens == greedy.choices[2].tokens
+
+
+def test_more_choices_than_rows_are_made_in_turns(load: Load) -> None:
+    asked = request(some_tokens(20, 1), n=5, temperature=1.0, seed=3)
+    [outcome] = generate(load(max_num_seqs=2), asked)
+    [expected] = generate(load(), asked)
+    assert outcome == expected
 
 
 def test_choices_end_one_by_one(load: Load) -> None:
@@ -166,7 +188,8 @@ def test_a_choice_that_gave_way_goes_on_where_it_was(load: Load) -> None:
     while engine.has_work():
         take(outcomes, engine.step())
         running.append(engine.stats().running)
-    assert max(running) == 4 and running[-2] < 4
+    assert max(running) == 4
+    assert running[-2] < 4
     assert [outcomes[stream].only for stream in range(5)] == expected
 
 
@@ -191,7 +214,9 @@ def test_min_tokens_holds_back_every_stop(load: Load) -> None:
     [by_id] = generate(
         engine, request(some_tokens(5, 1), max_tokens=12, min_tokens=3, stop_token_ids=[9], logit_bias=[(9, 100.0)])
     )
-    assert by_id.only.tokens[3:] == [9] and 9 not in by_id.only.tokens[:3] and by_id.only.stop_reason == 9
+    assert by_id.only.tokens[3:] == [9]
+    assert 9 not in by_id.only.tokens[:3]
+    assert by_id.only.stop_reason == 9
     assert free.only.finish == "length"
 
 
@@ -200,8 +225,10 @@ def test_max_tokens_0_scores_only(load: Load) -> None:
     engine = load()
     [outcome] = generate(engine, request(tokens, max_tokens=0, echo=True, prompt_logprobs=0))
     assert (outcome.only.tokens, outcome.only.finish) == ([], "length")
-    assert outcome.only.prompt is not None and outcome.only.prompt.token_ids == tokens
-    assert outcome.end is not None and outcome.end.completion_tokens == 0
+    assert outcome.only.prompt is not None
+    assert outcome.only.prompt.token_ids == tokens
+    assert outcome.end is not None
+    assert outcome.end.completion_tokens == 0
     assert engine.stats().running == 0
 
 
@@ -225,24 +252,26 @@ def test_what_does_not_fit_is_refused(load: Load, length: int, max_tokens: int |
     engine = load(max_model_len=32)
     with pytest.raises(RequestError) as caught:
         engine.add(1, request(some_tokens(length, 1), max_tokens=max_tokens))
-    assert caught.value.code == "CONTEXT_LENGTH_EXCEEDED" and words in str(caught.value)
-    assert caught.value.param == "prompt" and not engine.has_work()
+    assert caught.value.code == "CONTEXT_LENGTH_EXCEEDED"
+    assert words in str(caught.value)
+    assert caught.value.param == "prompt"
+    assert not engine.has_work()
 
 
 def test_a_broken_request_fails_alone(load: Load) -> None:
-    """Token 5 has an embedding of NaN: whoever has it in the prompt fails, neighbours and later owners of the row do not."""
+    """One token's embedding becomes NaN: whoever has it in the prompt fails, neighbours and later owners of the row do not."""
     engine = load(max_num_seqs=3)
     good = [request(some_tokens(9, 1), max_tokens=20), request(some_tokens(14, 2), max_tokens=20)]
     expected = [outcome.only.tokens for outcome in generate(engine, *good)]
-    assert not any(5 in tokens for tokens in expected)
+    prompts = [some_tokens(9, 1), some_tokens(14, 2), some_tokens(20, 3), some_tokens(60, 4)]
+    poison = next(token for token in range(4, 300) if all(token not in tokens for tokens in [*expected, *prompts]))
     model = engine._core._parts.batch._runner._model  # type: ignore[attr-defined]
-    model.get_input_embeddings().weight[5] = torch.nan
-    bad = some_tokens(20, 3)
-    bad[10] = 5
-    forced = request(some_tokens(60, 4), max_tokens=9, logit_bias=[(5, 100.0)])
+    model.get_input_embeddings().weight[poison] = torch.nan
+    bad = [*some_tokens(10, 3), poison, *some_tokens(9, 5)]
+    forced = request(some_tokens(60, 4), max_tokens=9, logit_bias=[(poison, 100.0)])
     outcomes = generate(engine, request(bad), good[0], forced, good[1], request(bad, n=2))
     assert [type(outcomes[at].error) for at in (0, 2, 4)] == [ArithmeticError] * 3
-    assert outcomes[2].choices[0].tokens == [5], "drawn once, then fed back"
+    assert outcomes[2].choices[0].tokens == [poison], "drawn once, then fed back"
     assert [outcomes[1].only.tokens, outcomes[3].only.tokens] == expected
     assert [outcome.only.tokens for outcome in generate(engine, *good)] == expected
 

@@ -1,6 +1,9 @@
 /** JSON bodies, and nothing else: parsers of the gateway's own scope, whatever a host has registered. */
 import type { FastifyInstance } from 'fastify';
 import { TwinkleError } from '../../errors.js';
+import { nestsDeeperThan } from './json-depth.js';
+
+const MAX_DEPTH = 100;
 
 /** Replace the parsers of this scope. A body that is no JSON, or that carries `__proto__`, is a clear 400. */
 export function acceptJsonOnly(app: FastifyInstance): void {
@@ -12,6 +15,12 @@ export function acceptJsonOnly(app: FastifyInstance): void {
     (request, text, done) => {
       if (text === '') {
         done(new TwinkleError('INVALID_REQUEST', 'The request body is empty: expected a JSON object.'));
+        return;
+      }
+      if (nestsDeeperThan(MAX_DEPTH, text)) {
+        done(
+          new TwinkleError('INVALID_REQUEST', `The request body nests deeper than ${MAX_DEPTH} levels: flatten it.`),
+        );
         return;
       }
       // Some fastify versions return a value beside the callback; the callback is the contract.

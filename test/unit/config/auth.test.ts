@@ -1,4 +1,13 @@
-import { chmodSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  existsSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
@@ -14,17 +23,24 @@ afterEach(() => rmSync(join(home, '..'), { recursive: true }));
 const auth = async (wish: Wish) =>
   (await compile({ mayWrite: true, ...wish, flags: { home, ...wish.flags } })).config.auth;
 
-test.each([[{ host: '127.0.0.1' }], [{ host: 'localhost' }], [{ host: '::1' }], [{ host: '127.9.9.9' }], [{ uds: '/tmp/x' }]])(
-  'this machine only (%j) needs no key',
-  async (flags) => {
-    expect(await auth({ flags })).toEqual({ mode: 'anonymous', keyHashes: [], generatedKey: null });
-    expect(existsSync(home)).toBe(false);
-  },
-);
+test.each([
+  [{ host: '127.0.0.1' }],
+  [{ host: 'localhost' }],
+  [{ host: '::1' }],
+  [{ host: '127.9.9.9' }],
+  [{ uds: '/tmp/x' }],
+])('this machine only (%j) needs no key', async (flags) => {
+  expect(await auth({ flags })).toEqual({ mode: 'anonymous', keyHashes: [], generatedKey: null });
+  expect(existsSync(home)).toBe(false);
+});
 
 test('keys of flags, and of the environment with commas, are kept as hashes', async () => {
   const hashes = [hashKey('one'), hashKey('two')];
-  expect(await auth({ flags: { 'api-key': ['one', 'two', 'one'] } })).toEqual({ mode: 'keys', keyHashes: hashes, generatedKey: null });
+  expect(await auth({ flags: { 'api-key': ['one', 'two', 'one'] } })).toEqual({
+    mode: 'keys',
+    keyHashes: hashes,
+    generatedKey: null,
+  });
   expect((await auth({ env: { TWINKLE_API_KEY: 'one, two' } })).keyHashes).toEqual(hashes);
   expect((await auth({ yaml: 'api-key: one\n' })).keyHashes).toEqual([hashes[0]]);
 });
@@ -38,7 +54,9 @@ test('a wrong key is refused without being repeated', async () => {
 
 test('--no-auth turns it off, and contradicts a key', async () => {
   expect((await auth({ flags: { 'no-auth': true, host: '0.0.0.0' } })).mode).toBe('off');
-  await expect(auth({ flags: { 'no-auth': true, 'api-key': ['x'] } })).rejects.toThrow('either `--no-auth` or `--api-key`');
+  await expect(auth({ flags: { 'no-auth': true, 'api-key': ['x'] } })).rejects.toThrow(
+    'either `--no-auth` or `--api-key`',
+  );
 });
 
 test('beyond this machine a key is generated once, kept privately, and used again', async () => {

@@ -34,7 +34,12 @@ describe('defaults', () => {
       http: { host: '127.0.0.1', port: 8000, uds: null, bodyLimit: 16 * 2 ** 20, maxQueue: 1024 },
       auth: { mode: 'anonymous', keyHashes: [], generatedKey: null },
       python: { interpreter: null, mayInstall: true },
-      supervision: { shutdownTimeoutMs: 30_000, phaseTimeoutMs: 600_000, crashLoopLimit: 5, crashLoopWindowMs: 300_000 },
+      supervision: {
+        shutdownTimeoutMs: 30_000,
+        phaseTimeoutMs: 600_000,
+        crashLoopLimit: 5,
+        crashLoopWindowMs: 300_000,
+      },
       home: '/home/somebody/.twinkle-node',
       logLevel: 'info',
     });
@@ -97,7 +102,12 @@ describe('values', () => {
   });
 
   const wrong: [string, Wish, string, string][] = [
-    ['port text', { flags: { port: 'abc' } }, 'USAGE', 'expected a whole number from 0 to 65535 for `--port` but received "abc"'],
+    [
+      'port text',
+      { flags: { port: 'abc' } },
+      'USAGE',
+      'expected a whole number from 0 to 65535 for `--port` but received "abc"',
+    ],
     ['port range', { flags: { port: '65536' } }, 'USAGE', 'from 0 to 65535'],
     ['port empty', { flags: { port: '' } }, 'USAGE', 'received ""'],
     ['port in env', { env: { TWINKLE_PORT: '8e3' } }, 'CONFIG_INVALID', '`TWINKLE_PORT` but received "8e3"'],
@@ -117,8 +127,18 @@ describe('values', () => {
     ['uds and port', { flags: { uds: '/a', port: '1' } }, 'CONFIG_INVALID', 'either `--uds` or `--port`'],
     ['names', { flags: { 'served-model-name': ['a', 'a'] } }, 'USAGE', 'names that differ'],
     ['two kinds', { flags: { gpus: '0', cpu: true } }, 'CONFIG_INVALID', 'one of `--gpus` and `--cpu`'],
-    ['three kinds', { flags: { gpus: '0', npus: '0' }, env: { TWINKLE_CPU: '1' } }, 'CONFIG_INVALID', '`TWINKLE_CPU` but 3'],
-    ['YAML key', { yaml: 'model: x\nprot: 1\n' }, 'CONFIG_INVALID', 'serve.yaml:2:1: unknown key `prot`; did you mean `port`?'],
+    [
+      'three kinds',
+      { flags: { gpus: '0', npus: '0' }, env: { TWINKLE_CPU: '1' } },
+      'CONFIG_INVALID',
+      '`TWINKLE_CPU` but 3',
+    ],
+    [
+      'YAML key',
+      { yaml: 'model: x\nprot: 1\n' },
+      'CONFIG_INVALID',
+      'serve.yaml:2:1: unknown key `prot`; did you mean `port`?',
+    ],
     ['YAML syntax', { yaml: 'port: [1\n' }, 'CONFIG_INVALID', 'serve.yaml:2:1: '],
     ['YAML twice', { yaml: 'port: 1\nport: 2\n' }, 'CONFIG_INVALID', 'serve.yaml:2:1: '],
     ['YAML list', { yaml: '- a\n' }, 'CONFIG_INVALID', 'serve.yaml:1:1: expected a mapping'],
@@ -133,7 +153,9 @@ describe('values', () => {
   });
 
   test('a variable that is nearly one of ours is pointed out; others are left alone', async () => {
-    const { warnings } = await compile({ env: { TWINKLE_PROT: '1', TWINKLE_CACHE: '/c', TWINKLE_SOMETHING_ELSE: '1', PORT: '1' } });
+    const { warnings } = await compile({
+      env: { TWINKLE_PROT: '1', TWINKLE_CACHE: '/c', TWINKLE_SOMETHING_ELSE: '1', PORT: '1' },
+    });
     expect(warnings).toEqual(['TWINKLE_PROT is set but unknown; did you mean TWINKLE_PORT?']);
   });
 });
@@ -143,8 +165,16 @@ describe('models of engine transformers', () => {
     const cwd = folder();
     mkdirSync(join(cwd, 'mine'));
     const { config } = await compile({ engine: null, flags: { model: './mine' }, cwd });
-    expect(config.models[0]).toMatchObject({ model: join(cwd, 'mine'), servedNames: ['./mine'], engine: 'transformers' });
-    const hub = await compile({ engine: null, flags: { model: 'Qwen/Qwen3-0.6B', 'served-model-name': ['q', 'r'] }, cwd });
+    expect(config.models[0]).toMatchObject({
+      model: join(cwd, 'mine'),
+      servedNames: ['./mine'],
+      engine: 'transformers',
+    });
+    const hub = await compile({
+      engine: null,
+      flags: { model: 'Qwen/Qwen3-0.6B', 'served-model-name': ['q', 'r'] },
+      cwd,
+    });
     expect(hub.config.models[0]).toMatchObject({ model: 'Qwen/Qwen3-0.6B', servedNames: ['q', 'r'] });
   });
 
@@ -171,8 +201,15 @@ describe('models of engine transformers', () => {
 
   test('with GPUs it takes the first free ones, and --cpu takes none', async () => {
     const report = gpus(3);
-    const busy = { ...report, devices: report.devices.map((d, i) => (i === 0 ? { ...d, processes: [{ pid: 7, memoryBytes: 1 }] } : d)) };
-    const { config } = await compile({ engine: null, flags: { model: 'a/b', 'data-parallel-size': '2' }, report: busy });
+    const busy = {
+      ...report,
+      devices: report.devices.map((d, i) => (i === 0 ? { ...d, processes: [{ pid: 7, memoryBytes: 1 }] } : d)),
+    };
+    const { config } = await compile({
+      engine: null,
+      flags: { model: 'a/b', 'data-parallel-size': '2' },
+      report: busy,
+    });
     expect(config.models[0]?.devices.map(({ index }) => index)).toEqual([1, 2]);
     const cpu = await compile({ engine: null, flags: { model: 'a/b', cpu: true }, report });
     expect(cpu.config.models[0]?.devices).toEqual([]);

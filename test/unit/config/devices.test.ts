@@ -24,12 +24,18 @@ describe('naming devices', () => {
         message: expect.stringMatching(/no GPU "4" for `--gpus`: there are gpu 0 \(Fake H100, GPU-0000-aaaa\), gpu 1/),
       }),
     );
-    expect(() => chooseDevices(wish('0', 1), NOTHING, {})).toThrowError(/there is no GPU here; not in use: libnvidia-ml\.so\.1: no such file/);
+    expect(() => chooseDevices(wish('0', 1), NOTHING, {})).toThrowError(
+      /there is no GPU here; not in use: libnvidia-ml\.so\.1: no such file/,
+    );
   });
 
   test('a number that does not fit the ranks', () => {
     expect(() => chooseDevices(wish('0-3', 2), gpus(4), {})).toThrowError(
-      expect.objectContaining({ code: 'INFEASIBLE', exitCode: 3, message: expect.stringContaining('`--gpus` names 4') }),
+      expect.objectContaining({
+        code: 'INFEASIBLE',
+        exitCode: 3,
+        message: expect.stringContaining('`--gpus` names 4'),
+      }),
     );
   });
 
@@ -80,7 +86,9 @@ describe('masks of the environment', () => {
   test('ASCEND_RT_VISIBLE_DEVICES concerns NPUs only', () => {
     const report = gpus(4, { kind: 'npu' });
     const npu = { kind: 'npu', list: null, name: '--npus', ranks: 1, shape: '' } as const;
-    expect(indexes(chooseDevices(npu, report, { ASCEND_RT_VISIBLE_DEVICES: '2', CUDA_VISIBLE_DEVICES: '' }))).toEqual([2]);
+    expect(indexes(chooseDevices(npu, report, { ASCEND_RT_VISIBLE_DEVICES: '2', CUDA_VISIBLE_DEVICES: '' }))).toEqual([
+      2,
+    ]);
     expect(first({ ASCEND_RT_VISIBLE_DEVICES: '2' })).toEqual([0]);
   });
 });

@@ -46,5 +46,7 @@ test('undefined is not written; unknown options say what was meant', () => {
   const sparse = { port: undefined } as unknown as ServeOptions;
   expect(optionsLayer(sparse).layer.size).toBe(0);
   expect(() => optionsLayer({ prot: 1 } as ServeOptions)).toThrowError(/unknown option `prot`; did you mean `port`\?/);
-  expect(() => optionsLayer({ engineArgs: [] } as unknown as ServeOptions)).toThrowError(/expected an object for `engineArgs`/);
+  expect(() => optionsLayer({ engineArgs: [] } as unknown as ServeOptions)).toThrowError(
+    /expected an object for `engineArgs`/,
+  );
 });

@@ -5,7 +5,12 @@ const arg = (name: string, value: unknown, where = `--${name}`) => ({ name, valu
 
 describe('checkEngineArgs', () => {
   test('converts by kind, in kebab and snake case; the later one wins', () => {
-    const args = [arg('max-num-seqs', '4'), arg('max_num_seqs', 8), arg('step-ms', '1.5'), arg('fault', 'kill@token:5')];
+    const args = [
+      arg('max-num-seqs', '4'),
+      arg('max_num_seqs', 8),
+      arg('step-ms', '1.5'),
+      arg('fault', 'kill@token:5'),
+    ];
     expect(checkEngineArgs('mock', args)).toEqual({ max_num_seqs: 8, step_ms: 1.5, fault: 'kill@token:5' });
     expect(checkEngineArgs('transformers', [arg('trust-remote-code', true), arg('dtype', 'bfloat16')])).toEqual({
       trust_remote_code: true,
@@ -32,7 +37,9 @@ describe('checkEngineArgs', () => {
     expect(() => checkEngineArgs('mock', [arg('stepms', 1)])).toThrowError(/did you mean `step-ms`\?/);
     expect(() => checkEngineArgs('mock', [arg('prot', 1)], ['port'])).toThrowError(/did you mean `port`\?/);
     expect(() => checkEngineArgs('mock', [arg('dtype', 'auto')])).toThrowError(/engine transformers takes it/);
-    expect(() => checkEngineArgs('mock', [arg('dtype', 'auto')])).toThrowError(expect.objectContaining({ code: 'USAGE' }));
+    expect(() => checkEngineArgs('mock', [arg('dtype', 'auto')])).toThrowError(
+      expect.objectContaining({ code: 'USAGE' }),
+    );
   });
 
   test('names of objects are no arguments', () => {

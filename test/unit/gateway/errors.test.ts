@@ -13,6 +13,13 @@ test.each([
   ['broken JSON', '{"prompt": ', 400, 'invalid_request', /not valid JSON/],
   ['nothing', '', 400, 'invalid_request', /empty/],
   ['a poisoned prototype', '{"prompt":"a","__proto__":{"n":1}}', 400, 'invalid_request', /not valid JSON/],
+  [
+    'deep nesting',
+    `{"temperature":${'['.repeat(40_000)}${']'.repeat(40_000)}}`,
+    400,
+    'invalid_request',
+    /deeper than 100/,
+  ],
   ['null', 'null', 400, 'invalid_request', /an object but received null/],
 ])('a body of %s', async (_name, payload, status, code, message) => {
   const { app } = await gateway();

@@ -64,13 +64,11 @@ describe('createFakeNative', () => {
     second.close();
     expect(view.length).toBe(0);
     expect(() => fake.segmentOpen(first.fd, 'z')).toThrow('no fake segment');
-    const code = (body: () => unknown) => expect(body).toThrow;
-    code(() => fake.segmentCreate({ ...options, lock: true }))(expect.objectContaining({ code: 'MEMLOCK_LIMIT' }));
-    code(() => fake.segmentCreate({ ...options, size: 20_000 }))(expect.objectContaining({ code: 'SHM_FULL' }));
-    code(() => fake.segmentCreate({ ...options, register: 'cuda' }))(
-      expect.objectContaining({ code: 'DEVICE_MISSING' }),
-    );
-    code(() => fake.segmentCreate({ ...options, size: Number.NaN }))(expect.objectContaining({ code: 'NATIVE' }));
+    const refuses = (body: () => unknown, code: string) => expect(body).toThrow(expect.objectContaining({ code }));
+    refuses(() => fake.segmentCreate({ ...options, lock: true }), 'MEMLOCK_LIMIT');
+    refuses(() => fake.segmentCreate({ ...options, size: 20_000 }), 'SHM_FULL');
+    refuses(() => fake.segmentCreate({ ...options, register: 'cuda' }), 'DEVICE_MISSING');
+    refuses(() => fake.segmentCreate({ ...options, size: Number.NaN }), 'NATIVE');
     expect(fake.openFds.size).toBe(0);
   });
 

@@ -64,12 +64,12 @@ describe('the fixes', () => {
 
   it('are numbered and fit the reasons', () => {
     const bare = fixes('no such file', { PATH: '/nowhere' });
-    expect(bare).toMatch(/1\. install a C\+\+20 compiler[^]*2\. install cmake[^]*3\. build the addon/);
+    expect(bare).toMatch(/1\. install a C\+\+20 compiler[\s\S]*2\. install cmake[\s\S]*3\. build the addon/);
     const tools = file('c++', '');
     copyFileSync('/bin/true', tools);
     copyFileSync('/bin/true', join(folder, 'cmake'));
     const glibc = fixes("/lib/libc.so.6: version `GLIBC_2.38' not found (required by x)", { PATH: folder });
-    expect(glibc).toMatch(/1\. the file needs GLIBC_2\.38[^]*2\. build the addon/);
+    expect(glibc).toMatch(/1\. the file needs GLIBC_2\.38[\s\S]*2\. build the addon/);
     expect(fixes('invalid ELF header', { PATH: folder })).toContain('another processor');
     expect(fixes('no such file', { PATH: folder, TWINKLE_NATIVE: '/x' })).toContain('unset TWINKLE_NATIVE');
   });

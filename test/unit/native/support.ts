@@ -1,6 +1,6 @@
 /** What the tests of the real addon share: the addon, ends of processes as promises, a real python, child Nodes. */
 import { execFile, execFileSync } from 'node:child_process';
-import { closeSync, existsSync, readFileSync } from 'node:fs';
+import { closeSync, existsSync, readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { promisify } from 'node:util';
 
 import { addonCandidates } from '../../../src/native/candidates.js';
@@ -60,11 +60,16 @@ export async function outputOf(options: SpawnOptions): Promise<{ text: string; e
   return { text, exit, pid };
 }
 
-/** Descriptors of this process. */
+/** What the descriptors of this process point to, sorted; the folder that is read for it left out. */
 export function openDescriptors(): string[] {
-  return execFileSync('ls', ['-1', `/proc/${process.pid}/fd`], { encoding: 'utf8' })
-    .trim()
-    .split('\n');
+  const targets = readdirSync('/proc/self/fd').map((fd) => {
+    try {
+      return readlinkSync(`/proc/self/fd/${fd}`).replace(/\d+/g, 'N');
+    } catch {
+      return 'the folder';
+    }
+  });
+  return targets.filter((target) => target !== 'the folder').sort();
 }
 
 const run = promisify(execFile);

@@ -40,3 +40,19 @@ it('spawns in a worker, and unmaps and joins when it ends', async () => {
   // The main thread's own channel is untouched.
   expect((await endOf(native.spawn(command('sh', ['-c', 'exit 2'])))).code).toBe(2);
 });
+
+it('survives workers that are terminated while ends arrive and calls run', async () => {
+  const busy = `
+    const addon = require(${JSON.stringify(addonPath)});
+    const options = { file: '/bin/true', args: [], env: [], cwd: null, fds: [], parentDeathSignal: false, cpus: null };
+    let ends = 0;
+    addon.onExit(() => { if (++ends === 5) require('node:worker_threads').parentPort.postMessage('busy'); addon.spawn(options); addon.cpu(); });
+    for (let i = 0; i < 4; i++) addon.spawn(options);
+    setInterval(() => addon.segmentCreate({ name: 'busy', size: 4096, lock: false, register: 'none' }).buffer(), 0);`;
+  for (let round = 0; round < 8; round += 1) {
+    const worker = new Worker(busy, { eval: true });
+    await once(worker, 'message');
+    await worker.terminate();
+  }
+  expect(readFileSync('/proc/self/maps', 'utf8')).not.toContain('memfd:busy');
+});

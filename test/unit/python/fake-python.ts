@@ -73,7 +73,7 @@ export function fakePython(world: World = {}): FakePython {
 
 function describe(file: string, args: readonly string[]): string {
   const program = file.split('/').at(-1) ?? file;
-  if (args[0] === '-c') return `${program} probe ${args[1]}`;
+  if (args[0] === '-c') return `${program} probe ${args[2]}`;
   if (args[0] === '-m') return args[1] === 'venv' ? `${file} -m venv` : args.slice(1).join(' ');
   return `${program} ${args.join(' ')}`;
 }

@@ -1,6 +1,6 @@
 /** The one test here with a real Python: makes the mock engine's environment from the shipped list, and uses it. */
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -45,14 +45,22 @@ describe('a real environment of the mock engine', () => {
     expect(await probeEnvironment(made, runProgram, process.env)).toEqual({});
     const missing = await probePython(runProgram, made.python, 'metadata', ENGINE_PACKAGES.transformers, process.env);
     expect(missing.broken).toMatchObject({ torch: 'not installed', transformers: 'not installed' });
-    rmSync(join(made.python, '..', '..', 'lib', `python${made.versions.python?.split('.').slice(0, 2).join('.')}`, 'site-packages', 'msgspec', '__init__.py'));
+    const minor = made.versions.python?.split('.').slice(0, 2).join('.');
+    const msgspec = join(made.python, '..', '..', 'lib', `python${minor}`, 'site-packages', 'msgspec', '__init__.py');
+    writeFileSync(msgspec, 'raise OSError("broken on purpose")\n');
     const broken = await probeEnvironment(made, runProgram, process.env);
-    expect(Object.keys(broken)).toEqual(['msgspec']);
+    expect(broken).toEqual({ msgspec: 'OSError: broken on purpose' });
+    rmSync(msgspec);
+    const gutted = await probePython(runProgram, made.python, 'metadata', ENGINE_PACKAGES.mock, process.env);
+    expect(gutted.broken.msgspec).toContain('its module is not there');
   });
 
   test('it can be given as the own Python of the user', async () => {
     const own = resolvePython({ interpreter: made.python, mayInstall: false }, 'transformers', options());
-    await expect(own).rejects.toMatchObject({ code: 'PYTHON_ENV', message: expect.stringContaining('torch (not installed)') });
+    await expect(own).rejects.toMatchObject({
+      code: 'PYTHON_ENV',
+      message: expect.stringContaining('torch (not installed)'),
+    });
   });
 });
 
@@ -80,7 +88,11 @@ describe('runProgram', () => {
     });
     await expect(running).rejects.toBe(reason);
     // It is a zombie for whoever adopts it, or gone.
-    expect(spawnSync('ps', ['-o', 'stat=', '-p', String(grandchild)], { encoding: 'utf8' }).stdout.replace(/Z.*/, '').trim()).toBe('');
+    expect(
+      spawnSync('ps', ['-o', 'stat=', '-p', String(grandchild)], { encoding: 'utf8' })
+        .stdout.replace(/Z.*/, '')
+        .trim(),
+    ).toBe('');
   });
 
   test('a program that is not there, and one that takes too long', async () => {

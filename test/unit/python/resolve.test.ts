@@ -23,7 +23,12 @@ afterEach(() => rmSync(root, { recursive: true }));
 function world(description: World = {}) {
   const fake = fakePython(description);
   const steps: string[] = [];
-  const resolve = (engine: EngineName, change: Partial<ResolveOptions> = {}, interpreter: string | null = null, mayInstall = true) =>
+  const resolve = (
+    engine: EngineName,
+    change: Partial<ResolveOptions> = {},
+    interpreter: string | null = null,
+    mayInstall = true,
+  ) =>
     resolvePython({ interpreter, mayInstall }, engine, {
       env: { TWINKLE_CACHE: root, TWINKLE_API_KEY: 'secret', PYTHONPATH: '/x' },
       requirementsDir: join(root, 'requirements'),
@@ -204,13 +209,18 @@ describe('which torch', () => {
     expect(installs(cpu.commands)).toEqual([expect.stringMatching(/^pip install --no-input -r /)]);
   });
 
-  test.each([[CUDA_REPORT], [null]])('uv installs the CPU build when pip would take another or cannot say', async (torchReport) => {
-    const cpu = world({ torchReport });
-    await cpu.resolve('transformers');
-    expect(cpu.commands).toContain('pip install --no-input uv==0.13.9');
-    expect(installs(cpu.commands)).toEqual([expect.stringMatching(/^uv pip install --python .* --torch-backend cpu -r /)]);
-    expect(cpu.options.at(-2)?.env.UV_DEFAULT_INDEX).toBe('https://mirror.example/simple');
-  });
+  test.each([[CUDA_REPORT], [null]])(
+    'uv installs the CPU build when pip would take another or cannot say',
+    async (torchReport) => {
+      const cpu = world({ torchReport });
+      await cpu.resolve('transformers');
+      expect(cpu.commands).toContain('pip install --no-input uv==0.13.9');
+      expect(installs(cpu.commands)).toEqual([
+        expect.stringMatching(/^uv pip install --python .* --torch-backend cpu -r /),
+      ]);
+      expect(cpu.options.at(-2)?.env.UV_DEFAULT_INDEX).toBe('https://mirror.example/simple');
+    },
+  );
 
   test('with a GPU pip installs what it takes, but a CPU build is replaced', async () => {
     const cuda = world({ torchReport: CUDA_REPORT });
@@ -235,11 +245,15 @@ describe('which torch', () => {
 describe('finding Python', () => {
   test('none, or only old ones', async () => {
     await expect(world({ interpreters: {} }).resolve('mock')).rejects.toMatchObject({ code: 'PYTHON_MISSING' });
-    await expect(world({ interpreters: { python3: [3, 9, 2] } }).resolve('mock')).rejects.toThrow('python3 is Python 3.9.2');
+    await expect(world({ interpreters: { python3: [3, 9, 2] } }).resolve('mock')).rejects.toThrow(
+      'python3 is Python 3.9.2',
+    );
   });
 
   test('one that cannot make environments: which Debian package', async () => {
-    await expect(world({ interpreters: { 'python3.11': null } }).resolve('mock')).rejects.toThrow('apt install python3.11-venv');
+    await expect(world({ interpreters: { 'python3.11': null } }).resolve('mock')).rejects.toThrow(
+      'apt install python3.11-venv',
+    );
   });
 });
 
@@ -268,7 +282,9 @@ describe("the user's own Python", () => {
       code: 'PYTHON_MISSING',
       message: 'cannot run Python "nopython": there is no such file',
     });
-    await expect(world({ interpreters: { py: [3, 10, 0] } }).resolve('mock', {}, 'py')).rejects.toThrow('but py is 3.10.0');
+    await expect(world({ interpreters: { py: [3, 10, 0] } }).resolve('mock', {}, 'py')).rejects.toThrow(
+      'but py is 3.10.0',
+    );
   });
 
   test('advice for a broken one', () => {

@@ -7,7 +7,13 @@ describe('fair queue', () => {
     const queue = new FairQueue<string>();
     for (const item of ['a1', 'a2', 'a3']) queue.push('a', item);
     queue.push('b', 'b1');
-    expect([queue.shift(), queue.shift(), queue.shift(), queue.shift(), queue.shift()]).toEqual(['a1', 'b1', 'a2', 'a3', undefined]);
+    expect([queue.shift(), queue.shift(), queue.shift(), queue.shift(), queue.shift()]).toEqual([
+      'a1',
+      'b1',
+      'a2',
+      'a3',
+      undefined,
+    ]);
   });
 
   it('serves what was put back first', () => {
@@ -19,7 +25,10 @@ describe('fair queue', () => {
   });
 
   it('keeps its length and loses nothing under any script', () => {
-    const op = fc.record({ kind: fc.constantFrom('push', 'unshift', 'shift', 'remove'), tenant: fc.constantFrom('a', 'b', 'c') });
+    const op = fc.record({
+      kind: fc.constantFrom('push', 'unshift', 'shift', 'remove'),
+      tenant: fc.constantFrom('a', 'b', 'c'),
+    });
     fc.assert(
       fc.property(fc.array(op, { maxLength: 80 }), (script) => {
         const queue = new FairQueue<number>();

@@ -56,7 +56,7 @@ class FakeGang implements ReplicaGang {
 
   crash(): void {
     const lost = this.channel;
-    this.state = { at: 'teardown', then: 'restart', failure: FAILURE };
+    this.state = { at: 'teardown', next: 'restart', failure: FAILURE };
     lost.fail(new TwinkleError('RANK_FAILED', 'rank 0 was ended by SIGKILL'));
   }
 }
@@ -119,7 +119,9 @@ describe('model service', () => {
     ask('a4', 'greedy');
     ask('a5', 'greedy');
     ask('b1', 'modest');
-    expect(() => ask('over')).toThrow(expect.objectContaining({ code: 'OVERLOADED', status: 429, retryAfterMs: expect.any(Number) }));
+    expect(() => ask('over')).toThrow(
+      expect.objectContaining({ code: 'OVERLOADED', status: 429, retryAfterMs: expect.any(Number) }),
+    );
     await tick();
     for (const open of gang.opens.slice(0, 2)) gang.finish(open);
     await tick();

@@ -1,6 +1,13 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { advance, type Failure, type GangEffect, type GangEvent, type GangMemory, newGang } from '../../../src/supervisor/gang-machine.js';
+import {
+  advance,
+  type Failure,
+  type GangEffect,
+  type GangEvent,
+  type GangMemory,
+  newGang,
+} from '../../../src/supervisor/gang-machine.js';
 
 const BREAKER = { limit: 3, windowMs: 1000 };
 const failure = (retry = true): Failure => ({ kind: 'exit', rank: 0, message: 'gone', retry });
@@ -56,9 +63,31 @@ describe('gang machine', () => {
   });
 
   it('opens the breaker at the limit within the window, and not when failures are far apart', () => {
-    const near = play(newGang(1), { on: 'start' }, fault(0), { on: 'gone' }, { on: 'backoff-over' }, fault(10), { on: 'gone' }, { on: 'backoff-over' }, fault(20), { on: 'gone' });
+    const near = play(
+      newGang(1),
+      { on: 'start' },
+      fault(0),
+      { on: 'gone' },
+      { on: 'backoff-over' },
+      fault(10),
+      { on: 'gone' },
+      { on: 'backoff-over' },
+      fault(20),
+      { on: 'gone' },
+    );
     expect(near.memory.state.at).toBe('failed');
-    const far = play(newGang(1), { on: 'start' }, fault(0), { on: 'gone' }, { on: 'backoff-over' }, fault(2000), { on: 'gone' }, { on: 'backoff-over' }, fault(4000), { on: 'gone' });
+    const far = play(
+      newGang(1),
+      { on: 'start' },
+      fault(0),
+      { on: 'gone' },
+      { on: 'backoff-over' },
+      fault(2000),
+      { on: 'gone' },
+      { on: 'backoff-over' },
+      fault(4000),
+      { on: 'gone' },
+    );
     expect(far.memory.state.at).toBe('backoff');
   });
 

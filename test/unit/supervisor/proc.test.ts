@@ -6,7 +6,13 @@ import { groupMembers, parseStat, processesWithEnv, processStat } from '../../..
 it('reads a stat line whose command name is hostile', () => {
   const fields = Array.from({ length: 50 }, (_, index) => String(index + 3));
   fields[0] = 'S';
-  expect(parseStat(`42 (a) b) (c) ${fields.join(' ')}`)).toEqual({ pid: 42, state: 'S', ppid: 4, group: 5, start: '22' });
+  expect(parseStat(`42 (a) b) (c) ${fields.join(' ')}`)).toEqual({
+    pid: 42,
+    state: 'S',
+    ppid: 4,
+    group: 5,
+    start: '22',
+  });
   expect(parseStat('nonsense')).toBeNull();
 });
 

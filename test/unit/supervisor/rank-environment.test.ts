@@ -15,7 +15,11 @@ const IDENTITY: RankIdentity = {
 
 describe('environment of ranks', () => {
   it('never carries the keys of this server', () => {
-    const env = engineEnvironment({ TWINKLE_API_KEY: 'tml-secret', VLLM_API_KEY: 'x', HF_TOKEN: 'kept', EMPTY: undefined }, '/p', 'info');
+    const env = engineEnvironment(
+      { TWINKLE_API_KEY: 'tml-secret', VLLM_API_KEY: 'x', HF_TOKEN: 'kept', EMPTY: undefined },
+      '/p',
+      'info',
+    );
     expect(Object.values(env)).not.toContain('tml-secret');
     expect(env).toMatchObject({ HF_TOKEN: 'kept', PYTHONPATH: '/p', TWINKLE_LOG_LEVEL: 'info' });
     expect(env).not.toHaveProperty('VLLM_API_KEY');
@@ -23,7 +27,7 @@ describe('environment of ranks', () => {
   });
 
   it('puts our Python before the user’s', () => {
-    expect(engineEnvironment({ PYTHONPATH: '/mine' }, '/p', 'info')['PYTHONPATH']).toBe('/p:/mine');
+    expect(engineEnvironment({ PYTHONPATH: '/mine' }, '/p', 'info').PYTHONPATH).toBe('/p:/mine');
   });
 
   it('names rank, world and master, and hides every GPU from a rank on the CPU', () => {
@@ -40,13 +44,13 @@ describe('environment of ranks', () => {
 
   it('masks devices: a GPU by its UUID, an NPU by its index', () => {
     const gpu = rankEnvironment({ ...IDENTITY, device: { kind: 'gpu', index: 3, uuid: 'GPU-3' } }, {});
-    expect(gpu['CUDA_VISIBLE_DEVICES']).toBe('GPU-3');
+    expect(gpu.CUDA_VISIBLE_DEVICES).toBe('GPU-3');
     const npu = rankEnvironment({ ...IDENTITY, device: { kind: 'npu', index: 5, uuid: 'NPU-5' } }, {});
     expect(npu).toMatchObject({ ASCEND_RT_VISIBLE_DEVICES: '5', CUDA_VISIBLE_DEVICES: '' });
   });
 
   it('lets the user’s own network interface win', () => {
-    expect(rankEnvironment(IDENTITY, { GLOO_SOCKET_IFNAME: 'eth7' })['GLOO_SOCKET_IFNAME']).toBe('eth7');
+    expect(rankEnvironment(IDENTITY, { GLOO_SOCKET_IFNAME: 'eth7' }).GLOO_SOCKET_IFNAME).toBe('eth7');
     expect(rankEnvironment({ ...IDENTITY, masterAddr: '10.0.0.1' }, {})).not.toHaveProperty('GLOO_SOCKET_IFNAME');
   });
 });

@@ -47,8 +47,19 @@ describe('channel', () => {
     const { channel, peer, frames } = setUp();
     const call = channel.call('echo', null);
     await tick();
-    peer.send({ t: 'error', id: (frames[0] as { id: number }).id, code: 'CONTEXT_LENGTH_EXCEEDED', message: 'long', param: 'prompt', traceback: 'tb' });
-    await expect(call).rejects.toMatchObject({ code: 'CONTEXT_LENGTH_EXCEEDED', param: 'prompt', details: { traceback: 'tb' } });
+    peer.send({
+      t: 'error',
+      id: (frames[0] as { id: number }).id,
+      code: 'CONTEXT_LENGTH_EXCEEDED',
+      message: 'long',
+      param: 'prompt',
+      traceback: 'tb',
+    });
+    await expect(call).rejects.toMatchObject({
+      code: 'CONTEXT_LENGTH_EXCEEDED',
+      param: 'prompt',
+      details: { traceback: 'tb' },
+    });
   });
 
   it('rejects at the deadline and when the signal aborts, and drops the late answer', async () => {
@@ -68,7 +79,14 @@ describe('channel', () => {
     const stream = channel.open('generate', PARAMS, sink);
     await tick();
     const { id } = frames[0] as { id: number };
-    peer.send({ t: 'items', items: [[id, delta('a')], [id, delta('b')], [999, delta('x')]] });
+    peer.send({
+      t: 'items',
+      items: [
+        [id, delta('a')],
+        [id, delta('b')],
+        [999, delta('x')],
+      ],
+    });
     peer.send({ t: 'end', id, value: { prompt_tokens: 1, completion_tokens: 2, cached_tokens: 0 } });
     peer.send({ t: 'items', items: [[id, delta('late')]] });
     await tick();
@@ -83,7 +101,10 @@ describe('channel', () => {
     await tick();
     const open = frames[0] as { id: number; credits: number };
     const send = (count: number): void =>
-      peer.send({ t: 'items', items: Array.from({ length: count }, () => [open.id, delta('.')] as [number, TokenDelta]) });
+      peer.send({
+        t: 'items',
+        items: Array.from({ length: count }, () => [open.id, delta('.')] as [number, TokenDelta]),
+      });
     const granted = (): number =>
       frames.flatMap((frame) => (frame.t === 'credit' ? frame.grants : [])).reduce((sum, [, n]) => sum + n, 0);
     send(open.credits / 2);

@@ -26,7 +26,9 @@ class RunningBatch:
     choices: by row
     """
 
-    def __init__(self, runner: ModelRunner, device: torch.device, vocabulary: int, max_rows: int, max_cells: int) -> None:
+    def __init__(
+        self, runner: ModelRunner, device: torch.device, vocabulary: int, max_rows: int, max_cells: int
+    ) -> None:
         """``max_cells``: rows x length at most, in tokens; one choice of full length must fit."""
         self.choices: list[Choice] = []
         self._runner = runner

@@ -29,7 +29,9 @@ class ChatRenderer:
         """Text of ``prompt.messages``. Raises RequestError."""
         template = prompt.chat_template if prompt.chat_template is not None else self._template
         if template is None and not self.available:
-            raise _refused("this model has no chat template; send `chat_template`, start the server with one, or use /v1/completions")
+            raise _refused(
+                "this model has no chat template; send `chat_template`, start the server with one, or use /v1/completions"
+            )
         messages = [self._message(message, at) for at, message in enumerate(prompt.messages or ())]
         if not messages:
             raise RequestError("INVALID_REQUEST", "expected at least one message for `messages`", "messages")
@@ -103,9 +105,13 @@ def _text_part(part: Any, at: int) -> dict[str, str]:
         return {"type": "text", "text": part.get("text", part.get("refusal"))}
     if isinstance(kind, str) and kind != "text":
         raise RequestError(
-            "UNSUPPORTED_PARAMETER", f"messages[{at}] has a part of type {kind!r}; this engine takes text parts only", "messages"
+            "UNSUPPORTED_PARAMETER",
+            f"messages[{at}] has a part of type {kind!r}; this engine takes text parts only",
+            "messages",
         )
-    raise RequestError("INVALID_REQUEST", f"expected parts with `type` and `text` in messages[{at}].content", "messages")
+    raise RequestError(
+        "INVALID_REQUEST", f"expected parts with `type` and `text` in messages[{at}].content", "messages"
+    )
 
 
 def _flattened(message: dict[str, Any]) -> dict[str, Any]:

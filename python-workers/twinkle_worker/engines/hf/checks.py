@@ -7,12 +7,15 @@ import math
 from ...protocol import GenerateParams
 from ..base import RequestError
 
+_MOST_CHOICES = 128
+"""As in OpenAI's API. More than fit the batch are made in turns."""
 
-def check_request(params: GenerateParams, vocabulary: int, max_num_seqs: int, max_logprobs: int) -> None:
+
+def check_request(params: GenerateParams, vocabulary: int, max_logprobs: int) -> None:
     """Raise RequestError for a value out of range."""
     sampling = params.sampling
-    if not 1 <= params.n <= max_num_seqs:
-        raise _invalid("n", f"an integer from 1 to {max_num_seqs} (max_num_seqs of this server)", params.n)
+    if not 1 <= params.n <= _MOST_CHOICES:
+        raise _invalid("n", f"an integer from 1 to {_MOST_CHOICES}", params.n)
     _in_range("temperature", sampling.temperature, 0, math.inf)
     _in_range("min_p", sampling.min_p, 0, 1)
     _in_range("presence_penalty", sampling.presence_penalty, -2, 2)
@@ -44,7 +47,9 @@ def _invalid(name: str, expected: str, value: object) -> RequestError:
 
 def _in_range(name: str, value: float, low: float, high: float) -> None:
     if not low <= value <= high or math.isinf(value):
-        raise _invalid(name, f"a number from {low} to {high}" if high < math.inf else f"a number of at least {low}", value)
+        raise _invalid(
+            name, f"a number from {low} to {high}" if high < math.inf else f"a number of at least {low}", value
+        )
 
 
 def _known_tokens(name: str, tokens: list[int], vocabulary: int) -> None:

@@ -21,14 +21,15 @@ from ...protocol import (
 )
 from ..base import Progress, StepItem
 from .checks import check_request
+from .detokenizer import create_detokenizer
 from .output import take_token
 from .request import Choice, PrefillJob, Request
 from .sampler import BROKEN
-from .setup import Loaded, load_parts
+from .setup import load_parts
 from .stop_matcher import StopMatcher
-from .detokenizer import create_detokenizer
 from .text_stream import TextStream
 from .uniform import choice_key
+
 
 class EngineCore:
     """Continuous batching of one loaded model. Single threaded but for :meth:`stats`."""
@@ -52,7 +53,7 @@ class EngineCore:
     def add(self, stream: int, params: GenerateParams) -> None:
         """Queue a request. Raises RequestError."""
         parts = self._parts
-        check_request(params, parts.card.vocab_size, parts.options.max_num_seqs, parts.options.max_logprobs)
+        check_request(params, parts.card.vocab_size, parts.options.max_logprobs)
         tokens = parts.codec.encode(params.prompt)
         room = parts.codec.room(params.prompt, tokens, params.sampling.max_tokens)
         self._arrivals += 1
@@ -121,7 +122,7 @@ class EngineCore:
         self._prompt_tokens += len(request.prompt)
         if request.params.echo or job.prompt_logprobs is not None:
             try:
-                request.prompt_info = parts.codec.info(request.prompt, job.prompt_logprobs)
+                request.prompt_info = parts.codec.info(request.params.prompt, request.prompt, job.prompt_logprobs)
             except Exception as error:  # that request's trouble only
                 failed[request] = error
                 return

@@ -51,7 +51,9 @@ def load_model(name: str, options: EngineOptions, progress: Progress) -> LoadedM
     config: Any = _guard("configuration", name, lambda: AutoConfig.from_pretrained(source, **common))
     remote = options.trust_remote_code and "AutoModelForCausalLM" in (getattr(config, "auto_map", None) or {})
     if config.model_type not in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES and not remote:
-        raise LoadError(f"{name} is a {config.model_type!r} model, which transformers knows no causal language model for")
+        raise LoadError(
+            f"{name} is a {config.model_type!r} model, which transformers knows no causal language model for"
+        )
     max_model_len = context_length(config, options.max_model_len)
     check_config(config, max_model_len)
     progress("config", 1.0, config.model_type)

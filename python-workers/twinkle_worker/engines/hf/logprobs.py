@@ -21,7 +21,9 @@ def gather_logprobs(logprobs: Tensor, tokens: Tensor, alternatives: int) -> list
     chosen = logprobs.gather(-1, tokens[:, None])
     table = torch.cat([chosen.double(), best.double(), ids.double()], dim=-1).tolist()
     half = best.shape[-1] + 1
-    return [(row[0], [(int(token), value) for token, value in zip(row[half:], row[1:half], strict=True)]) for row in table]
+    return [
+        (row[0], [(int(token), value) for token, value in zip(row[half:], row[1:half], strict=True)]) for row in table
+    ]
 
 
 def token_logprob(texts: TokenTexts, token: int, row: RowLogprobs | None, alternatives: int) -> TokenLogprob:
@@ -32,7 +34,5 @@ def token_logprob(texts: TokenTexts, token: int, row: RowLogprobs | None, altern
         token=texts.text_of(token),
         bytes=list(texts.bytes_of(token)),
         logprob=chosen,
-        top=[
-            (other, texts.text_of(other), list(texts.bytes_of(other)), value) for other, value in best[:alternatives]
-        ],
+        top=[(other, texts.text_of(other), list(texts.bytes_of(other)), value) for other, value in best[:alternatives]],
     )

@@ -22,7 +22,9 @@ def local_folder(model: str) -> Path | None:
     if path.exists():
         raise LoadError(f"expected a model folder but {model} is a file; give the folder that holds config.json")
     if model.startswith(("/", ".", "~")) or model.count("/") > 1:
-        raise LoadError(f"the model folder {model} does not exist; give an existing folder or a hub id such as org/name")
+        raise LoadError(
+            f"the model folder {model} does not exist; give an existing folder or a hub id such as org/name"
+        )
     return None
 
 
@@ -36,10 +38,14 @@ def check_folder(folder: Path) -> None:
         shards = set(_read_json(folder, found, "it lists the shards").get("weight_map", {}).values())
         missing = sorted(name for name in shards if not (folder / name).is_file())
         if missing:
-            raise LoadError(f"{len(missing)} of {len(shards)} weight files named by {found} are not in {folder}: "
-                            f"{', '.join(missing[:3])}; complete the download")
+            raise LoadError(
+                f"{len(missing)} of {len(shards)} weight files named by {found} are not in {folder}: "
+                f"{', '.join(missing[:3])}; complete the download"
+            )
     if not any((folder / name).is_file() for name in TOKENIZER):
-        raise LoadError(f"no tokenizer in {folder}: looked for {', '.join(TOKENIZER)}; copy the tokenizer files of the model there")
+        raise LoadError(
+            f"no tokenizer in {folder}: looked for {', '.join(TOKENIZER)}; copy the tokenizer files of the model there"
+        )
 
 
 def _read_json(folder: Path, name: str, why: str) -> dict[str, object] | dict[str, dict[str, str]]:

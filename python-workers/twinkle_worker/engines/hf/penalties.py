@@ -52,7 +52,11 @@ class Adjustments:
         if not entries:
             return None
         rows, tokens, values = zip(*entries, strict=True)
-        return self._indices(rows), self._indices(tokens), torch.tensor(values, device=self._device, dtype=torch.float32)
+        return (
+            self._indices(rows),
+            self._indices(tokens),
+            torch.tensor(values, device=self._device, dtype=torch.float32),
+        )
 
     def _build_ban(self, choices: Sequence[Choice]) -> tuple[Tensor, Tensor] | None:
         entries = [(row, token) for row, choice in enumerate(choices) if _banned(choice) for token in choice.stop_ids]

@@ -134,11 +134,14 @@ class PrefillQueue:
             width = min(width, _SCORED_CHUNK)
         sizes = [width, *(job.left for job in group[1:])]
         self._store.reserve(len(group), max(job.done + size for job, size in zip(group, sizes, strict=True)))
-        chunks = [Chunk(job.tokens[job.done : job.done + size], job.done) for job, size in zip(group, sizes, strict=True)]
-        if group[0].prompt_logprobs is not None:
-            logits = self._score(group[0], chunks[0])
-        else:
-            logits = self._runner.prefill(self._cache, chunks)
+        chunks = [
+            Chunk(job.tokens[job.done : job.done + size], job.done) for job, size in zip(group, sizes, strict=True)
+        ]
+        logits = (
+            self._score(group[0], chunks[0])
+            if group[0].prompt_logprobs is not None
+            else self._runner.prefill(self._cache, chunks)
+        )
         for job, size in zip(group, sizes, strict=True):
             job.done += size
         self._partial = group[0] if group[0].left > 0 else None
@@ -156,7 +159,8 @@ class PrefillQueue:
             done.jobs.append(job)
             if job.choices[0].max_tokens > 0:
                 batch.join(job.choices, self._store, row, len(job.tokens))
-                done.logits.append(logits[row].expand(len(job.choices), -1))
+                # Rows of their own, because what is drawn from them changes them in place.
+                done.logits.append(logits[row : row + 1].repeat(len(job.choices), 1))
 
     def _score(self, job: PrefillJob, chunk: Chunk) -> Tensor:
         """Compute a chunk and append the log probabilities of the tokens it predicts; logits after its last token."""

@@ -12,7 +12,7 @@ def preload(model: str) -> None:
     from .threads import wait_without_spinning
 
     wait_without_spinning()
-    import transformers.models.auto.modeling_auto  # noqa: F401
+    import transformers.models.auto.modeling_auto
     import transformers.models.auto.tokenization_auto  # noqa: F401
     from transformers import AutoModelForCausalLM, AutoTokenizer  # noqa: F401
 

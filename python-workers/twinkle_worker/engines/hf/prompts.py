@@ -30,17 +30,23 @@ class PromptCodec:
             outside = next((token for token in tokens if not 0 <= token < self._vocabulary), None)
             if outside is not None:
                 raise RequestError(
-                    "INVALID_REQUEST", f"expected token ids from 0 to {self._vocabulary - 1} but received {outside}", "prompt"
+                    "INVALID_REQUEST",
+                    f"expected token ids from 0 to {self._vocabulary - 1} but received {outside}",
+                    "prompt",
                 )
         else:
             text = self._chat.render(prompt) if prompt.messages is not None else prompt.text
             if text is None:
-                raise RequestError("INVALID_REQUEST", "expected a text, token ids or messages but received none", "prompt")
+                raise RequestError(
+                    "INVALID_REQUEST", "expected a text, token ids or messages but received none", "prompt"
+                )
             tokens = self._tokenizer(text, add_special_tokens=prompt.add_special_tokens, verbose=False)["input_ids"]
         if not tokens and self._tokenizer.bos_token_id is not None:
             tokens = [self._tokenizer.bos_token_id]
         if not tokens:
-            raise RequestError("INVALID_REQUEST", "the prompt is empty and this model has no token to begin with", "prompt")
+            raise RequestError(
+                "INVALID_REQUEST", "the prompt is empty and this model has no token to begin with", "prompt"
+            )
         return list(tokens)
 
     def room(self, prompt: Prompt, tokens: Sequence[int], max_tokens: int | None) -> int:
@@ -68,10 +74,12 @@ class PromptCodec:
         for token in tokens:
             if not 0 <= token < self._vocabulary:
                 raise RequestError(
-                    "INVALID_REQUEST", f"expected token ids from 0 to {self._vocabulary - 1} but received {token}", "tokens"
+                    "INVALID_REQUEST",
+                    f"expected token ids from 0 to {self._vocabulary - 1} but received {token}",
+                    "tokens",
                 )
         return self._tokenizer.decode(list(tokens), skip_special_tokens=False, clean_up_tokenization_spaces=False)
 
-    def info(self, tokens: list[int], logprobs: list[TokenLogprob] | None) -> PromptInfo:
-        """The prompt as the model saw it."""
-        return PromptInfo(token_ids=tokens, text=self.decode(tokens), logprobs=logprobs)
+    def info(self, prompt: Prompt, tokens: list[int], logprobs: list[TokenLogprob] | None) -> PromptInfo:
+        """The prompt as the model saw it; the text is the client's own when there is one, without what was put around it."""
+        return PromptInfo(token_ids=tokens, text=prompt.text or self.decode(tokens), logprobs=logprobs)

@@ -50,7 +50,16 @@ def self_check(model: Any, runner: ModelRunner, device: torch.device, vocabulary
             f"{type(model).__name__} does not run with a batched KV cache: {type(error).__name__}: {error}"
         ) from error
     got = [first[0], first[1], second[0], third[0], third[1], fourth[0], fourth[1], alone[0]]
-    expected = [plain[0][8], plain[1][4], plain[0][11], plain[0][12], plain[1][5], plain[0][13], plain[1][6], plain[0][13]]
+    expected = [
+        plain[0][8],
+        plain[1][4],
+        plain[0][11],
+        plain[0][12],
+        plain[1][5],
+        plain[0][13],
+        plain[1][6],
+        plain[0][13],
+    ]
     worst = max(_distance(ours, theirs) for ours, theirs in zip(got, expected, strict=True))
     if not worst <= _TOLERANCE.get(model.dtype, _HALF_TOLERANCE):
         raise LoadError(

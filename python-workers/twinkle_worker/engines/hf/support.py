@@ -23,7 +23,9 @@ def context_length(config: Any, asked: int | None) -> int:
     if own is None and asked is None:
         raise LoadError("the model's configuration states no context length; set max_model_len")
     if own is not None and asked is not None and asked > own:
-        raise LoadError(f"max_model_len {asked} is over the {own} tokens that the model was made for; set it to {own} or less")
+        raise LoadError(
+            f"max_model_len {asked} is over the {own} tokens that the model was made for; set it to {own} or less"
+        )
     return asked if asked is not None else own or 0
 
 
