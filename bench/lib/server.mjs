@@ -9,9 +9,17 @@ import { fileURLToPath } from 'node:url';
 
 const MAIN = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url));
 
+/** Pid of the first rank, from `status`. */
+async function rankPid(home) {
+  const child = spawn(process.execPath, [MAIN, 'status', '--json'], { env: { ...process.env, TWINKLE_HOME: home } });
+  let text = '';
+  for await (const chunk of child.stdout) text += chunk;
+  return JSON.parse(text).models[0].replicas[0].ranks[0].pid;
+}
+
 /**
  * @param {string[]} args of `serve`
- * @returns {Promise<{url: string, port: number, pid: number, readyMs: number, home: string, stop(): Promise<void>}>}
+ * @returns {Promise<{url: string, port: number, pid: number, readyMs: number, home: string, stop(): Promise<void>, rankPid(): Promise<number>}>}
  */
 export async function startServer(args) {
   const home = mkdtempSync(join(tmpdir(), 'twinkle-bench-'));
@@ -34,7 +42,7 @@ export async function startServer(args) {
     if (event.event !== 'ready') continue;
     const readyMs = performance.now() - started;
     child.stdout.resume();
-    return { url: event.url, port: Number(new URL(event.url).port), pid: child.pid, readyMs, home, stop };
+    return { url: event.url, port: Number(new URL(event.url).port), pid: child.pid, readyMs, home, stop, rankPid: () => rankPid(home) };
   }
   await stop();
   throw new Error(`the server did not become ready:\n${Buffer.concat(words)}`);

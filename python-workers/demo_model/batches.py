@@ -68,6 +68,10 @@ class Batch:
     ids: torch.Tensor
     targets: torch.Tensor
 
+    def to(self, device: str) -> Batch:
+        """The same batch on another device."""
+        return Batch(self.ids.to(device), self.targets.to(device))
+
 
 def _pack(rows: list[Encoded]) -> Batch:
     length = max(len(row.ids) for row in rows)

@@ -26,6 +26,7 @@ class Options:
 
     out: folder of the result. steps: optimizer steps. tokens: padded tokens a step.
     matrix_rate, other_rate: peak learning rates of Muon and AdamW.
+    device: torch device, or auto: CUDA where there is one.
     minutes: a limit of wall time, or None; where it ends the run before ``steps`` do, the learning rate falls with the
     clock, and the result depends on the machine.
     """
@@ -35,6 +36,7 @@ class Options:
     seed: int
     minutes: float | None
     threads: int
+    device: str
     tokens: int
     matrix_rate: float
     other_rate: float
@@ -77,7 +79,7 @@ def save(model: Qwen3ForCausalLM, out: Path) -> None:
     model.generation_config = GenerationConfig(
         eos_token_id=[2, 0], pad_token_id=0, do_sample=True, temperature=0.6, top_p=0.9
     )
-    model.to(torch.bfloat16).save_pretrained(out)
+    model.to("cpu", torch.bfloat16).save_pretrained(out)
     for file in out.iterdir():
         file.chmod(0o644)
 
@@ -88,7 +90,8 @@ def train(options: Options) -> Qwen3ForCausalLM:
     torch.manual_seed(options.seed)
     words = demo_tokenizer.train(options.seed, VOCABULARY)
     demo_tokenizer.save(words, options.out, LONGEST)
-    model = Qwen3ForCausalLM(model_config()).train()
+    device = ("cuda" if torch.cuda.is_available() else "cpu") if options.device == "auto" else options.device
+    model = Qwen3ForCausalLM(model_config()).to(device).train()
     optimizers = Optimizers(model, options.matrix_rate, options.other_rate)
     print(f"{sum(p.numel() for p in model.parameters()):,} parameters, {words.get_vocab_size()} tokens", flush=True)
     source = batches.stream(words, options.seed + 1, options.tokens)
@@ -98,7 +101,7 @@ def train(options: Options) -> Qwen3ForCausalLM:
         progress = max(step / options.steps, minutes / options.minutes if options.minutes else 0.0)
         if progress >= 1.0:
             break
-        batch = next(source)
+        batch = next(source).to(device)
         loss = loss_of(model, batch)
         loss.backward()
         optimizers.step(rate_factor(step, progress))
@@ -120,6 +123,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=7, help="seed of text, tokenizer and weights (default: 7)")
     parser.add_argument("--minutes", type=float, default=None, help="end after so many minutes (default: no limit)")
     parser.add_argument("--threads", type=int, default=2, help="CPU threads (default: 2)")
+    parser.add_argument("--device", default="auto", help="torch device (default: CUDA where there is one)")
     parser.add_argument("--tokens", type=int, default=3072, help="padded tokens a step (default: 3072)")
     parser.add_argument("--matrix-rate", type=float, default=0.015, help="peak learning rate of Muon (default: 0.015)")
     parser.add_argument("--other-rate", type=float, default=3e-3, help="peak learning rate of AdamW (default: 0.003)")

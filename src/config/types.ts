@@ -8,7 +8,7 @@ export type EngineName = 'transformers' | 'mock';
 
 /** One model to serve. */
 export interface ModelConfig {
-  /** Folder or hub id; `demo` is the built-in model. For the mock engine any word. */
+  /** Absolute folder or hub id; the built-in `demo` is compiled to its folder. For the mock engine any word. */
   readonly model: string;
   /** Names that clients use; the first one is shown in answers. */
   readonly servedNames: readonly string[];

@@ -32,11 +32,14 @@ export const ENGINE_ARGS: Readonly<Record<EngineName, Readonly<Record<string, En
   transformers: {
     dtype: {
       kind: 'string',
-      choices: ['auto', 'float32', 'float16', 'bfloat16', 'float', 'half'],
+      choices: ['auto', 'float32', 'bfloat16', 'float16'],
       help: 'Type of the weights and the activations',
     },
-    device: { kind: 'string', help: 'torch device of the rank, e.g. cpu or cuda' },
+    device: { kind: 'string', help: 'torch device of the rank: auto, cpu, cuda or cuda:N' },
     max_num_seqs: maxNumSeqs,
+    max_num_batched_tokens: { kind: 'integer', min: 1, help: 'Prompt tokens computed in one step' },
+    max_logprobs: { kind: 'integer', min: 0, help: 'Alternatives per token that a request may ask for' },
+    kv_cache_memory_bytes: { kind: 'integer', min: 1, help: 'Size of the KV cache at most' },
     trust_remote_code: { kind: 'boolean', help: 'Run code that comes with the model' },
     revision: { kind: 'string', help: 'Branch, tag or commit on the hub' },
     chat_template: { kind: 'string', help: 'File or text of a Jinja chat template' },
@@ -44,7 +47,7 @@ export const ENGINE_ARGS: Readonly<Record<EngineName, Readonly<Record<string, En
     num_threads: { kind: 'integer', min: 1, help: 'CPU threads of a rank' },
     attn_implementation: {
       kind: 'string',
-      choices: ['eager', 'sdpa', 'flash_attention_2', 'flash_attention_3'],
+      choices: ['sdpa', 'eager'],
       help: 'Attention kernel',
     },
     gpu_memory_utilization: { kind: 'number', min: 0.01, max: 1, help: 'Share of the device memory to use' },

@@ -23,7 +23,10 @@ export class AsyncQueue<T> implements AsyncIterableIterator<T> {
 
   push(item: T): void {
     if (this.#over !== null) return;
-    if (this.#waiter !== null) return this.#answer({ value: item, done: false });
+    if (this.#waiter !== null) {
+      this.#answer({ value: item, done: false });
+      return;
+    }
     this.#items.push(item);
     if (!this.#paused && this.#items.length >= this.#high) {
       this.#paused = true;

@@ -23,6 +23,9 @@ from twinkle_worker.engines.base import Engine
 from twinkle_worker.engines.hf import create_engine
 from twinkle_worker.protocol import LoadParams
 
+# The models are tiny and tests share cores with others: one thread is the fastest.
+torch.set_num_threads(1)
+
 TEMPLATE = (
     "{% for message in messages %}<|im_start|>{{ message.role }}\n{{ message.content }}<|im_end|>\n{% endfor %}"
     "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"

@@ -94,7 +94,7 @@ def take(outcomes: dict[int, Outcome], items: Iterable[tuple[int, Any]]) -> None
     """Add the items of a step to ``outcomes``; fails on an item after the end."""
     for stream, item in items:
         outcome = outcomes.setdefault(stream, Outcome())
-        assert outcome.end is None and outcome.error is None, "an item after the end"
+        assert (outcome.end, outcome.error) == (None, None), "an item after the end"
         if isinstance(item, GenerateEnd):
             outcome.end = item
         elif isinstance(item, Exception):

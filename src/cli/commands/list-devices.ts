@@ -37,8 +37,9 @@ export const run: Handler = async (command, { io, parts }) => {
 };
 
 /** `libnvidia-ml.so.1: cannot open shared object file`. */
-export function describeLibrary(library: LibraryStatus): string {
-  return `${library.library}: ${library.loaded ? (library.path ?? 'loaded') : (library.reason ?? 'not loaded')}`;
+export function describeLibrary({ library, loaded, path, reason }: LibraryStatus): string {
+  const text = loaded ? (path ?? 'loaded') : (reason ?? 'not loaded');
+  return text.startsWith(`${library}:`) ? text : `${library}: ${text}`;
 }
 
 function deviceRow(device: DeviceInfo): string[] {

@@ -1,5 +1,8 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { checkEngineArgs, findEngineArg } from '../../../src/engines/args.js';
+import { PYTHON_WORKERS } from '../../../src/config/package-root.js';
+import { checkEngineArgs, ENGINE_ARGS, findEngineArg } from '../../../src/engines/args.js';
 
 const arg = (name: string, value: unknown, where = `--${name}`) => ({ name, value, where });
 
@@ -45,5 +48,21 @@ describe('checkEngineArgs', () => {
   test('names of objects are no arguments', () => {
     expect(findEngineArg('constructor')).toBeNull();
     expect(() => checkEngineArgs('mock', [arg('to-string', 1)])).toThrowError(/unknown argument/);
+  });
+});
+
+describe('the tables agree with the engines in Python', () => {
+  const keys = (file: string, table: RegExp): string[] => {
+    const source = readFileSync(join(PYTHON_WORKERS, 'twinkle_worker', 'engines', file), 'utf8');
+    const body = table.exec(source)?.[1] ?? '';
+    return [...body.matchAll(/^ {4}"(\w+)":/gm)].map((match) => match[1] as string).sort();
+  };
+
+  test.each([
+    ['transformers', 'hf/options.py', /^_PARSERS[^\n]*\{\n([\s\S]*?)^\}/m],
+    ['mock', 'mock.py', /^_OPTIONS[^\n]*\{\n([\s\S]*?)^\}/m],
+  ] as const)('%s', (engine, file, table) => {
+    // The length of the context is an option of serve itself.
+    expect([...Object.keys(ENGINE_ARGS[engine]), 'max_model_len'].sort()).toEqual(keys(file, table));
   });
 });

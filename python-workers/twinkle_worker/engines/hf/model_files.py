@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 from ..base import LoadError
 
@@ -48,7 +49,7 @@ def check_folder(folder: Path) -> None:
         )
 
 
-def _read_json(folder: Path, name: str, why: str) -> dict[str, object] | dict[str, dict[str, str]]:
+def _read_json(folder: Path, name: str, why: str) -> dict[str, Any]:
     try:
         content = json.loads((folder / name).read_text(encoding="utf-8"))
     except FileNotFoundError:

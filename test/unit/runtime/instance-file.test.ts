@@ -1,0 +1,51 @@
+import { mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { describeInstance, listInstances, removeInstance, writeInstance } from '../../../src/runtime/instance-file.js';
+
+let home = '';
+beforeEach(() => {
+  home = mkdtempSync(join(tmpdir(), 'twinkle-instance-'));
+});
+afterEach(() => rmSync(home, { recursive: true }));
+
+const facts = (instance: string, startedAt: number) => ({
+  instance,
+  startedAt,
+  url: null,
+  adminSocket: '/a',
+  logs: '/l',
+});
+
+test('written privately, listed oldest first, removed', () => {
+  const path = writeInstance(home, describeInstance(facts('b', 2)));
+  writeInstance(home, describeInstance(facts('a', 3)));
+  writeInstance(home, describeInstance(facts('a', 1)));
+  expect(statSync(path).mode & 0o777).toBe(0o600);
+  expect(statSync(join(home, 'instances')).mode & 0o777).toBe(0o700);
+  expect(listInstances(home).map(({ file, alive }) => [file.instance, file.startedAt, alive])).toEqual([
+    ['a', 1, true],
+    ['b', 2, true],
+  ]);
+  removeInstance(home, 'a');
+  removeInstance(home, 'a');
+  expect(readdirSync(join(home, 'instances'))).toEqual(['b.json']);
+});
+
+test('stale: the process is gone, or its pid is another process now; rubbish is left out', () => {
+  const mine = describeInstance(facts('mine', 1));
+  writeInstance(home, { ...mine, instance: 'reused', pidStart: '1' });
+  writeInstance(home, { ...mine, instance: 'gone', pid: 2 ** 22 + 1 });
+  writeFileSync(join(home, 'instances', 'x.json'), '{');
+  writeFileSync(join(home, 'instances', 'y.json'), '{"instance": "y"}');
+  expect(
+    listInstances(home)
+      .map(({ file, alive }) => [file.instance, alive])
+      .sort(),
+  ).toEqual([
+    ['gone', false],
+    ['reused', false],
+  ]);
+  expect(listInstances(join(home, 'nowhere'))).toEqual([]);
+});
