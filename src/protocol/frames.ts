@@ -2,7 +2,7 @@
  * Frames between Node and a rank: one msgpack map per ZeroMQ message, told apart by `t`.
  * Calls have one answer; streams have items under credits and one end; both can fail or be aborted.
  */
-import Type, { type Static } from 'typebox';
+import { type Static, Type } from './type.js';
 import { EngineStats } from './values.js';
 
 const Int = Type.Integer();

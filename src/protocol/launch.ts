@@ -2,7 +2,7 @@
  * What a rank is told before its first frame, and what Node and the template process say to each other.
  * The launch document travels in `TWINKLE_LAUNCH` (own interpreter) or in a fork request (template).
  */
-import Type, { type Static } from 'typebox';
+import { type Static, Type } from './type.js';
 
 const Int = Type.Integer();
 const Str = Type.String();

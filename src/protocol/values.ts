@@ -3,9 +3,9 @@
  * TypeBox objects: TypeScript types come by `Static`, Python structs by `generate.ts`.
  * Rule: `T | null` where the sender always says something, `Optional` only on hot structs, where absence saves bytes.
  */
-import Type, { type Static } from 'typebox';
+import { type Static, type TSchema, Type } from './type.js';
 
-const Nullable = <T extends Type.TSchema>(schema: T) => Type.Union([schema, Type.Null()]);
+const Nullable = <T extends TSchema>(schema: T) => Type.Union([schema, Type.Null()]);
 const Int = Type.Integer();
 const Str = Type.String();
 

@@ -1,4 +1,8 @@
 /** Interpreters for tests that start real ranks: the environments that `setup` makes, made here if need be. */
+import { execFile } from 'node:child_process';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { PACKAGE_ROOT } from '../../src/config/package-root.js';
 import type { EngineName } from '../../src/config/types.js';
 import type { PythonEnvironment } from '../../src/python/types.js';
 import { resolvePythons } from '../../src/runtime/configure.js';
@@ -16,4 +20,12 @@ export async function pythonFor(engine: EngineName): Promise<string> {
   const found = (await pythonsFor(engine)).get(engine);
   if (found === undefined) throw new Error(`no Python for ${engine}`);
   return found.python;
+}
+
+/** The Python of the test environment: the `transformers` engine's packages and the official OpenAI client. */
+export async function testPython(): Promise<string> {
+  const given = process.env.TWINKLE_TEST_PYTHON;
+  if (given !== undefined) return given;
+  const { stdout } = await promisify(execFile)('bash', ['.ci/python-env'], { cwd: PACKAGE_ROOT });
+  return join(stdout.trim(), 'bin', 'python');
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,9 @@ from twinkle_worker.protocol import LoadParams
 
 # The models are tiny and tests share cores with others: one thread is the fastest.
 torch.set_num_threads(1)
+
+DEVICE = os.environ.get("TWINKLE_TEST_DEVICE", "cpu")
+"""Where engines of the fixture ``load`` run; what they are compared with always runs on the CPU."""
 
 TEMPLATE = (
     "{% for message in messages %}<|im_start|>{{ message.role }}\n{{ message.content }}<|im_end|>\n{% endfor %}"
@@ -104,7 +108,7 @@ def load(model_folder: Callable[[str], Path]) -> Iterator[Callable[..., Engine]]
     def make(kind: str = "qwen3", **options: Any) -> Engine:
         engine = create_engine()
         engines.append(engine)
-        engine.load(LoadParams(model=str(model_folder(kind)), options={"device": "cpu", **options}), lambda *_: None)
+        engine.load(LoadParams(model=str(model_folder(kind)), options={"device": DEVICE, **options}), lambda *_: None)
         return engine
 
     yield make

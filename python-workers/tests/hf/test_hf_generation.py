@@ -175,6 +175,20 @@ def test_more_choices_than_fit_the_cache_are_made_in_turns(load: Load) -> None:
     assert outcome.choices == expected.choices
 
 
+def test_memory_of_many_short_prompts_does_not_add_to_that_of_a_long_one(load: Load) -> None:
+    """Rows of the many times length of the one would be 16 times what the budget knows of."""
+    engine = load(max_num_seqs=16)
+    queue = engine._core._parts.queue  # type: ignore[attr-defined]
+    cells = []
+    for stream in range(8):
+        engine.add(stream, request(some_tokens(60, stream), max_tokens=1))
+    engine.add(8, request(some_tokens(500, 8), max_tokens=1))
+    while engine.has_work():
+        list(engine.step())
+        cells.append(queue._store.rows * queue._store.length)
+    assert 0 < max(cells) <= 576
+
+
 def test_a_choice_that_gave_way_goes_on_where_it_was(load: Load) -> None:
     """A cache of two blocks for five growing answers: they must give way to each other, and say the same as with room."""
     requests = [request(some_tokens(40, salt), max_tokens=100, temperature=0.7, seed=salt) for salt in range(5)]
@@ -266,7 +280,8 @@ def test_a_broken_request_fails_alone(load: Load) -> None:
     prompts = [some_tokens(9, 1), some_tokens(14, 2), some_tokens(20, 3), some_tokens(60, 4)]
     poison = next(token for token in range(4, 300) if all(token not in tokens for tokens in [*expected, *prompts]))
     model = engine._core._parts.batch._runner._model  # type: ignore[attr-defined]
-    model.get_input_embeddings().weight[poison] = torch.nan
+    with torch.inference_mode():
+        model.get_input_embeddings().weight[poison] = torch.nan
     bad = [*some_tokens(10, 3), poison, *some_tokens(9, 5)]
     forced = request(some_tokens(60, 4), max_tokens=9, logit_bias=[(poison, 100.0)])
     outcomes = generate(engine, request(bad), good[0], forced, good[1], request(bad, n=2))

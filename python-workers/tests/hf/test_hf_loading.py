@@ -29,6 +29,7 @@ from twinkle_worker.engines.base import Engine, LoadError
 from twinkle_worker.engines.hf import create_engine
 from twinkle_worker.engines.hf.memory import free_memory
 from twinkle_worker.engines.hf.options import EngineOptions, parse_options
+from twinkle_worker.engines.hf.threads import thread_count
 from twinkle_worker.protocol import LoadParams
 
 Load = Callable[..., Engine]
@@ -304,3 +305,10 @@ def test_options_as_text_and_with_hyphens() -> None:
 
 def test_free_memory_is_told() -> None:
     assert 1 << 20 < free_memory() < 1 << 50
+
+
+def test_small_models_compute_with_one_thread_unless_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    assert [thread_count(None, 5_000_000), thread_count(None, 500_000_000), thread_count(3, 1)] == [1, None, 3]
+    monkeypatch.setenv("OMP_NUM_THREADS", "2")
+    assert thread_count(None, 5_000_000) is None

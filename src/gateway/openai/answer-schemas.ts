@@ -1,7 +1,7 @@
 /** Shapes of the answers, for the reference at `/openapi.json`. Answers are not filtered by them. */
-import Type from 'typebox';
+import { type TSchema, type TProperties, Type } from '../../protocol/type.js';
 
-const Nullable = <T extends Type.TSchema>(schema: T) => Type.Union([schema, Type.Null()]);
+const Nullable = <T extends TSchema>(schema: T) => Type.Union([schema, Type.Null()]);
 const Int = Type.Integer();
 const Str = Type.String();
 
@@ -12,7 +12,7 @@ const Usage = Type.Object({
   prompt_tokens_details: Type.Object({ cached_tokens: Int }),
 });
 
-const choice = <T extends Type.TProperties>(fields: T) =>
+const choice = <T extends TProperties>(fields: T) =>
   Type.Object({
     index: Int,
     ...fields,

@@ -1,5 +1,5 @@
 /** The request of `/v1/completions`: its schema, and what it asks of the engine. */
-import Type, { type Static } from 'typebox';
+import { type Static, Type } from '../../protocol/type.js';
 import { TwinkleError } from '../../errors.js';
 import type { GenerateParams, Prompt } from '../../protocol/values.js';
 import { MAX_LOGPROBS, optional, refusedFields, SAMPLING_FIELDS, TokenId } from './fields.js';

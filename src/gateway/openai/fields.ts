@@ -1,5 +1,5 @@
 /** Request fields that completions and chat completions share, as schemas: OpenAI's and vLLM's names and ranges. */
-import Type, { type Static, type TSchema } from 'typebox';
+import { type Static, type TSchema, type TUnknown, type TOptional, Type } from '../../protocol/type.js';
 
 /** A field that may be left out or be null. */
 export const optional = <T extends TSchema>(schema: T) => Type.Optional(Type.Union([schema, Type.Null()]));
@@ -72,8 +72,8 @@ const SharedRequest = Type.Object(SAMPLING_FIELDS);
 export type SharedRequest = Static<typeof SharedRequest>;
 
 /** Schemas for fields that are known but refused, save for values that ask for nothing. */
-export function refusedFields<K extends string>(names: readonly K[]): Record<K, Type.TOptional<Type.TUnknown>> {
+export function refusedFields<K extends string>(names: readonly K[]): Record<K, TOptional<TUnknown>> {
   return Object.fromEntries(
     names.map((name) => [name, Type.Optional(Type.Unknown({ description: 'Not supported by this server.' }))]),
-  ) as Record<K, Type.TOptional<Type.TUnknown>>;
+  ) as Record<K, TOptional<TUnknown>>;
 }

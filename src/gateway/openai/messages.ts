@@ -1,5 +1,5 @@
 /** Chat messages: their schema, and the form in which chat templates of every model understand them. */
-import Type, { type Static } from 'typebox';
+import { type Static, Type } from '../../protocol/type.js';
 import { TwinkleError } from '../../errors.js';
 import { optional } from './fields.js';
 import type { ChatPromptOptions } from './prompts.js';

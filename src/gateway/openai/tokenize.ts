@@ -1,5 +1,5 @@
 /** `/tokenize` and `/detokenize`, with vLLM's requests and answers. */
-import Type, { type Static } from 'typebox';
+import { type Static, Type } from '../../protocol/type.js';
 import { TwinkleError } from '../../errors.js';
 import type { Prompt } from '../../protocol/values.js';
 import type { GatewayContext } from '../context.js';

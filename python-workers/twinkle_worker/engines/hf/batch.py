@@ -60,19 +60,12 @@ class RunningBatch:
 
     def join(self, choices: Sequence[Choice], source: SlotStore, row: int, length: int) -> None:
         """Take choices in that share the first ``length`` tokens, held by ``row`` of ``source``."""
-        self._reserve(len(self.choices) + len(choices), max(self._longest(), length) + 1)
+        self._store.reserve(len(self.choices) + len(choices), max(self._longest(), length) + 1, self._max_cells)
         for choice in choices:
             self._store.copy_row(source, row, len(self.choices), length)
             choice.kv_length = length
             self.choices.append(choice)
         self._input = self._sampler = None
-
-    def _reserve(self, rows: int, length: int) -> None:
-        least = self._store.grown(rows, length)
-        if least[0] * least[1] > self._max_cells:
-            self._store.resize(rows, round_up(length))
-        else:
-            self._store.reserve(rows, length, self._max_cells)
 
     def decode(self) -> Tensor:
         """Feed each choice's last token; logits [choices, vocabulary]."""
@@ -82,7 +75,7 @@ class RunningBatch:
                 [choice.kv_length for choice in self.choices],
                 self._device,
             )
-        self._reserve(len(self.choices), self._input.longest + 1)
+        self._store.reserve(len(self.choices), self._input.longest + 1, self._max_cells)
         logits = self._runner.decode(self._cache, self._input)
         for choice in self.choices:
             choice.kv_length += 1

@@ -170,7 +170,7 @@ class EngineCore:
     def tokenize(self, params: TokenizeParams) -> TokenizeResult:
         """Token ids of a prompt; one longer than the model's context is told, not refused."""
         parts = self._parts
-        tokens = parts.codec.encode(params.prompt)
+        tokens = parts.codec.tokenize(params.prompt)
         texts = [parts.texts.text_of(token) for token in tokens] if params.with_tokens else None
         return TokenizeResult(token_ids=tokens, tokens=texts, max_model_len=parts.card.max_model_len)
 

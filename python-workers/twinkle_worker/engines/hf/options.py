@@ -27,7 +27,7 @@ class EngineOptions:
     kv_cache_memory_bytes: limit of the KV cache; None: by gpu_memory_utilization, or half of the free memory on the CPU
     chat_template: path of a Jinja file, or the template itself; None: the tokenizer's own
     seed: of requests without a seed of their own; None: from the system
-    num_threads: of torch on the CPU; None leaves torch's default
+    num_threads: of torch on the CPU; None is one for small models, else torch's default
     """
 
     dtype: str | None = None

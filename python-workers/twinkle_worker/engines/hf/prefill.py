@@ -17,7 +17,7 @@ from .logprobs import gather_logprobs, token_logprob
 from .request import PrefillJob, Request
 from .runner import Chunk, ModelRunner
 from .slot_cache import SlotCache
-from .slot_store import SlotStore
+from .slot_store import SlotStore, round_up
 from .token_text import TokenTexts
 
 _WASTE = 128
@@ -47,12 +47,13 @@ class Prefilled:
 class PrefillQueue:
     """Jobs that wait, and the one that is half done."""
 
-    def __init__(self, runner: ModelRunner, device: torch.device, texts: TokenTexts, budget: int) -> None:
-        """``budget``: tokens computed per step, padding included."""
+    def __init__(self, runner: ModelRunner, device: torch.device, texts: TokenTexts, budget: int, cells: int) -> None:
+        """``budget``: tokens computed per step, padding included; ``cells``: rows x length of staging memory at most, in tokens."""
         self._runner = runner
         self._device = device
         self._texts = texts
         self._budget = budget
+        self._cells = cells
         self._store = SlotStore(device)
         self._cache = SlotCache(self._store)
         self._waiting: deque[PrefillJob] = deque()
@@ -108,6 +109,8 @@ class PrefillQueue:
             waste = cells - real - job.left
             if cells > budget or waste > max(_WASTE, real) or job.prompt_logprobs is not None:
                 break
+            if (len(group) + 1) * round_up(wider) > self._cells:
+                break
             if not self._admit(batch, group, job):
                 break
             width, real = wider, real + job.left
@@ -133,7 +136,7 @@ class PrefillQueue:
         if group[0].prompt_logprobs is not None:
             width = min(width, _SCORED_CHUNK)
         sizes = [width, *(job.left for job in group[1:])]
-        self._store.reserve(len(group), max(job.done + size for job, size in zip(group, sizes, strict=True)))
+        self._store.reserve(len(group), max(len(job.tokens) for job in group), self._cells)
         chunks = [
             Chunk(job.tokens[job.done : job.done + size], job.done) for job, size in zip(group, sizes, strict=True)
         ]

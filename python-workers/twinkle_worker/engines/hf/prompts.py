@@ -24,7 +24,18 @@ class PromptCodec:
         self._max_model_len = max_model_len
 
     def encode(self, prompt: Prompt) -> list[int]:
-        """Token ids of a prompt, at least one. Raises RequestError."""
+        """Token ids to generate from: at least one. Raises RequestError."""
+        tokens = self.tokenize(prompt)
+        if not tokens and self._tokenizer.bos_token_id is not None:
+            tokens = [self._tokenizer.bos_token_id]
+        if not tokens:
+            raise RequestError(
+                "INVALID_REQUEST", "the prompt is empty and this model has no token to begin with", "prompt"
+            )
+        return tokens
+
+    def tokenize(self, prompt: Prompt) -> list[int]:
+        """Token ids of a prompt, none for an empty text. Raises RequestError."""
         if prompt.token_ids is not None:
             tokens = prompt.token_ids
             outside = next((token for token in tokens if not 0 <= token < self._vocabulary), None)
@@ -41,12 +52,6 @@ class PromptCodec:
                     "INVALID_REQUEST", "expected a text, token ids or messages but received none", "prompt"
                 )
             tokens = self._tokenizer(text, add_special_tokens=prompt.add_special_tokens, verbose=False)["input_ids"]
-        if not tokens and self._tokenizer.bos_token_id is not None:
-            tokens = [self._tokenizer.bos_token_id]
-        if not tokens:
-            raise RequestError(
-                "INVALID_REQUEST", "the prompt is empty and this model has no token to begin with", "prompt"
-            )
         return list(tokens)
 
     def room(self, prompt: Prompt, tokens: Sequence[int], max_tokens: int | None) -> int:

@@ -32,8 +32,8 @@ def self_check(model: Any, runner: ModelRunner, device: torch.device, vocabulary
         plain = [_plain_logits(model, tokens, device) for tokens in (long, short)]
         progress("warmup", 0.3, "prefill")
         store, rows = SlotStore(device), SlotStore(device)
-        store.reserve(2, 16)
-        rows.reserve(2, 16)
+        store.reserve(2, 16, 1 << 10)
+        rows.reserve(2, 16, 1 << 10)
         staging, batch = SlotCache(store), SlotCache(rows)
         first = runner.prefill(staging, [Chunk(long[:9], 0), Chunk(short[:5], 0)])
         second = runner.prefill(staging, [Chunk(long[9:12], 9)])

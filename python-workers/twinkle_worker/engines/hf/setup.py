@@ -20,6 +20,7 @@ from .prompts import PromptCodec
 from .runner import ModelRunner
 from .self_check import self_check
 from .slot_store import BLOCK, round_up
+from .threads import thread_count
 from .token_text import TokenTexts
 
 log = logging.getLogger(__name__)
@@ -47,9 +48,10 @@ def load_parts(params: LoadParams, progress: Progress) -> Loaded:
     """Load everything. Raises LoadError."""
     options = parse_options(params.options)
     template = read_template(options.chat_template)
-    if options.num_threads is not None:
-        torch.set_num_threads(options.num_threads)
     model = load_model(params.model, options, progress)
+    threads = thread_count(options.num_threads, model.parameters)
+    if threads is not None:
+        torch.set_num_threads(threads)
     runner = ModelRunner(model.model, model.device)
     token_bytes = self_check(model.model, runner, model.device, model.vocabulary, progress)
     max_model_len, cells = _plan_memory(model, options, token_bytes)
@@ -75,7 +77,7 @@ def load_parts(params: LoadParams, progress: Progress) -> Loaded:
         texts=texts,
         codec=PromptCodec(model.tokenizer, chat, model.vocabulary, max_model_len),
         batch=batch,
-        queue=PrefillQueue(runner, model.device, texts, budget),
+        queue=PrefillQueue(runner, model.device, texts, budget, round_up(max_model_len + 1)),
         eos=model.eos,
         kv_tokens=cells,
     )

@@ -43,23 +43,23 @@ class SlotStore:
         """Bytes that one position of one row takes over all layers; 0 before the first forward."""
         return sum(tensor.shape[1] * tensor.shape[3] * tensor.element_size() for tensor in self._tensors)
 
-    def grown(self, rows: int, length: int) -> tuple[int, int]:
-        """The (rows, length) that :meth:`reserve` would allocate for this need at the least."""
-        return max(rows, self.rows), max(round_up(length), self.length)
+    def reserve(self, rows: int, length: int, limit: int) -> None:
+        """Have at least ``rows`` rows of ``length`` tokens; their contents stay.
 
-    def reserve(self, rows: int, length: int, limit: int | None = None) -> None:
-        """Have at least ``rows`` rows of ``length`` tokens; contents stay.
-
-        Grows geometrically while rows x length stays within ``limit`` tokens, so that long answers are not copied at every block.
+        Grows geometrically while rows x length stays within ``limit`` tokens, so that long answers are not copied at every block. What
+        is larger than needed in one direction is cut before the limit is passed; contents beyond the need are lost then.
         """
         if rows <= self.rows and length <= self.length:
             return
-        least = self.grown(rows, length)
+        least = max(rows, self.rows), max(round_up(length), self.length)
         roomy = (
             least[0] if rows <= self.rows else max(rows, 2 * self.rows),
             least[1] if length <= self.length else max(least[1], round_up(self.length * 3 // 2)),
         )
-        self.resize(*(roomy if limit is None or roomy[0] * roomy[1] <= limit else least))
+        for size in (roomy, least):
+            if size[0] * size[1] <= limit:
+                return self.resize(*size)
+        return self.resize(rows, round_up(length))
 
     def resize(self, rows: int, length: int) -> None:
         """Allocate exactly that, one tensor after the other so that the peak is one layer; contents that fit stay."""

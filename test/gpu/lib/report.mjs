@@ -1,0 +1,81 @@
+/** The report of a step: machine, checks, figures, as JSON in $OUT. A check that fails or throws does not stop the others. */
+import { execFileSync } from 'node:child_process';
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { cpus, release, totalmem } from 'node:os';
+import { join } from 'node:path';
+import { smiDevices } from './smi.mjs';
+
+/** The interpreter with torch, transformers, pyzmq and msgspec. */
+export const PYTHON = process.env.TWINKLE_PYTHON ?? 'python3';
+
+const VERSIONS = 'import json,sys,torch,transformers;print(json.dumps({"python":sys.version.split()[0],"torch":torch.__version__,"cuda":torch.version.cuda,"transformers":transformers.__version__}))';
+
+function machine() {
+  const [gpu] = smiDevices();
+  return {
+    device: gpu?.name,
+    driver: gpu?.driverVersion,
+    cpu: cpus()[0]?.model,
+    cores: cpus().length,
+    memoryGiB: Math.round(totalmem() / 2 ** 30),
+    kernel: release(),
+    node: process.version,
+    ...JSON.parse(execFileSync(PYTHON, ['-c', VERSIONS], { encoding: 'utf8' })),
+  };
+}
+
+export class Report {
+  #checks = [];
+  #figures = {};
+  #started = performance.now();
+
+  constructor(name) {
+    this.name = name;
+  }
+
+  /** Say that something holds, with what was seen. */
+  check(what, holds, seen = null) {
+    this.#checks.push({ what, holds, seen });
+    console.log(`${holds ? 'ok  ' : 'FAIL'} ${what}${seen === null ? '' : ` ${JSON.stringify(seen)}`}`);
+    this.write();
+  }
+
+  /** Keep a figure. */
+  figure(name, value) {
+    this.#figures[name] = value;
+    console.log(`     ${name}: ${JSON.stringify(value)}`);
+    this.write();
+  }
+
+  /** Run one part; what it throws is a failed check. */
+  async part(what, run) {
+    console.log(`---- ${what}`);
+    try {
+      await run();
+    } catch (error) {
+      this.check(what, false, String(error?.stack ?? error).slice(0, 2000));
+    }
+  }
+
+  /** Written after every entry, so that a step that is cut off leaves what it had. */
+  write() {
+    const folder = process.env.OUT ?? 'bench/results';
+    mkdirSync(folder, { recursive: true });
+    this.machine ??= machine();
+    const seconds = Math.round((performance.now() - this.#started) / 100) / 10;
+    const body = { at: new Date().toISOString(), machine: this.machine, seconds, checks: this.#checks, figures: this.#figures };
+    writeFileSync(join(folder, `${this.name}.json`), `${JSON.stringify(body, null, 2)}\n`);
+  }
+
+  /** Exit code of the step. */
+  end() {
+    this.write();
+    process.exitCode = this.#checks.every(({ holds }) => holds) ? 0 : 1;
+  }
+}
+
+/** Median of numbers. */
+export function median(values) {
+  const sorted = [...values].sort((a, b) => a - b);
+  return sorted[Math.floor(sorted.length / 2)];
+}
