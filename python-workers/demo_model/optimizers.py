@@ -33,7 +33,9 @@ class Muon:
         shapes: defaultdict[torch.Size, list[torch.nn.Parameter]] = defaultdict(list)
         for matrix in matrices:
             shapes[matrix.shape].append(matrix)
-        self._groups = [(group, torch.zeros(len(group), *shape, device=group[0].device)) for shape, group in shapes.items()]
+        self._groups = [
+            (group, torch.zeros(len(group), *shape, device=group[0].device)) for shape, group in shapes.items()
+        ]
         self._momentum, self._decay = momentum, decay
 
     @torch.no_grad()

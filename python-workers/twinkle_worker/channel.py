@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import msgspec
 import zmq
 
@@ -38,7 +40,10 @@ class Channel:
         except zmq.Again:
             if timeout_ms == 0:
                 return None
-        if not self._socket.poll(None if timeout_ms is None else timeout_ms):
+        if timeout_ms is not None and timeout_ms < 1:
+            time.sleep(timeout_ms / 1000)  # poll counts whole milliseconds and would not wait at all
+            return self.receive(0)
+        if not self._socket.poll(None if timeout_ms is None else int(timeout_ms)):
             return None
         return _decoder.decode(self._socket.recv(zmq.NOBLOCK))
 

@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING
 from .protocol import LaunchSpec
 
 if TYPE_CHECKING:
-    from torch.distributed import TCPStore
+    from torch.distributed import Store  # pyright: ignore[reportPrivateImportUsage] -- public by torch's documentation
 
 
-def open_store(launch: LaunchSpec, timeout_s: float) -> TCPStore:
+def open_store(launch: LaunchSpec, timeout_s: float) -> Store:
     """The gang's key-value store. Rank 0 serves it on the inherited listening descriptor; the others connect.
 
     Keys live under ``epoch-N/``: a straggler of an older start never meets a newer one.
     """
-    from torch.distributed import PrefixStore, TCPStore
+    from torch.distributed import PrefixStore, TCPStore  # pyright: ignore[reportPrivateImportUsage] -- as above
 
     lead = launch.rank == 0
     store = TCPStore(

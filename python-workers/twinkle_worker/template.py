@@ -109,8 +109,8 @@ class Template:
             code = run_rank(placed)
         except SystemExit as end:
             code = end.code if isinstance(end.code, int) else 1
-        except BaseException:
-            sys.excepthook(*sys.exc_info())
+        except BaseException as error:
+            sys.excepthook(type(error), error, error.__traceback__)
         finally:
             try:
                 sys.stdout.flush()

@@ -16,12 +16,13 @@ export class FairQueue<T> {
     this.#length += 1;
   }
 
-  /** First of its tenant, and that tenant's turn is now: for what has waited before. */
-  unshift(tenant: string, item: T): void {
+  /** Ahead of its tenant's line, behind those that are `older`, and that tenant's turn is now: for what has had its turn before. */
+  putBack(tenant: string, item: T, older: (other: T) => boolean): void {
     const line = this.#byTenant.get(tenant) ?? [];
     const others = [...this.#byTenant].filter(([name]) => name !== tenant);
+    const at = line.findIndex((other) => !older(other));
     this.#byTenant.clear();
-    this.#byTenant.set(tenant, [item, ...line]);
+    this.#byTenant.set(tenant, line.toSpliced(at < 0 ? line.length : at, 0, item));
     for (const [name, rest] of others) this.#byTenant.set(name, rest);
     this.#length += 1;
   }

@@ -1,5 +1,5 @@
 /** One served model: its replicas, its bounded queue, and who runs where. Requests that wait survive a restart of a gang. */
-import { TwinkleError } from '../errors.js';
+import { asTwinkleError, TwinkleError } from '../errors.js';
 import type { Calls } from '../protocol/methods.js';
 import type { GenerateParams, ModelCard } from '../protocol/values.js';
 import { chooseReplica } from './choose-replica.js';
@@ -28,6 +28,7 @@ export class ModelService implements TicketOwner {
   readonly #running = new Set<Ticket>();
   #last = 0;
   #draining = false;
+  #cut = false;
   #idleWaiters: (() => void)[] = [];
   /** Duration of recent requests, for Retry-After. */
   #typicalMs = 1000;
@@ -76,8 +77,8 @@ export class ModelService implements TicketOwner {
     const ticket = new Ticket(params, sink, this, caller.tenant, this.options.nowMs());
     this.#queue.push(ticket.tenant, ticket);
     this.dispatch();
-    if (this.#queue.length > this.options.maxQueue) {
-      this.#queue.remove(ticket.tenant, ticket);
+    // It may have been sent at once although others still wait: of retried requests more may wait than the queue holds.
+    if (this.#queue.length > this.options.maxQueue && this.#queue.remove(ticket.tenant, ticket)) {
       const seconds = Math.ceil(this.#typicalMs / 1000);
       throw new TwinkleError(
         'OVERLOADED',
@@ -98,6 +99,7 @@ export class ModelService implements TicketOwner {
 
   /** Send what waits to replicas with room, in order. To be called whenever a replica becomes ready. */
   dispatch(): void {
+    if (this.#cut) return;
     for (let first = this.#queue.peek(); first !== undefined; first = this.#queue.peek()) {
       const chosen = chooseReplica(this.replicas, first.width, this.#last);
       const replica = chosen === null ? undefined : this.replicas[chosen];
@@ -105,13 +107,20 @@ export class ModelService implements TicketOwner {
       this.#last = chosen;
       this.#queue.shift();
       this.#running.add(first);
-      replica.run(first);
+      try {
+        replica.run(first);
+      } catch (error) {
+        // Its own request is at fault (no frame can carry it): those behind it go on. Never from inside `generate`.
+        const reason = asTwinkleError(error);
+        setImmediate(() => first.error(reason));
+      }
     }
   }
 
   /** A replica gave up for good: what waits cannot be served when no other is left. */
   replicaFailed(error: TwinkleError): void {
-    if (this.state !== 'failed') return;
+    // Not `state`: while draining too, what waits would wait for ever.
+    if (this.replicas.some(({ gang }) => modelState(gang) !== 'failed')) return;
     for (const ticket of this.#queue.items()) ticket.cut(error);
   }
 
@@ -120,8 +129,9 @@ export class ModelService implements TicketOwner {
     if (this.#running.delete(ticket)) {
       this.#replicaOf(ticket)?.left(ticket);
       this.#typicalMs += 0.1 * (this.options.nowMs() - ticket.enqueuedMs - this.#typicalMs);
-      this.dispatch();
     }
+    // Also when it only waited: it may have been too wide for the room that those behind it fit into.
+    this.dispatch();
     this.#tellIdle();
   }
 
@@ -130,7 +140,7 @@ export class ModelService implements TicketOwner {
     this.#running.delete(ticket);
     this.#replicaOf(ticket)?.left(ticket);
     ticket.replica = null;
-    this.#queue.unshift(ticket.tenant, ticket);
+    this.#queue.putBack(ticket.tenant, ticket, ({ enqueuedMs }) => enqueuedMs < ticket.enqueuedMs);
     // Not from inside the failure: the gang that broke must have left its ready state first.
     setImmediate(() => this.dispatch());
     return true;
@@ -146,6 +156,7 @@ export class ModelService implements TicketOwner {
   /** End everything that runs or waits. */
   cut(error: TwinkleError): void {
     this.#draining = true;
+    this.#cut = true;
     for (const ticket of [...this.#queue.items(), ...this.#running]) ticket.cut(error);
   }
 

@@ -2,12 +2,12 @@
  * Calls and streams with one rank over a link: ids, deadlines, credits, aborts. When the rank is gone, `fail` ends everything that is
  * open with one error. Delivery is synchronous from the link: a token is a function call, not a promise.
  */
-import { isErrorCode, TwinkleError } from '../errors.js';
+import { asTwinkleError, isErrorCode, TwinkleError } from '../errors.js';
 import type { Failure, FromRank, Phase } from '../protocol/frames.js';
 import type { Calls, Streams } from '../protocol/methods.js';
 import type { Link } from './link.js';
 
-/** Receives one stream. After `end` or `error` nothing more comes. */
+/** Receives one stream. After `end` or `error` nothing more comes. What it throws ends its own stream and no other. */
 export interface StreamSink<Item, EndValue> {
   item(item: Item): void;
   end(value: EndValue): void;
@@ -52,7 +52,29 @@ class OpenStream implements StreamHandle {
     this.received += 1;
     this.#sinceGrant += 1;
     if (this.#sinceGrant >= WINDOW / 2 && !this.#paused) this.#grant();
-    this.sink.item(item);
+    try {
+      this.sink.item(item);
+    } catch (error) {
+      this.abort();
+      this.fail(asTwinkleError(error));
+    }
+  }
+
+  /** A message carries items of many streams, and a death ends many: what one sink throws must not reach the others. */
+  fail(error: TwinkleError): void {
+    try {
+      this.sink.error(error);
+    } catch {
+      // It has been told twice; there is nobody else to tell.
+    }
+  }
+
+  end(value: unknown): void {
+    try {
+      this.sink.end(value);
+    } catch (error) {
+      this.fail(asTwinkleError(error));
+    }
   }
 
   pause(paused: boolean): void {
@@ -91,7 +113,14 @@ export class Channel {
   constructor(link: Link, events: ChannelEvents) {
     this.#link = link;
     this.#events = events;
-    link.receive((frame) => this.#receive(frame));
+    link.receive((frame) => {
+      try {
+        this.#receive(frame);
+      } catch (error) {
+        const message = `a frame \`${frame.t}\` of a rank has no valid fields: ${String(error)}`;
+        events.violation(new TwinkleError('PROTOCOL', message, { cause: error }));
+      }
+    });
   }
 
   /** Streams that are open now. */
@@ -130,11 +159,18 @@ export class Channel {
         signal.addEventListener('abort', withdraw, { once: true });
         cleanups.push(() => signal.removeEventListener('abort', withdraw));
       }
-      this.#link.send({ t: 'call', id, method, params });
+      try {
+        this.#link.send({ t: 'call', id, method, params });
+      } catch (error) {
+        call.reject(asTwinkleError(error));
+      }
     });
   }
 
-  /** Open a stream. The sink is never called from inside this call. Throws the reason of {@link fail} when the rank is gone. */
+  /**
+   * Open a stream. The sink is never called from inside this call. Throws the reason of {@link fail} when the rank is gone, and
+   * `INVALID_REQUEST` for parameters that no frame can carry.
+   */
   open<M extends keyof Streams>(
     method: M,
     params: Streams[M]['params'],
@@ -143,7 +179,12 @@ export class Channel {
     if (this.#down !== null) throw this.#down;
     const stream = new OpenStream(this.#next++, sink as StreamSink<unknown, unknown>, this);
     this.#streams.set(stream.id, stream);
-    this.#link.send({ t: 'open', id: stream.id, method, params, credits: WINDOW });
+    try {
+      this.#link.send({ t: 'open', id: stream.id, method, params, credits: WINDOW });
+    } catch (error) {
+      this.#streams.delete(stream.id);
+      throw error;
+    }
     return stream;
   }
 
@@ -155,7 +196,7 @@ export class Channel {
     for (const call of [...this.#calls.values()]) call.reject(error);
     const streams = [...this.#streams.values()];
     this.#streams.clear();
-    for (const stream of streams) stream.sink.error(error);
+    for (const stream of streams) stream.fail(error);
   }
 
   /** For {@link OpenStream}. */
@@ -191,7 +232,7 @@ export class Channel {
       case 'end': {
         const stream = this.#streams.get(frame.id);
         this.#streams.delete(frame.id);
-        stream?.sink.end(frame.value);
+        stream?.end(frame.value);
         return;
       }
       case 'result':
@@ -217,6 +258,6 @@ export class Channel {
     this.#calls.get(frame.id)?.reject(error);
     const stream = this.#streams.get(frame.id);
     this.#streams.delete(frame.id);
-    stream?.sink.error(error);
+    stream?.fail(error);
   }
 }

@@ -2,12 +2,22 @@
 import { Packr } from 'msgpackr';
 import { TwinkleError } from '../errors.js';
 import type { FromRank, ToRank } from '../protocol/frames.js';
+import { wellFormed } from './well-formed.js';
 
 const packr = new Packr({ useRecords: false, variableMapSize: true, int64AsType: 'number' });
 
-/** Encode a frame. The buffer is its own memory, so it may outlive the call. */
+/**
+ * Encode a frame. The buffer is its own memory, so it may outlive the call.
+ * @throws INVALID_REQUEST when the parameters hold what msgpack cannot say: an integer beyond 64 bits, a symbol, a cycle
+ */
 export function encodeFrame(frame: ToRank | FromRank): Buffer {
-  return packr.encode(frame);
+  try {
+    // Only these two carry what a client wrote.
+    const text = frame.t === 'open' || frame.t === 'call' ? { ...frame, params: wellFormed(frame.params) } : frame;
+    return packr.encode(text);
+  } catch (error) {
+    throw new TwinkleError('INVALID_REQUEST', `the request cannot be sent to a rank: ${String(error)}`, { cause: error });
+  }
 }
 
 /** Decode a frame of a rank. Throws `PROTOCOL` when it is no map with a tag; fields are checked where they are used. */

@@ -40,7 +40,9 @@ await report.part('doctor', () => {
 await report.part('plan', () => {
   const [{ uuid }] = smiDevices();
   for (const name of ['0', uuid]) {
-    const plan = JSON.parse(cli(['serve', '--gpus', name, '--dry-run', '--json', '--python', PYTHON]).trim().split('\n').at(-1));
+    const plan = JSON.parse(
+      cli(['serve', '--gpus', name, '--dry-run', '--json', '--python', PYTHON]).trim().split('\n').at(-1),
+    );
     const mask = plan.ranks[0].environment.CUDA_VISIBLE_DEVICES;
     report.check(`--gpus ${name === '0' ? 'INDEX' : 'UUID'}: the rank sees exactly this device`, mask === uuid, mask);
   }

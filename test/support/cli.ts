@@ -51,10 +51,11 @@ export class CliServer implements AsyncDisposable {
     });
   }
 
-  /** Start `serve --json --port 0 …`; the environment is this process's with `env` on top. */
+  /** Start `serve --json` on a free port, or where `--uds` says; the environment is this process's with `env` on top. */
   static start(args: readonly string[], env: Record<string, string> = {}): CliServer {
     const home = env.TWINKLE_HOME ?? mkdtempSync(join(tmpdir(), 'twinkle-e2e-'));
-    const child = spawn(process.execPath, [MAIN, 'serve', '--json', '--port', '0', ...args], {
+    const where = args.includes('--uds') ? [] : ['--port', '0'];
+    const child = spawn(process.execPath, [MAIN, 'serve', '--json', ...where, ...args], {
       env: { ...process.env, TWINKLE_HOME: home, ...env },
       stdio: ['ignore', 'pipe', 'pipe'],
     });

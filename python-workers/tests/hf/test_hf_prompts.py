@@ -133,15 +133,22 @@ def test_ids_that_are_none_are_refused(load: Load, tokens: list[int]) -> None:
         engine.detokenize(DetokenizeParams(token_ids=tokens))
 
 
-def test_an_empty_prompt(load: Load) -> None:
+def test_an_empty_prompt_is_no_tokens_and_no_request(load: Load) -> None:
     engine = load()
     for empty in ({"text": ""}, {"token_ids": []}, {"messages": HELLO, "chat_template": "{{ '' }}"}):
-        error = refusal(engine, **empty)
-        assert error.code == "INVALID_REQUEST"
-        assert "empty" in str(error)
+        assert tokens_of(engine, **empty) == []
+        with pytest.raises(RequestError, match="the prompt is empty") as caught:
+            engine.add(1, GenerateParams("x", prompt(**empty), sampling(), 1, False))
+        assert caught.value.code == "INVALID_REQUEST"
     assert refusal(engine).code == "INVALID_REQUEST"
+
+
+def test_an_empty_prompt_begins_with_the_models_own_token(load: Load) -> None:
+    engine = load()
     engine._core._parts.tokenizer.bos_token = "<|endoftext|>"  # type: ignore[attr-defined]
-    assert tokens_of(engine, text="") == [0]
+    [outcome] = generate(engine, GenerateParams("x", prompt(text=""), sampling(), 1, True))
+    assert outcome.only.prompt is not None
+    assert outcome.only.prompt.token_ids == [0]
 
 
 def test_too_long_messages_name_messages(load: Load) -> None:

@@ -27,7 +27,9 @@ export async function until(what, holds, limitMs) {
     const ms = performance.now() - started;
     if (holds(device)) return { ms, device, leastBytes: least };
     if (ms > limitMs)
-      throw new Error(`not within ${limitMs} ms: ${what}; ${device.memoryUsedBytes} bytes used by ${JSON.stringify(device.processes)}`);
+      throw new Error(
+        `not within ${limitMs} ms: ${what}; ${device.memoryUsedBytes} bytes used by ${JSON.stringify(device.processes)}`,
+      );
     await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
   }
 }

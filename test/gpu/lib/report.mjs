@@ -8,7 +8,8 @@ import { smiDevices } from './smi.mjs';
 /** The interpreter with torch, transformers, pyzmq and msgspec. */
 export const PYTHON = process.env.TWINKLE_PYTHON ?? 'python3';
 
-const VERSIONS = 'import json,sys,torch,transformers;print(json.dumps({"python":sys.version.split()[0],"torch":torch.__version__,"cuda":torch.version.cuda,"transformers":transformers.__version__}))';
+const VERSIONS =
+  'import json,sys,torch,transformers;print(json.dumps({"python":sys.version.split()[0],"torch":torch.__version__,"cuda":torch.version.cuda,"transformers":transformers.__version__}))';
 
 function machine() {
   const [gpu] = smiDevices();
@@ -63,7 +64,13 @@ export class Report {
     mkdirSync(folder, { recursive: true });
     this.machine ??= machine();
     const seconds = Math.round((performance.now() - this.#started) / 100) / 10;
-    const body = { at: new Date().toISOString(), machine: this.machine, seconds, checks: this.#checks, figures: this.#figures };
+    const body = {
+      at: new Date().toISOString(),
+      machine: this.machine,
+      seconds,
+      checks: this.#checks,
+      figures: this.#figures,
+    };
     writeFileSync(join(folder, `${this.name}.json`), `${JSON.stringify(body, null, 2)}\n`);
   }
 

@@ -13,7 +13,16 @@ function query(what, fields) {
 
 /** The GPUs; memory in bytes, rounded to MiB as nvidia-smi does. */
 export function smiDevices() {
-  const fields = ['index', 'name', 'uuid', 'pci.bus_id', 'memory.total', 'memory.used', 'driver_version', 'compute_cap'];
+  const fields = [
+    'index',
+    'name',
+    'uuid',
+    'pci.bus_id',
+    'memory.total',
+    'memory.used',
+    'driver_version',
+    'compute_cap',
+  ];
   return query('gpu', fields).map((row) => ({
     index: Number(row.index),
     name: row.name,

@@ -19,6 +19,7 @@ from ...protocol import (
     TokenizeResult,
 )
 from ..base import LoadError, Progress, StepItem
+from .model_files import checked_folder
 
 if TYPE_CHECKING:
     from .core import EngineCore
@@ -40,6 +41,7 @@ class HfEngine:
 
     def load(self, params: LoadParams, progress: Progress) -> ModelCard:
         """Load the model, check it and warm it up. Raises LoadError."""
+        checked_folder(params.model)  # before the imports, which take seconds
         progress("import", 0.0, "torch and transformers")
         try:
             from .core import EngineCore

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from ..base import LoadError, Progress
-from .model_files import check_folder, local_folder
+from .model_files import checked_folder
 from .options import EngineOptions
 from .support import check_config, check_model, context_length
 from .weight_progress import weight_progress
@@ -40,9 +40,7 @@ def load_model(name: str, options: EngineOptions, progress: Progress) -> LoadedM
     """Load a local folder or hub id. Raises LoadError."""
     device = pick_device(options.device)
     progress("config", 0.0, name)
-    folder = local_folder(name)
-    if folder is not None:
-        check_folder(folder)
+    folder = checked_folder(name)
     source = str(folder) if folder is not None else name
     from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
     from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
@@ -131,7 +129,11 @@ def _guard(what: str, name: str, load: Callable[[], Any]) -> Any:
     except LoadError:
         raise
     except Exception as error:
-        hint = "; if it needs code of its own, set trust_remote_code" if "trust_remote_code" in str(error) else ""
+        hint = ""
+        if "trust_remote_code" in str(error):
+            hint = "; if it needs code of its own, set trust_remote_code"
+        elif type(error).__name__ == "SafetensorError":
+            hint = "; a weight file is damaged or incomplete: download it again"
         raise LoadError(f"the {what} of {name} cannot be loaded: {type(error).__name__}: {error}{hint}") from error
 
 

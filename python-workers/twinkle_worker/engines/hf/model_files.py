@@ -29,6 +29,14 @@ def local_folder(model: str) -> Path | None:
     return None
 
 
+def checked_folder(model: str) -> Path | None:
+    """The folder that ``model`` names, found whole; None for a hub id. Raises LoadError that names what is missing."""
+    folder = local_folder(model)
+    if folder is not None:
+        check_folder(folder)
+    return folder
+
+
 def check_folder(folder: Path) -> None:
     """Raise LoadError unless ``folder`` holds a readable config.json, weights with all their shards, and a tokenizer."""
     _read_json(folder, "config.json", "it is no model folder, or the download is incomplete")

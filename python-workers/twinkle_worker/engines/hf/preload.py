@@ -6,9 +6,19 @@ import importlib
 import json
 from pathlib import Path
 
+from ..base import LoadError
+from .model_files import checked_folder
+
 
 def preload(model: str) -> None:
-    """Import torch, transformers, this engine and, for a local folder, the code of its architecture. Unknown models are fine."""
+    """Import torch, transformers, this engine and, for a local folder, the code of its architecture. Unknown models are fine.
+
+    For a folder that no rank can load, nothing is imported: the first rank says at once what is missing.
+    """
+    try:
+        checked_folder(model)
+    except LoadError:
+        return
     from .threads import wait_without_spinning
 
     wait_without_spinning()

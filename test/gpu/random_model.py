@@ -1,0 +1,56 @@
+"""Writes a Qwen3 of Qwen3-0.6B's shape with random bfloat16 weights, and the demo's tokenizer grown to its vocabulary.
+
+Speed does not depend on what weights say. Usage: ``random_model.py DEMO_FOLDER TARGET_FOLDER``; prints the number of parameters.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from pathlib import Path
+
+import torch
+from transformers import AutoConfig, AutoModelForCausalLM
+
+SHAPE = {
+    "hidden_size": 1024,
+    "intermediate_size": 3072,
+    "num_hidden_layers": 28,
+    "num_attention_heads": 16,
+    "num_key_value_heads": 8,
+    "head_dim": 128,
+    "vocab_size": 151_936,
+    "max_position_embeddings": 4096,
+    "max_window_layers": 28,
+    "layer_types": ["full_attention"] * 28,
+}
+
+
+def grow_tokenizer(source: Path, target: Path, size: int) -> None:
+    """Copy the tokenizer and give every id below ``size`` a text of its own."""
+    shutil.copy(source / "tokenizer_config.json", target)
+    tokenizer = json.loads((source / "tokenizer.json").read_text(encoding="utf-8"))
+    vocabulary: dict[str, int] = tokenizer["model"]["vocab"]
+    taken = {*vocabulary.values(), *(token["id"] for token in tokenizer["added_tokens"])}
+    vocabulary.update({f"w{at}": at for at in range(size) if at not in taken})
+    (target / "tokenizer.json").write_text(json.dumps(tokenizer), encoding="utf-8")
+
+
+def main(source: Path, target: Path) -> None:
+    """Make the model on the GPU when there is one: random numbers take longest."""
+    target.mkdir(parents=True, exist_ok=True)
+    config = AutoConfig.from_pretrained(source)
+    for name, value in SHAPE.items():
+        setattr(config, name, value)
+    torch.manual_seed(0)
+    with torch.device("cuda" if torch.cuda.is_available() else "cpu"):
+        model = AutoModelForCausalLM.from_config(config, dtype=torch.bfloat16)
+    model.generation_config.eos_token_id = None
+    model.save_pretrained(target)
+    grow_tokenizer(source, target, config.vocab_size)
+    print(sum(weight.numel() for weight in model.parameters()))
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), Path(sys.argv[2]))
