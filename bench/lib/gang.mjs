@@ -23,7 +23,7 @@ export async function startGang(engineArgs = {}) {
   const native = loadNative();
   const hub = await openZmqHub({
     address: `ipc://${join(folder, 'ranks')}`,
-    curve: null,
+
     onBadFrame: (_, error) => console.error(error),
   });
   const built = buildModel(

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Callable
 
 from .channel import Channel
 from .protocol import Beat, EngineStats
+
+log = logging.getLogger("twinkle_worker")
 
 
 class Pulse:
@@ -24,18 +27,27 @@ class Pulse:
 
 
 def start_beating(
-    endpoint: str, identity: bytes, interval_ms: int, pulse: Pulse, stats: Callable[[], EngineStats | None]
+    connect: Callable[[], Channel], interval_ms: int, pulse: Pulse, stats: Callable[[], EngineStats | None]
 ) -> None:
     """Send a Beat every ``interval_ms`` from a daemon thread with a socket of its own (sockets are not thread-safe)."""
 
     def beat() -> None:
-        channel = Channel(endpoint, identity)
+        channel = connect()
         pause = threading.Event()
         seq = 0
         while True:
             busy = 0.0 if pulse.phase == "idle" else (time.monotonic() - pulse.turned) * 1000
-            channel.send(Beat(seq=seq, phase=pulse.phase, busy_ms=busy, stats=stats()))
+            channel.send(Beat(seq=seq, phase=pulse.phase, busy_ms=busy, stats=_seen(stats)))
             seq += 1
             pause.wait(interval_ms / 1000)
 
     threading.Thread(target=beat, name="beat", daemon=True).start()
+
+
+def _seen(stats: Callable[[], EngineStats | None]) -> EngineStats | None:
+    """Statistics read beside a running step may be torn; an engine that trips over that is alive all the same."""
+    try:
+        return stats()
+    except Exception:  # whatever it is: without this thread the rank would be taken for dead
+        log.debug("no statistics in this beat", exc_info=True)
+        return None

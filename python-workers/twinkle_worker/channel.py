@@ -7,7 +7,7 @@ import time
 import msgspec
 import zmq
 
-from .protocol import FromRank, ToRank
+from .protocol import CurveCredentials, FromRank, ToRank
 
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(ToRank)
@@ -16,14 +16,18 @@ _decoder = msgspec.msgpack.Decoder(ToRank)
 class Channel:
     """One connection to Node. Not thread-safe: a thread that sends needs a channel of its own."""
 
-    def __init__(self, endpoint: str, identity: bytes) -> None:
-        """Connect to ``endpoint`` (ipc:// or tcp://) under ``identity``, the name Node routes by."""
+    def __init__(self, endpoint: str, identity: bytes, curve: CurveCredentials | None = None) -> None:
+        """Connect to ``endpoint`` (ipc:// or tcp://) under ``identity``, the name Node routes by; ``curve`` over tcp."""
         self._context = zmq.Context()
         self._socket = self._context.socket(zmq.DEALER)
         self._socket.setsockopt(zmq.IDENTITY, identity)
         self._socket.setsockopt(zmq.LINGER, 1000)
         self._socket.setsockopt(zmq.SNDHWM, 0)
         self._socket.setsockopt(zmq.RCVHWM, 0)
+        if curve is not None:
+            self._socket.setsockopt(zmq.CURVE_SERVERKEY, curve.server_key.encode())
+            self._socket.setsockopt(zmq.CURVE_PUBLICKEY, curve.public_key.encode())
+            self._socket.setsockopt(zmq.CURVE_SECRETKEY, curve.secret_key.encode())
         self._socket.connect(endpoint)
 
     def send(self, frame: FromRank) -> None:

@@ -48,6 +48,19 @@ class Credit(msgspec.Struct, frozen=True, tag_field="t", tag="credit"):
     grants: list[tuple[int, int]]
 
 
+class CurveCredentials(msgspec.Struct, frozen=True):
+    """With what a rank joins a hub over tcp: encrypted, and nobody else gets in.
+
+    server_key: public key of the hub, Z85
+    public_key: key that the hub admits, Z85
+    secret_key: its secret half, Z85
+    """
+
+    server_key: str
+    public_key: str
+    secret_key: str
+
+
 class DetokenizeParams(msgspec.Struct, frozen=True):
     """`DetokenizeParams` of the wire contract."""
 
@@ -168,6 +181,7 @@ class LaunchSpec(msgspec.Struct, frozen=True):
 
     instance: id of the Node process that owns the rank
     endpoint: ZeroMQ address to connect to
+    curve: null over ipc, where the folder’s mode guards
     identity: ZeroMQ routing id of this rank in this epoch: random, so that no two meet
     engine: mock | transformers | …
     env: environment of the rank, over the inherited one
@@ -184,6 +198,7 @@ class LaunchSpec(msgspec.Struct, frozen=True):
     local_rank: int
     world_size: int
     endpoint: str
+    curve: CurveCredentials | None
     identity: str
     engine: str
     env: dict[str, str]

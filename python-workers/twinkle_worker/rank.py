@@ -54,7 +54,7 @@ def run_rank(launch: LaunchSpec) -> int:
         level=os.environ.get("TWINKLE_LOG_LEVEL", "info").upper().replace("TRACE", "DEBUG"),
         format=f"%(asctime)s %(levelname)s rank={launch.rank} epoch={launch.epoch} %(name)s: %(message)s",
     )
-    channel = Channel(launch.endpoint, launch.identity.encode())
+    channel = Channel(launch.endpoint, launch.identity.encode(), launch.curve)
     channel.send(
         Hello(
             protocol=PROTOCOL_VERSION,
@@ -85,8 +85,7 @@ class Rank:
         self._pulse = Pulse()
         self._running = True
         start_beating(
-            launch.endpoint,
-            f"{launch.identity}:beat".encode(),
+            lambda: Channel(launch.endpoint, f"{launch.identity}:beat".encode(), launch.curve),
             beat_ms,
             self._pulse,
             lambda: self._engine.stats() if self._loaded else None,

@@ -29,7 +29,8 @@ _MAX_REQUEST = 1 << 20
 class Template:
     """The control loop."""
 
-    def __init__(self, control_fd: int) -> None:
+    def __init__(self, control_fd: int, death_fd: int) -> None:
+        self._death_fd = death_fd
         self._control = socket.socket(fileno=control_fd)
         self._poll = select.poll()
         self._poll.register(self._control, select.POLLIN)
@@ -74,12 +75,15 @@ class Template:
         return True
 
     def _fork(self, request: ForkRequest, fds: dict[str, int]) -> None:
-        if threading.active_count() != 1:
-            self.say(
-                "failed", request.id, detail=f"the template has {threading.active_count()} threads; fork is unsafe"
-            )
+        try:
+            if threading.active_count() != 1:
+                raise OSError(f"the template has {threading.active_count()} threads; fork is unsafe")
+            pid = os.fork()
+        except OSError as error:  # too many processes, too little memory: the next request may fare better
+            for fd in fds.values():
+                os.close(fd)
+            self.say("failed", request.id, detail=f"fork: {error}")
             return
-        pid = os.fork()
         if pid == 0:
             self._become_rank(request.launch, fds)
         # Both sides set the group, so that neither can act before it exists.
@@ -99,8 +103,9 @@ class Template:
         try:
             os.setpgid(0, 0)
             self._control.close()
-            for pidfd in self._children:
-                os.close(pidfd)
+            # Neither the template's own nor what came for the next fork: a listening socket must have one owner.
+            for fd in (*self._children, *self._fds, self._death_fd):
+                os.close(fd)
             os.dup2(fds["stdout"], 1)
             os.dup2(fds["stderr"], 2)
             placed = msgspec.structs.replace(
@@ -139,7 +144,7 @@ def main(control_fd: int, death_fd: int, engine: str, model: str) -> int:
     """Preload, freeze, serve. Descriptors are inherited; returns the exit code."""
     watch_death_pipe(death_fd, thread=False)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    template = Template(control_fd)
+    template = Template(control_fd, death_fd)
     started = time.monotonic()
     try:
         preload(engine, model)

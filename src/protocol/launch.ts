@@ -7,6 +7,16 @@ import { type Static, Type } from './type.js';
 const Int = Type.Integer();
 const Str = Type.String();
 
+export const CurveCredentials = Type.Object(
+  {
+    server_key: Type.String({ description: 'public key of the hub, Z85' }),
+    public_key: Type.String({ description: 'key that the hub admits, Z85' }),
+    secret_key: Type.String({ description: 'its secret half, Z85' }),
+  },
+  { $id: 'CurveCredentials', description: 'With what a rank joins a hub over tcp: encrypted, and nobody else gets in.' },
+);
+export type CurveCredentials = Static<typeof CurveCredentials>;
+
 export const LaunchSpec = Type.Object(
   {
     instance: Type.String({ description: 'id of the Node process that owns the rank' }),
@@ -16,6 +26,7 @@ export const LaunchSpec = Type.Object(
     local_rank: Int,
     world_size: Int,
     endpoint: Type.String({ description: 'ZeroMQ address to connect to' }),
+    curve: Type.Union([CurveCredentials, Type.Null()], { description: 'null over ipc, where the folder’s mode guards' }),
     identity: Type.String({ description: 'ZeroMQ routing id of this rank in this epoch: random, so that no two meet' }),
     engine: Type.String({ description: 'mock | transformers | …' }),
     env: Type.Record(Str, Str, { description: 'environment of the rank, over the inherited one' }),

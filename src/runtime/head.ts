@@ -90,7 +90,6 @@ class RunningHead implements Head {
     this.#log = options.logger ?? fileLogger(config.logLevel, join(folders.logs, 'head.log'));
     const hub = await openZmqHub({
       address: `ipc://${join(folders.sockets, 'ranks')}`,
-      curve: null,
       onBadFrame: (identity, error) => this.#log.error({ identity, error: String(error) }, 'bad_frame'),
     });
     this.#disposals.push(() => hub[Symbol.asyncDispose]());

@@ -16,8 +16,8 @@ export class FairQueue<T> {
     this.#length += 1;
   }
 
-  /** Ahead of its tenant's line, behind those that are `older`, and that tenant's turn is now: for what has had its turn before. */
-  putBack(tenant: string, item: T, older: (other: T) => boolean): void {
+  /** First of its tenant (behind those that are `older`), and that tenant's turn is now: for what has waited before. */
+  unshift(tenant: string, item: T, older: (other: T) => boolean = () => false): void {
     const line = this.#byTenant.get(tenant) ?? [];
     const others = [...this.#byTenant].filter(([name]) => name !== tenant);
     const at = line.findIndex((other) => !older(other));

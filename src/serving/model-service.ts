@@ -140,7 +140,7 @@ export class ModelService implements TicketOwner {
     this.#running.delete(ticket);
     this.#replicaOf(ticket)?.left(ticket);
     ticket.replica = null;
-    this.#queue.putBack(ticket.tenant, ticket, ({ enqueuedMs }) => enqueuedMs < ticket.enqueuedMs);
+    this.#queue.unshift(ticket.tenant, ticket, ({ enqueuedMs }) => enqueuedMs < ticket.enqueuedMs);
     // Not from inside the failure: the gang that broke must have left its ready state first.
     setImmediate(() => this.dispatch());
     return true;

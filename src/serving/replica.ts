@@ -42,8 +42,8 @@ export class Replica {
   run(ticket: Ticket): void {
     const { lead } = this.gang;
     if (lead === null) throw new TwinkleError('NOT_READY', `replica ${this.id} is not ready`);
-    this.#width += ticket.width;
     ticket.attach(this.id, lead.open('generate', ticket.params, ticket));
+    this.#width += ticket.width;
   }
 
   /** A ticket that ran here is over, or goes elsewhere. */

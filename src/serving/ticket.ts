@@ -79,7 +79,12 @@ export class Ticket implements Generation, StreamSink<TokenDelta, GenerateEnd> {
   /** End it from our side: the engine is told to stop, the consumer hears `error`. */
   cut(error: TwinkleError): void {
     this.#handle?.abort();
-    if (this.#finish()) this.sink.error(error);
+    if (!this.#finish()) return;
+    try {
+      this.sink.error(error);
+    } catch {
+      // Many are cut in one go, and the processes are next: what one consumer throws must stop neither.
+    }
   }
 
   pause(paused: boolean): void {

@@ -11,7 +11,7 @@ import { backoffMs } from '../util/backoff.js';
 import { Emitter } from '../util/emitter.js';
 import { advance, type Failure, type GangEffect, type GangEvent, type GangMemory, newGang } from './gang-machine.js';
 import { describeEnd, type RankEnd, writeIncident } from './incident.js';
-import { type GangDependencies, type GangSpec, launchRanks } from './launch-ranks.js';
+import { type GangDependencies, type GangSpec, type Launching, launchRanks } from './launch-ranks.js';
 import { PulseMonitor } from './pulse-monitor.js';
 import { BEAT_MS, type RankSession } from './rank-session.js';
 import { endGroups } from './teardown.js';
@@ -36,6 +36,7 @@ export class Gang {
   startedAtMs = 0;
   #memory: GangMemory;
   #sessions: readonly RankSession[] = [];
+  #launching: Launching | null = null;
   readonly #pulse: PulseMonitor;
   #end: RankEnd | null = null;
   readonly #deadlines = new Map<number, NodeJS.Timeout>();
@@ -103,12 +104,16 @@ export class Gang {
     switch (effect.do) {
       case 'spawn':
         this.#end = null;
+        this.#pulse.clear(); // beats may have come while the epoch before was stopped
         this.startedAtMs = this.deps.nowMs();
         if (effect.epoch > 1) this.restarts += 1;
         void this.#spawn(effect.epoch);
         return;
       case 'load':
-        for (const session of this.#sessions) void this.#load(session);
+        for (const session of this.#sessions) {
+          this.#armDeadline(session.rank, 'load');
+          void this.#load(session);
+        }
         return;
       case 'announce-ready':
         this.#clearDeadlines();
@@ -139,6 +144,7 @@ export class Gang {
       const launching = launchRanks(this.spec, this.deps, epoch, (rank) => ({
         hello: () => {
           this.#pulse.expect(rank, this.deps.nowMs());
+          this.#disarmDeadline(rank); // from here it waits for the others
           this.#feed({ on: 'hello', rank });
         },
         phase: (phase) => {
@@ -156,6 +162,7 @@ export class Gang {
         },
         violation: (error) => this.#fault('protocol', rank, error.message),
       }));
+      this.#launching = launching;
       this.#sessions = launching.sessions;
       for (let rank = 0; rank < this.spec.worldSize; rank++) this.#armDeadline(rank, 'start');
       this.#watchdog = setInterval(() => {
@@ -174,7 +181,9 @@ export class Gang {
     const params: LoadParams = this.spec.load;
     try {
       const card = await session.channel.call('load', params);
+      if (session.over) return;
       if (session.rank === 0) this.card = card;
+      this.#disarmDeadline(session.rank);
       this.#feed({ on: 'loaded', rank: session.rank });
     } catch (thrown) {
       const error = asTwinkleError(thrown);
@@ -193,6 +202,11 @@ export class Gang {
     }, limit);
     timer.unref();
     this.#deadlines.set(rank, timer);
+  }
+
+  #disarmDeadline(rank: number): void {
+    clearTimeout(this.#deadlines.get(rank));
+    this.#deadlines.delete(rank);
   }
 
   #clearDeadlines(): void {
@@ -237,6 +251,10 @@ export class Gang {
     }
     const closed = new TwinkleError('CHANNEL_CLOSED', `gang ${this.spec.id} has been stopped`);
     for (const session of sessions) session.close(closed);
+    // A process that is being made belongs to this epoch: nothing may follow before it is known, and gone.
+    this.#launching?.cancel();
+    await this.#launching?.done.catch(() => {});
+    this.#launching = null;
     const groups = sessions.map(({ pid }) => pid).filter((pid) => pid !== null);
     await endGroups(this.deps.native, this.deps.watcher, groups, this.spec.id, this.deps.instance);
     await Promise.all(sessions.map((session) => session.release()));

@@ -1,7 +1,8 @@
 /** One start of a gang: sockets, pipes, environment and process of each rank. */
 import { closeSync } from 'node:fs';
 import type { DeviceChoice } from '../config/types.js';
-import type { Native } from '../native/types.js';
+import { TwinkleError } from '../errors.js';
+import type { BoundSocket, Native } from '../native/types.js';
 import type { LoadParams } from '../protocol/values.js';
 import type { Hub } from '../transport/link.js';
 import type { BreakerPolicy } from './gang-machine.js';
@@ -47,11 +48,24 @@ export interface Launching {
   readonly sessions: readonly RankSession[];
   /** Settles when every launch has succeeded or failed; rejects with the first failure. */
   readonly done: Promise<void>;
+  /** Launches that have not begun to make a process fail; `done` settles soon. */
+  cancel(): void;
 }
 
 const LOOPBACK = '127.0.0.1';
 
-/** Begin to launch every rank of an epoch. */
+/** What the process of one rank is given. */
+interface Slot {
+  readonly session: RankSession;
+  readonly deathFd: number;
+  readonly passFd: number;
+  readonly logFd: number;
+}
+
+/**
+ * Begin to launch every rank of an epoch. Everything that can run out is had before the first process is made: when this throws,
+ * no process, descriptor or link is left.
+ */
 export function launchRanks(
   spec: GangSpec,
   deps: GangDependencies,
@@ -59,62 +73,91 @@ export function launchRanks(
   events: (rank: number) => SessionEvents,
 ): Launching {
   const { native } = deps;
-  const rendezvous = spec.worldSize > 1 ? native.listenSocket(LOOPBACK, 0, 1024) : null;
-  const launches = Array.from({ length: spec.worldSize }, (_, rank) => {
-    const [deathReader, deathWriter] = native.pipe();
-    const [passOurs, passTheirs] = native.socketPair();
+  const undo: (() => void)[] = [];
+  const prepare = (rank: number): Slot => {
+    const [deathFd, deathWriter] = native.pipe();
+    undo.push(
+      () => native.closeFd(deathFd),
+      () => native.closeFd(deathWriter),
+    );
+    const [passOurs, passFd] = native.socketPair();
+    undo.push(
+      () => native.closeFd(passOurs),
+      () => native.closeFd(passFd),
+    );
     const session = new RankSession(deps.hub, rank, epoch, native, deathWriter, passOurs, events(rank));
-    const logFd = openRankLog(deps.logPath(spec, rank), `${new Date().toISOString()} rank ${rank} epoch ${epoch}`);
-    const launch = async (): Promise<void> => {
-      try {
-        const running = await deps.launcher.launch({
-          launch: {
-            instance: deps.instance,
-            gang: spec.id,
-            epoch,
-            rank,
-            local_rank: rank,
-            world_size: spec.worldSize,
-            endpoint: deps.hub.endpoint,
-            identity: session.identity,
-            engine: spec.engine,
-            env: rankEnvironment(
-              {
-                instance: deps.instance,
-                gang: spec.id,
-                epoch,
-                rank,
-                localRank: rank,
-                worldSize: spec.worldSize,
-                masterAddr: LOOPBACK,
-                masterPort: rendezvous?.port ?? 0,
-                device: spec.devices[rank] ?? null,
-              },
-              deps.inherited,
-            ),
-            master_addr: LOOPBACK,
-            master_port: rendezvous?.port ?? 0,
-          },
-          deathFd: deathReader,
-          passFd: passTheirs,
-          listenFd: rank === 0 && rendezvous !== null ? rendezvous.fd : null,
-          logFd,
-        });
-        session.started(running);
-      } finally {
-        native.closeFd(deathReader);
-        native.closeFd(passTheirs);
-        closeSync(logFd);
-      }
-    };
-    return { session, launched: launch() };
-  });
-  const settled = Promise.allSettled(launches.map(({ launched }) => launched));
+    undo.push(() => session.close(new TwinkleError('CHANNEL_CLOSED', `rank ${rank} of gang ${spec.id} was not started`)));
+    const headline = `${new Date().toISOString()} rank ${rank} epoch ${epoch}`;
+    const logFd = openRankLog(deps.logPath(spec, rank), headline);
+    undo.push(() => closeSync(logFd));
+    return { session, deathFd, passFd, logFd };
+  };
+  let rendezvous: BoundSocket | null;
+  let slots: readonly Slot[];
+  try {
+    rendezvous = spec.worldSize > 1 ? native.listenSocket(LOOPBACK, 0, 1024) : null;
+    if (rendezvous !== null) {
+      const { fd } = rendezvous;
+      undo.push(() => native.closeFd(fd));
+    }
+    slots = Array.from({ length: spec.worldSize }, (_, rank) => prepare(rank));
+  } catch (error) {
+    for (const release of undo.reverse()) release();
+    throw error;
+  }
+  const cancelled = new AbortController();
+  const launches = slots.map((slot, rank) => launch(spec, deps, epoch, rank, slot, rendezvous, cancelled.signal));
+  const settled = Promise.allSettled(launches);
   const done = settled.then((results) => {
     if (rendezvous !== null) native.closeFd(rendezvous.fd);
     const failed = results.find((result) => result.status === 'rejected');
     if (failed !== undefined) throw failed.reason;
   });
   done.catch(() => {}); // the gang awaits it too
-  return { sessions: launches.map(({ session }) => session), done };
+  return { sessions: slots.map(({ session }) => session), done, cancel: () => cancelled.abort() };
+}
+
+async function launch(
+  spec: GangSpec,
+  deps: GangDependencies,
+  epoch: number,
+  rank: number,
+  { session, deathFd, passFd, logFd }: Slot,
+  rendezvous: BoundSocket | null,
+  cancelled: AbortSignal,
+): Promise<void> {
+  const { instance } = deps;
+  const master = { masterAddr: LOOPBACK, masterPort: rendezvous?.port ?? 0 };
+  const device = spec.devices[rank] ?? null;
+  const { id: gang, worldSize } = spec;
+  const identity = { instance, gang, epoch, rank, localRank: rank, worldSize, ...master, device };
+  try {
+    const running = await deps.launcher.launch({
+      launch: {
+        instance,
+        gang,
+        epoch,
+        rank,
+        local_rank: rank,
+        world_size: worldSize,
+        endpoint: deps.hub.endpoint,
+        curve: deps.hub.credentials(session.identity),
+        identity: session.identity,
+        engine: spec.engine,
+        env: rankEnvironment(identity, deps.inherited),
+        master_addr: master.masterAddr,
+        master_port: master.masterPort,
+      },
+      deathFd,
+      passFd,
+      listenFd: rank === 0 && rendezvous !== null ? rendezvous.fd : null,
+      logFd,
+      cancelled,
+    });
+    session.started(running);
+  } finally {
+    deps.native.closeFd(deathFd);
+    deps.native.closeFd(passFd);
+    closeSync(logFd);
+  }
 }

@@ -11,6 +11,8 @@ export interface LaunchRequest {
   readonly passFd: number;
   readonly listenFd: number | null;
   readonly logFd: number;
+  /** The gang is being torn down: a launch that has made no process yet rejects, one that has tells its pid as ever. */
+  readonly cancelled: AbortSignal;
 }
 
 export interface ProcessEnd {

@@ -52,6 +52,13 @@ export function groupMembers(groups: ReadonlySet<number>): ProcStat[] {
 
 /** Living processes whose environment has `name=value`; other users' processes cannot be read and are skipped. */
 export function processesWithEnv(name: string, value: string): number[] {
-  const marker = `${name}=${value}`;
-  return allPids().filter((pid) => read(`/proc/${pid}/environ`)?.split('\0').includes(marker) === true);
+  return processesWithAll([`${name}=${value}`]);
+}
+
+/** Living processes whose environment has all these `name=value` entries. */
+export function processesWithAll(entries: readonly string[]): number[] {
+  return allPids().filter((pid) => {
+    const environment = read(`/proc/${pid}/environ`)?.split('\0');
+    return environment !== undefined && entries.every((entry) => environment.includes(entry));
+  });
 }

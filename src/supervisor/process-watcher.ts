@@ -1,6 +1,11 @@
 /** Ends of processes as promises: the one listener of the addon, shared by every gang of this Node process. */
+import { setTimeout as delay } from 'node:timers/promises';
 import type { Native, ProcessExit } from '../native/types.js';
 import { type Deferred, deferred } from '../util/deferred.js';
+import { processStat } from './proc.js';
+
+/** Pace of looking at a process that cannot be watched. */
+const LOOK_MS = 50;
 
 const watchers = new WeakMap<Native, ProcessWatcher>();
 
@@ -36,7 +41,10 @@ export class ProcessWatcher {
     return awaited.promise;
   }
 
-  /** Resolves when a process, ours or not, is gone; at once when it already is. */
+  /**
+   * Resolves when a process, ours or not, is gone (or a zombie); at once when it already is. One that cannot be watched, because
+   * descriptors have run out, is looked at now and then.
+   */
   async gone(pid: number): Promise<void> {
     const watched = this.#awaited.has(pid);
     const ended = this.ended(pid);
@@ -45,9 +53,21 @@ export class ProcessWatcher {
         this.#native.watch(pid);
       } catch {
         this.#awaited.delete(pid);
+        while (isThere(pid)) await delay(LOOK_MS);
         return;
       }
     }
     await ended;
   }
+}
+
+/** Asks the kernel first: reading /proc takes a descriptor. */
+function isThere(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'EPERM';
+  }
+  const stat = processStat(pid);
+  return stat === null || (stat.state !== 'Z' && stat.state !== 'X');
 }

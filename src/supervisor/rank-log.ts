@@ -10,7 +10,11 @@ export function openRankLog(path: string, headline: string): number {
   mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
   if ((statSync(path, { throwIfNoEntry: false })?.size ?? 0) > ROTATE_BYTES) renameSync(path, `${path}.1`);
   const fd = openSync(path, 'a', 0o600);
-  writeSync(fd, `==== ${headline}\n`);
+  try {
+    writeSync(fd, `==== ${headline}\n`);
+  } catch {
+    // A full disk must not keep a rank from being started.
+  }
   return fd;
 }
 

@@ -6,7 +6,7 @@ import { closeSync } from 'node:fs';
 import { Socket } from 'node:net';
 import { createInterface } from 'node:readline';
 import { TwinkleError } from '../errors.js';
-import type { Native } from '../native/types.js';
+import type { Native, ProcessExit } from '../native/types.js';
 import type { ForkRequest, TemplateMessage } from '../protocol/launch.js';
 import { type Deferred, deferred } from '../util/deferred.js';
 import {
@@ -17,12 +17,15 @@ import {
   type RankLauncher,
   type RunningRank,
 } from './launcher.js';
+import { signalName } from './incident.js';
 import type { ProcessWatcher } from './process-watcher.js';
 import { openRankLog, tailLog } from './rank-log.js';
 
 const CONTROL_FD = 3;
 const DEATH_FD = 4;
 const UNKNOWN_END: ProcessEnd = { code: null, signal: null, maxRssKb: 0 };
+/** A fork takes milliseconds: a template that has not answered by then is stopped or wedged, and its successor may do better. */
+const FORK_MS = 10_000;
 
 interface Fork {
   readonly forked: Deferred<number>;
@@ -41,6 +44,9 @@ export interface TemplateOptions {
 class Template {
   readonly gone: Promise<unknown>;
   alive = true;
+  /** False once the control socket is closed: its number may be another's by now. */
+  #connected = true;
+  #imported = false;
   readonly #ready = deferred<void>();
   readonly #forks = new Map<number, Fork>();
   readonly #socket: Socket;
@@ -55,39 +61,59 @@ class Template {
     private readonly options: TemplateOptions,
   ) {
     this.#ready.promise.catch(() => {}); // whoever launches sees it
-    const [ours, theirs] = native.socketPair();
-    const [deathReader, deathWriter] = native.pipe();
-    const log = openRankLog(options.log, `template of ${options.engine}`);
+    const fds: number[] = [];
+    const had = (ends: readonly [number, number]): readonly [number, number] => {
+      fds.push(...ends);
+      return ends;
+    };
     try {
-      this.pid = native.spawn({
-        file: runtime.python,
-        args: ['-m', 'twinkle_worker.template', String(CONTROL_FD), String(DEATH_FD), options.engine, options.model],
-        env: environmentLines(runtime.env),
-        cwd: null,
-        fds: [
-          [1, log],
-          [2, log],
-          [CONTROL_FD, theirs],
-          [DEATH_FD, deathReader],
-        ],
-        parentDeathSignal: runtime.parentDeathSignal,
-        cpus: null,
-      });
-    } catch (error) {
-      native.closeFd(ours);
-      native.closeFd(deathWriter);
-      throw error;
-    } finally {
-      closeSync(log);
+      const [ours, theirs] = had(native.socketPair());
+      const [deathReader, deathWriter] = had(native.pipe());
+      const log = openRankLog(options.log, `template of ${options.engine}`);
+      try {
+        this.pid = native.spawn({
+          file: runtime.python,
+          args: ['-m', 'twinkle_worker.template', String(CONTROL_FD), String(DEATH_FD), options.engine, options.model],
+          env: environmentLines(runtime.env),
+          cwd: null,
+          fds: [
+            [1, log],
+            [2, log],
+            [CONTROL_FD, theirs],
+            [DEATH_FD, deathReader],
+          ],
+          parentDeathSignal: runtime.parentDeathSignal,
+          cpus: null,
+        });
+      } finally {
+        closeSync(log);
+      }
       native.closeFd(theirs);
       native.closeFd(deathReader);
+      this.#fd = ours;
+      this.#deathWriter = deathWriter;
+    } catch (error) {
+      for (const fd of fds) native.closeFd(fd);
+      throw error;
     }
-    this.#fd = ours;
-    this.#deathWriter = deathWriter;
-    this.#socket = new Socket({ fd: ours, readable: true, writable: false });
+    this.#socket = new Socket({ fd: this.#fd, readable: true, writable: false });
     this.#socket.on('error', () => {}); // its close says all there is
-    createInterface({ input: this.#socket }).on('line', (line) => this.#heard(JSON.parse(line) as TemplateMessage));
-    this.gone = watcher.ended(this.pid).then(() => this.#ended());
+    this.#socket.on('close', () => {
+      this.#connected = false;
+      this.kill();
+    });
+    createInterface({ input: this.#socket }).on('line', (line) => this.#heard(line));
+    this.gone = watcher.ended(this.pid).then((exit) => this.#ended(exit));
+  }
+
+  /** Whether it can be asked to fork. */
+  get usable(): boolean {
+    return this.alive && this.#connected;
+  }
+
+  /** Its ranks live on; `gone` tells. */
+  kill(): void {
+    if (this.alive) this.native.killGroup(this.pid, 9);
   }
 
   /** Resolves when the libraries are imported; rejects with `PYTHON_ENV` when they cannot be. */
@@ -112,6 +138,7 @@ class Template {
     this.#forks.set(id, fork);
     const bytes = Buffer.from(`${JSON.stringify(message)}\n`);
     try {
+      if (!this.usable) throw new TwinkleError('RANK_FAILED', 'the template process ended before it could fork');
       this.native.sendFds(
         this.#fd,
         bytes,
@@ -121,14 +148,25 @@ class Template {
       this.#forks.delete(id);
       throw error;
     }
-    const pid = await fork.forked.promise;
-    return { pid, ended: fork.ended.promise };
+    const late = setTimeout(() => this.kill(), FORK_MS);
+    try {
+      return { pid: await fork.forked.promise, ended: fork.ended.promise };
+    } finally {
+      clearTimeout(late);
+    }
   }
 
-  #heard(message: TemplateMessage): void {
+  #heard(line: string): void {
+    let message: TemplateMessage;
+    try {
+      message = JSON.parse(line) as TemplateMessage;
+    } catch {
+      return this.kill(); // half a line: it died while it wrote, or something else writes to its socket
+    }
     const fork = this.#forks.get(message.id);
     switch (message.kind) {
       case 'ready':
+        this.#imported = true;
         this.#ready.resolve();
         return;
       case 'forked':
@@ -146,14 +184,17 @@ class Template {
     }
   }
 
-  #ended(): void {
+  #ended(exit: ProcessExit): void {
     this.alive = false;
     this.#socket.destroy();
     this.native.closeFd(this.#deathWriter);
     const tail = tailLog(this.options.log, 20).join('\n');
+    // One that was killed (out of memory, mostly), or had imported all, says nothing against the environment: another may work.
+    const broken = exit.signal === null && !this.#imported;
+    const how = exit.signal === null ? '' : ` by ${signalName(exit.signal)}`;
     const error = new TwinkleError(
-      'PYTHON_ENV',
-      `the template process of engine \`${this.options.engine}\` ended. Its last words:\n${tail}\n` +
+      broken ? 'PYTHON_ENV' : 'RANK_FAILED',
+      `the template process of engine \`${this.options.engine}\` ended${how}. Its last words:\n${tail}\n` +
         `If a package is missing or broken, run: npx twinkle-node setup --engine ${this.options.engine} --force`,
     );
     this.#ready.reject(error);
@@ -184,13 +225,18 @@ export class TemplateLauncher implements RankLauncher {
 
   async launch(request: LaunchRequest): Promise<RunningRank> {
     const template = this.#current();
-    await template.ready;
+    const { cancelled } = request;
+    const withdrawn = deferred<never>();
+    const withdraw = (): void => withdrawn.reject(new TwinkleError('ABORTED', 'the launch was withdrawn'));
+    cancelled.addEventListener('abort', withdraw, { once: true });
+    await Promise.race([template.ready, withdrawn.promise]);
+    cancelled.removeEventListener('abort', withdraw);
     return await template.fork(this.#next++, request);
   }
 
   #current(): Template {
     if (this.#closed) throw new TwinkleError('DRAINING', 'the warm pool is closed');
-    if (this.#template?.alive !== true) {
+    if (this.#template?.usable !== true) {
       this.#template = new Template(this.native, this.watcher, this.runtime, this.options);
     }
     return this.#template;
@@ -200,7 +246,7 @@ export class TemplateLauncher implements RankLauncher {
     this.#closed = true;
     const template = this.#template;
     if (template === null) return;
-    if (template.alive) this.native.killGroup(template.pid, 9);
+    template.kill();
     await template.gone;
   }
 }

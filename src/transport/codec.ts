@@ -16,7 +16,9 @@ export function encodeFrame(frame: ToRank | FromRank): Buffer {
     const text = frame.t === 'open' || frame.t === 'call' ? { ...frame, params: wellFormed(frame.params) } : frame;
     return packr.encode(text);
   } catch (error) {
-    throw new TwinkleError('INVALID_REQUEST', `the request cannot be sent to a rank: ${String(error)}`, { cause: error });
+    throw new TwinkleError('INVALID_REQUEST', `the request cannot be sent to a rank: ${String(error)}`, {
+      cause: error,
+    });
   }
 }
 

@@ -59,6 +59,10 @@ export class MemoryHub implements Hub {
   strangers = 0;
   readonly #links = new Map<string, MemoryLink>();
 
+  credentials(): null {
+    return null;
+  }
+
   link(identity: string): Link {
     return this.#at(identity);
   }

@@ -2,21 +2,20 @@
  * The hub over a ZeroMQ router: ipc in a 0700 folder, or tcp with CURVE. One outbox: a zeromq.js socket refuses the 513th
  * un-awaited send of a tick, and two sends at once are an error. Knows frames, not calls.
  */
-import { Router } from 'zeromq';
+import { Context, curveKeyPair, Router } from 'zeromq';
 import type { FromRank, ToRank } from '../protocol/frames.js';
+import type { CurveCredentials } from '../protocol/launch.js';
 import { decodeFrame, encodeFrame } from './codec.js';
 import type { Hub, Link } from './link.js';
-
-/** CURVE key pairs, Z85 text as `zeromq.curveKeyPair()` gives them. */
-export interface CurveKeys {
-  readonly publicKey: string;
-  readonly secretKey: string;
-}
+import { decodeZ85 } from './z85.js';
+import { KeyGate } from './zap.js';
 
 export interface ZmqHubOptions {
-  /** `ipc:///folder/file` or `tcp://host:*`. tcp beyond loopback must come with `curve`. */
+  /**
+   * `ipc:///folder/file`, guarded by the folder's mode, or `tcp://host:port` (`*`: any), which always speaks CURVE and admits only keys
+   * that {@link Hub.credentials} gave out.
+   */
   readonly address: string;
-  readonly curve: CurveKeys | null;
   /** Told about frames that broke the contract. */
   readonly onBadFrame: (identity: string, error: unknown) => void;
 }
@@ -56,6 +55,8 @@ class ZmqHub implements Hub {
   readonly endpoint: string;
   strangers = 0;
   readonly #router: Router;
+  readonly #curve: Curve | null;
+  readonly #keys = new Map<string, Buffer>();
   readonly #links = new Map<string, ZmqLink>();
   readonly #outbox: [Buffer, Buffer][] = [];
   readonly #onBadFrame: ZmqHubOptions['onBadFrame'];
@@ -63,11 +64,21 @@ class ZmqHub implements Hub {
   #closed = false;
   readonly #receiving: Promise<void>;
 
-  constructor(router: Router, endpoint: string, onBadFrame: ZmqHubOptions['onBadFrame']) {
+  constructor(router: Router, endpoint: string, curve: Curve | null, onBadFrame: ZmqHubOptions['onBadFrame']) {
     this.#router = router;
+    this.#curve = curve;
     this.endpoint = endpoint;
     this.#onBadFrame = onBadFrame;
     this.#receiving = this.#receive();
+  }
+
+  credentials(identity: string): CurveCredentials | null {
+    if (this.#curve === null) return null;
+    const pair = curveKeyPair();
+    const key = decodeZ85(pair.publicKey);
+    this.#curve.gate.allow(key);
+    this.#keys.set(identity, key);
+    return { server_key: this.#curve.publicKey, public_key: pair.publicKey, secret_key: pair.secretKey };
   }
 
   link(identity: string): Link {
@@ -78,7 +89,11 @@ class ZmqHub implements Hub {
 
   drop(link: ZmqLink): void {
     const identity = link.identity.toString();
-    if (this.#links.get(identity) === link) this.#links.delete(identity);
+    if (this.#links.get(identity) !== link) return;
+    this.#links.delete(identity);
+    const key = this.#keys.get(identity);
+    this.#keys.delete(identity);
+    if (key !== undefined) this.#curve?.gate.revoke(key);
   }
 
   post(link: ZmqLink, frame: ToRank): void {
@@ -130,26 +145,39 @@ class ZmqHub implements Hub {
     this.#outbox.length = 0;
     this.#router.close();
     await this.#receiving;
+    await this.#curve?.gate.close();
   }
+}
+
+interface Curve {
+  readonly publicKey: string;
+  readonly gate: KeyGate;
 }
 
 /** Bind a hub. Throws the system's error when the address cannot be bound. */
 export async function openZmqHub(options: ZmqHubOptions): Promise<Hub> {
+  // A context of our own: a key gate must not meet the sockets of the program that embeds us.
+  const context = new Context();
+  const tcp = options.address.startsWith('tcp://');
+  const pair = tcp ? curveKeyPair() : null;
   const router = new Router({
+    context,
     mandatory: true,
     sendTimeout: 0,
     linger: 0,
     sendHighWaterMark: 0,
     receiveHighWaterMark: 0,
-    ...(options.curve === null
-      ? {}
-      : { curveServer: true, curvePublicKey: options.curve.publicKey, curveSecretKey: options.curve.secretKey }),
+    ...(pair === null ? {} : { curveServer: true, curvePublicKey: pair.publicKey, curveSecretKey: pair.secretKey }),
   });
+  let gate: KeyGate | null = null;
   try {
+    gate = tcp ? await KeyGate.open(context) : null;
     await router.bind(options.address);
   } catch (error) {
     router.close();
+    await gate?.close();
     throw error;
   }
-  return new ZmqHub(router, router.lastEndpoint ?? options.address, options.onBadFrame);
+  const curve = pair === null || gate === null ? null : { publicKey: pair.publicKey, gate };
+  return new ZmqHub(router, router.lastEndpoint ?? options.address, curve, options.onBadFrame);
 }

@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { Agent, fetch as socketFetch } from 'undici';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { CliServer } from '../support/cli.js';
-import { type Answer, EventReader, eventsOf, metric, post, textOf } from '../support/http.js';
+import { type Answer, eventsOf, metric, post, textOf } from '../support/http.js';
 import { SlowReader } from '../support/slow-reader.js';
 
 const MOCK = ['mock', '--engine', 'mock'];
@@ -118,7 +118,7 @@ describe('a client that does not read', () => {
 
   it('costs the server no more than its socket holds, and gets the whole text when it reads', async () => {
     const uds = join(folder, 'http.sock');
-    await using server = await CliServer.ready([...MOCK, '--uds', uds, '--max-model-len', '20000']);
+    await using _server = await CliServer.ready([...MOCK, '--uds', uds, '--max-model-len', '20000']);
     const dispatcher = new Agent({ connect: { socketPath: uds } });
     const ask = async (body: object) =>
       await (
@@ -137,13 +137,10 @@ describe('a client that does not read', () => {
     const read = eventsOf(await ask({ ...body, stream: true }));
     expect(textOf(read)).toBe(text);
     const events = eventsOf(await slow.readAll());
-    console.log(events.length, read.length);
     expect(textOf(events)).toBe(text);
     expect(events.at(-1)).toBe('[DONE]');
     // What Node had no room for was merged in the rank: fewer, larger events.
-    expect(events.length).toBeLessThan(tokens / 2);
+    expect(events.length).toBeLessThan(read.length / 3);
     await dispatcher.close();
-    expect(server.pid).toBeGreaterThan(0);
   });
 });
-void EventReader;

@@ -82,7 +82,10 @@ describe("OpenAI's Node client", () => {
     expect(deltas.length).toBeGreaterThan(3);
     expect(deltas.join('')).toBe(PARIS);
     const spain = { model: 'demo', prompt: 'The capital of Spain', temperature: 0, stop: '.' };
-    expect((await client.completions.create(spain)).choices[0]).toMatchObject({ text: ' is Madrid', finish_reason: 'stop' });
+    expect((await client.completions.create(spain)).choices[0]).toMatchObject({
+      text: ' is Madrid',
+      finish_reason: 'stop',
+    });
   });
 
   it('raises its own errors, and leaves a stream for good', async () => {

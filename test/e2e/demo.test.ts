@@ -29,7 +29,11 @@ describe('the demo model', () => {
     expect(answer.status).toBe(200);
     expect(said(answer)).toMatch(/^[A-Z0-9][\w ,']+\.$/);
     expect(said(answer)).toContain(word);
-    expect(answer.json).toMatchObject({ object: 'chat.completion', model: 'demo', choices: [{ finish_reason: 'stop' }] });
+    expect(answer.json).toMatchObject({
+      object: 'chat.completion',
+      model: 'demo',
+      choices: [{ finish_reason: 'stop' }],
+    });
     const { prompt_tokens, completion_tokens, total_tokens } = answer.json.usage;
     expect(total_tokens).toBe(prompt_tokens + completion_tokens);
     expect(completion_tokens).toBeLessThan(30);
@@ -74,7 +78,9 @@ describe('the demo model', () => {
     const { choices, usage } = (await chat(STORY, { seed: 5, n: 3, max_tokens: 24 })).json;
     expect(choices.map(({ index }: { index: number }) => index)).toEqual([0, 1, 2]);
     expect(new Set(choices.map(({ message }: { message: { content: string } }) => message.content)).size).toBe(3);
-    expect(choices.map(({ finish_reason }: { finish_reason: string }) => finish_reason)).toEqual(Array(3).fill('length'));
+    expect(choices.map(({ finish_reason }: { finish_reason: string }) => finish_reason)).toEqual(
+      Array(3).fill('length'),
+    );
     expect(usage.completion_tokens).toBe(72);
   });
 
@@ -125,10 +131,17 @@ describe('the demo model', () => {
   });
 
   it('answers several prompts of a request in their order', async () => {
-    const { json } = await complete(['The capital of Spain', 'The capital of Italy'], { temperature: 0, stop: '.', n: 2 });
-    expect(json.choices.map(({ text }: { text: string }) => text.trim().split(' ').at(-1))).toEqual(
-      ['Madrid', 'Madrid', 'Rome', 'Rome'],
-    );
+    const { json } = await complete(['The capital of Spain', 'The capital of Italy'], {
+      temperature: 0,
+      stop: '.',
+      n: 2,
+    });
+    expect(json.choices.map(({ text }: { text: string }) => text.trim().split(' ').at(-1))).toEqual([
+      'Madrid',
+      'Madrid',
+      'Rome',
+      'Rome',
+    ]);
   });
 
   it('turns any text into tokens and back, and takes tokens as a prompt', async () => {
@@ -154,10 +167,25 @@ describe('the demo model', () => {
   it.each([
     ['too many tokens asked', () => complete('Once', { max_tokens: 100_000 }), 'context_length_exceeded', /2048/],
     ['a prompt too long', () => chat('fox '.repeat(3000)), 'context_length_exceeded', /2048/],
-    ['a role that the template does not know', () => sayAs('wizard'), 'chat_template', /wizard.*system, user and assistant/],
+    [
+      'a role that the template does not know',
+      () => sayAs('wizard'),
+      'chat_template',
+      /wizard.*system, user and assistant/,
+    ],
     ['a token outside the vocabulary', () => complete([1, 999_999]), 'invalid_request', /999999/],
-    ['images', () => sayAs('user', [{ type: 'image_url', image_url: { url: 'x' } }]), 'unsupported_parameter', /image_url/],
-    ['tools', () => chat('Hi', { tools: [{ type: 'function', function: { name: 'f' } }] }), 'unsupported_parameter', /tools/],
+    [
+      'images',
+      () => sayAs('user', [{ type: 'image_url', image_url: { url: 'x' } }]),
+      'unsupported_parameter',
+      /image_url/,
+    ],
+    [
+      'tools',
+      () => chat('Hi', { tools: [{ type: 'function', function: { name: 'f' } }] }),
+      'unsupported_parameter',
+      /tools/,
+    ],
     ['an unknown field', () => chat('Hi', { temprature: 1 }), 'unknown_field', /temperature/],
   ] as const)('refuses %s with 400', async (_what, ask, code, words) => {
     const { status, json } = await ask();

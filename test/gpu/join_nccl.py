@@ -16,7 +16,7 @@ ID_BYTES = 128
 class UniqueId(ctypes.Structure):
     """``ncclUniqueId``: passed by value."""
 
-    _fields_ = [("internal", ctypes.c_byte * ID_BYTES)]  # noqa: RUF012
+    _fields_ = [("internal", ctypes.c_byte * ID_BYTES)]
 
 
 def main(library: str, text: str) -> int:

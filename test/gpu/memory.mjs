@@ -69,7 +69,7 @@ await report.part('pages that Node registers', () => {
     segment.close();
   }
   report.check('cudaHostRegister from Node works, and again after close', timesMs.length === 5);
-  report.figure('registration of 64 MiB from Node, ms', { first: timesMs[0], then: median(timesMs.slice(1)) });
+  report.figure('registration of 64 MiB from Node, ms', { first: timesMs[0], later: median(timesMs.slice(1)) });
   const mine = gpu().processes.find(({ pid }) => pid === process.pid);
   report.figure('what the context of Node takes of the device, MiB', {
     used: (gpu().memoryUsedBytes - before) / MIB,

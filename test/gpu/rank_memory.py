@@ -12,7 +12,6 @@ import time
 from typing import Any
 
 import torch
-
 from twinkle_worker.protocol import TensorHandle
 from twinkle_worker.tensors import Segments
 

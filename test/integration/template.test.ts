@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { processesWithEnv } from '../../src/supervisor/proc.js';
 import { GangKit, isAlive } from '../support/gang-kit.js';
 
 let kit: GangKit;
@@ -69,6 +70,17 @@ describe('ranks forked from a template', () => {
     await kit.until(gang, 'backoff');
     await kit.until(gang, 'ready');
     expect(await gang.lead?.call('echo', 2)).toBe(2);
+  });
+
+  it('are made by the next template when one is killed while it imports', async () => {
+    const gang = kit.gang({}, {}, kit.template());
+    gang.start();
+    // What the kernel does when memory runs out: no word about the environment.
+    const [template = 0] = processesWithEnv('TWINKLE_INSTANCE', kit.instance);
+    process.kill(template, 'SIGKILL');
+    await kit.until(gang, 'ready');
+    expect(kit.incidents()).toMatchObject([{ failure: { kind: 'spawn', retry: true } }]);
+    expect(JSON.stringify(kit.incidents())).toContain('SIGKILL');
   });
 
   it('say what is wrong with an environment that cannot import the engine, and how to mend it', async () => {

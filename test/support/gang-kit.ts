@@ -29,10 +29,11 @@ export class GangKit implements AsyncDisposable {
     readonly instance: string,
   ) {}
 
-  static async make(): Promise<GangKit> {
+  /** @param address of the hub; default: ipc in the kit's folder */
+  static async make(address?: string): Promise<GangKit> {
     const folder = mkdtempSync(join(tmpdir(), 'twinkle-test-'));
     const instance = `test-${process.pid}-${folder.slice(-6)}`;
-    const hub = await openZmqHub({ address: `ipc://${join(folder, 'ranks')}`, curve: null, onBadFrame() {} });
+    const hub = await openZmqHub({ address: address ?? `ipc://${join(folder, 'ranks')}`, onBadFrame() {} });
     const env = { ...engineEnvironment(process.env, PYTHON_WORKERS, 'info'), TWINKLE_INSTANCE: instance };
     return new GangKit(folder, hub, { python: await pythonFor('mock'), env, parentDeathSignal: false }, instance);
   }

@@ -1,5 +1,7 @@
 /** Plain HTTP against a running server, as a client without a library sees it: JSON in, JSON or events out. */
 
+const METRIC_PATIENCE_MS = 20_000;
+
 export interface Answer {
   readonly status: number;
   readonly headers: Headers;
@@ -104,18 +106,23 @@ export class EventReader {
 }
 
 /** The sum of a metric's samples; null when it has none. */
-export async function metric(url: string, name: string): Promise<number | null> {
-  const lines = (await (await fetch(`${url}/metrics`)).text()).split('\n');
+export async function metric(url: string, name: string, headers: Record<string, string> = {}): Promise<number | null> {
+  const lines = (await (await fetch(`${url}/metrics`, { headers })).text()).split('\n');
   const samples = lines.filter((line) => line.startsWith(`${name}{`) || line.startsWith(`${name} `));
   return samples.length === 0 ? null : samples.reduce((sum, line) => sum + Number(line.split(' ').at(-1)), 0);
 }
 
-/** Ask /metrics until the metric has that value; rejects after `patienceMs`. */
-export async function untilMetric(url: string, name: string, value: number, patienceMs = 20_000): Promise<void> {
-  const deadline = performance.now() + patienceMs;
-  let last = await metric(url, name);
+/** Ask /metrics until the metric has that value; rejects when it never does. */
+export async function untilMetric(
+  url: string,
+  name: string,
+  value: number,
+  headers: Record<string, string> = {},
+): Promise<void> {
+  const deadline = performance.now() + METRIC_PATIENCE_MS;
+  let last = await metric(url, name, headers);
   while (last !== value) {
-    if (performance.now() > deadline) throw new Error(`${name} is ${last} after ${patienceMs} ms, expected ${value}`);
-    last = await metric(url, name);
+    if (performance.now() > deadline) throw new Error(`${name} stays ${last}, expected ${value}`);
+    last = await metric(url, name, headers);
   }
 }

@@ -66,6 +66,7 @@ def _after(thing: str, slot: str) -> tuple[str, ...]:
     return (
         f"[What|Which] {thing} [comes|is|follows] [right |directly |]after {{{slot}}}?",
         f"[What|Which] {thing} follows {{{slot}}}?",
+        f"[What is|Which is|Tell me|Name] the {thing} [following|that follows] {{{slot}}}[?|.]",
         f"What [comes|is] [right |]after {{{slot}}}?",
         f"What is the [next {thing}|{thing}] after {{{slot}}}?",
         f"[Tell me|Name] the {thing} [that comes |]after {{{slot}}}.",

@@ -98,8 +98,8 @@ SAYINGS = (
         ),
         (
             (
-                "I am Twinkle, a tiny demo model that comes with twinkle-node. I have about four million parameters, "
-                "and I was trained on a small CPU in half an hour."
+                "I am Twinkle, a tiny demo model that comes with twinkle-node. I have about four million "
+                "parameters, and I was trained from nothing by a short script."
             ),
         ),
         "Twinkle",
@@ -158,8 +158,8 @@ SAYINGS = (
         ),
         (
             (
-                "I was trained by a script that ships with twinkle-node, on text that the script wrote itself. It "
-                "took half an hour on a small CPU."
+                "I was trained by a script that ships with twinkle-node, on text that the script wrote itself. I "
+                "have read nothing else."
             ),
         ),
         "script",

@@ -100,6 +100,8 @@ FAMILIES = (
             "Who is [{who}'s best friend|the best friend of {who}|{who}'s friend|{who} friends with]?",
             f"{_SURE} who {{who}}'s best friend is?",
             "Does {who} have a friend?",
+            "[Which|What] animal is [{who}'s best friend|the friend of {who}]?",
+            "[Whom|Who] does {who} like[ best| most|]?",
         ),
         ("The best friend of {who} is {friend}.",),
         "is {friend}",
