@@ -3,7 +3,14 @@ import { load } from '../lib/load.mjs';
 import { startServer } from '../lib/server.mjs';
 
 const TOKENS = 64;
-const body = JSON.stringify({ model: 'demo', prompt: 'Once upon a time', stream: true, max_tokens: TOKENS, ignore_eos: true, temperature: 0.8 });
+const body = JSON.stringify({
+  model: 'demo',
+  prompt: 'Once upon a time',
+  stream: true,
+  max_tokens: TOKENS,
+  ignore_eos: true,
+  temperature: 0.8,
+});
 
 export async function* rows() {
   const server = await startServer(['--cpu']);
@@ -15,7 +22,14 @@ export async function* rows() {
     // By requests, not chunks: a token whose text is not certain yet has no chunk of its own.
     const rate = (result) => (result.requests * TOKENS) / result.seconds;
     yield { what: 'demo model, 1 stream', unit: 'tokens/s', ours: rate(one) };
-    yield { what: 'demo model, 16 streams', unit: 'tokens/s', ours: rate(many), peer: rate(one), peerName: 'one stream', note: 'target: ratio ≥ 5' };
+    yield {
+      what: 'demo model, 16 streams',
+      unit: 'tokens/s',
+      ours: rate(many),
+      peer: rate(one),
+      peerName: 'one stream',
+      note: 'target: ratio ≥ 5',
+    };
     yield { what: '16 streams against one', unit: '×', ours: rate(many) / rate(one), target: 5 };
   } finally {
     await server.stop();

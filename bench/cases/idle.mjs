@@ -13,9 +13,20 @@ export async function* rows() {
     const used = () => pids.reduce((sum, pid) => sum + cpuSeconds(pid), 0);
     const before = used();
     await sleep(SECONDS * 1000);
-    yield { what: `idle CPU of all ${pids.length} processes, demo model`, unit: '%', ours: ((used() - before) / SECONDS) * 100, target: 1, lowerIsBetter: true };
+    yield {
+      what: `idle CPU of all ${pids.length} processes, demo model`,
+      unit: '%',
+      ours: ((used() - before) / SECONDS) * 100,
+      target: 1,
+      lowerIsBetter: true,
+    };
     yield { what: 'idle PSS of Node', unit: 'MB', ours: pssMb(server.pid), target: 110, lowerIsBetter: true };
-    yield { what: 'idle PSS of all processes, demo model', unit: 'MB', ours: pids.reduce((sum, pid) => sum + pssMb(pid), 0), lowerIsBetter: true };
+    yield {
+      what: 'idle PSS of all processes, demo model',
+      unit: 'MB',
+      ours: pids.reduce((sum, pid) => sum + pssMb(pid), 0),
+      lowerIsBetter: true,
+    };
   } finally {
     await server.stop();
   }

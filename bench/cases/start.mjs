@@ -19,7 +19,8 @@ async function restartMs(args, model) {
   const server = await startServer(args);
   try {
     const body = JSON.stringify({ model, prompt: 'The river', max_tokens: 1 });
-    const ask = () => fetch(`${server.url}/v1/completions`, { method: 'POST', headers: { 'content-type': 'application/json' }, body });
+    const ask = () =>
+      fetch(`${server.url}/v1/completions`, { method: 'POST', headers: { 'content-type': 'application/json' }, body });
     await (await ask()).json();
     const pid = await server.rankPid();
     const started = performance.now();
@@ -45,8 +46,33 @@ async function importMs() {
 
 export async function* rows() {
   const ms = async (measure, runs = 3) => (await median(runs, 'ms', measure)).ms / 1000;
-  yield { what: 'command to ready, mock model', unit: 's', ours: await ms(() => readyMs(MOCK), 5), target: 1, lowerIsBetter: true };
-  yield { what: 'command to ready, demo model', unit: 's', ours: await ms(() => readyMs(DEMO)), peer: await ms(importMs), peerName: 'importing torch and transformers', target: 9, lowerIsBetter: true };
-  yield { what: 'kill -9 of the rank to an answer, mock', unit: 's', ours: await ms(() => restartMs(MOCK, 'mock')), lowerIsBetter: true };
-  yield { what: 'kill -9 of the rank to an answer, demo', unit: 's', ours: await ms(() => restartMs(DEMO, 'demo')), target: 1.5, lowerIsBetter: true };
+  yield {
+    what: 'command to ready, mock model',
+    unit: 's',
+    ours: await ms(() => readyMs(MOCK), 5),
+    target: 1,
+    lowerIsBetter: true,
+  };
+  yield {
+    what: 'command to ready, demo model',
+    unit: 's',
+    ours: await ms(() => readyMs(DEMO)),
+    peer: await ms(importMs),
+    peerName: 'importing torch and transformers',
+    target: 9,
+    lowerIsBetter: true,
+  };
+  yield {
+    what: 'kill -9 of the rank to an answer, mock',
+    unit: 's',
+    ours: await ms(() => restartMs(MOCK, 'mock')),
+    lowerIsBetter: true,
+  };
+  yield {
+    what: 'kill -9 of the rank to an answer, demo',
+    unit: 's',
+    ours: await ms(() => restartMs(DEMO, 'demo')),
+    target: 1.5,
+    lowerIsBetter: true,
+  };
 }

@@ -1,17 +1,85 @@
-/** Streamed tokens per second through the gateway on the mock engine, one SSE chunk a token, against bare Node writes. */
+/** Streamed tokens per second on the mock engine: through the gateway, one SSE chunk a token, against bare Node writes; and without HTTP. */
 import { fork } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
+import { startGang } from '../lib/gang.mjs';
 import { load, median } from '../lib/load.mjs';
 import { startServer } from '../lib/server.mjs';
 
 const TOKENS = 512;
+const STEP_MS = 0.6;
+const PROMPT = {
+  text: 'tell me',
+  token_ids: null,
+  messages: null,
+  tools: null,
+  chat_template: null,
+  chat_template_kwargs: {},
+  add_generation_prompt: true,
+  continue_final_message: false,
+  add_special_tokens: true,
+};
+const SAMPLING = {
+  max_tokens: TOKENS,
+  min_tokens: 0,
+  temperature: 1,
+  top_p: 1,
+  top_k: 0,
+  min_p: 0,
+  seed: null,
+  stop: [],
+  stop_token_ids: [],
+  include_stop_str_in_output: false,
+  ignore_eos: false,
+  skip_special_tokens: true,
+  presence_penalty: 0,
+  frequency_penalty: 0,
+  repetition_penalty: 1,
+  logit_bias: [],
+  logprobs: null,
+  prompt_logprobs: null,
+};
+const GENERATE = JSON.stringify({ request_id: 'bench', prompt: PROMPT, sampling: SAMPLING, n: 1, echo: false });
 const body = JSON.stringify({ model: 'mock', prompt: 'tell me', stream: true, max_tokens: TOKENS });
+
+const STREAMS = 32;
+const SECONDS = 4;
+
+/** Tokens per second from the rank to a sink in this process: serving and channel, no HTTP. */
+async function inProcess() {
+  const { service, stop } = await startGang({ step_ms: STEP_MS });
+  let tokens = 0;
+  let over = false;
+  const params = JSON.parse(GENERATE);
+  const run = () =>
+    new Promise((resolve, reject) => {
+      const sink = {
+        delta: (delta) => {
+          tokens += delta.token_ids.length;
+        },
+        end: resolve,
+        error: reject,
+      };
+      service.generate(params, sink, { tenant: 'local' });
+    });
+  const started = performance.now();
+  setTimeout(() => {
+    over = true;
+  }, SECONDS * 1000);
+  await Promise.all(
+    Array.from({ length: STREAMS }, async () => {
+      while (!over) await run();
+    }),
+  );
+  const rate = tokens / ((performance.now() - started) / 1000);
+  await stop();
+  return rate;
+}
 
 export async function* rows() {
   const bare = fork(fileURLToPath(new URL('../lib/bare-sse.mjs', import.meta.url)), [String(TOKENS), '0']);
   const [{ port }] = await once(bare, 'message');
-  const server = await startServer(['mock', '--engine', 'mock', '--step-ms', '0.6']);
+  const server = await startServer(['mock', '--engine', 'mock', '--step-ms', String(STEP_MS)]);
   const plan = { connections: 32, durationMs: 4000, method: 'POST', path: '/v1/completions', body, sse: true };
   try {
     const peer = await median(3, 'eventsPerSecond', () => load({ ...plan, port }));
@@ -24,6 +92,14 @@ export async function* rows() {
       peerName: 'bare Node writes',
       target: 35_000,
       note: `TTFT p50 ${ours.firstP50Ms.toFixed(1)} ms, p99 ${ours.firstP99Ms.toFixed(1)} ms; Ray Serve was measured at 7,600 elsewhere`,
+    };
+    yield {
+      what: 'the same without HTTP, 32 streams',
+      unit: 'tokens/s',
+      ours: await inProcess(),
+      peer: ours.eventsPerSecond,
+      peerName: 'through the gateway',
+      note: `the engine makes ${Math.round(32000 / STEP_MS).toLocaleString('en')} at most`,
     };
   } finally {
     await server.stop();

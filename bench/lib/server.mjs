@@ -42,7 +42,15 @@ export async function startServer(args) {
     if (event.event !== 'ready') continue;
     const readyMs = performance.now() - started;
     child.stdout.resume();
-    return { url: event.url, port: Number(new URL(event.url).port), pid: child.pid, readyMs, home, stop, rankPid: () => rankPid(home) };
+    return {
+      url: event.url,
+      port: Number(new URL(event.url).port),
+      pid: child.pid,
+      readyMs,
+      home,
+      stop,
+      rankPid: () => rankPid(home),
+    };
   }
   await stop();
   throw new Error(`the server did not become ready:\n${Buffer.concat(words)}`);

@@ -38,6 +38,7 @@ void bind(const Library& library, Api& api) {
   bind_one(api.name, "nvmlDeviceGetName");
   bind_one(api.uuid, "nvmlDeviceGetUUID");
   bind_one(api.memory, "nvmlDeviceGetMemoryInfo");
+  bind_one(api.memory_v2, "nvmlDeviceGetMemoryInfo_v2");
   bind_one(api.pci, "nvmlDeviceGetPciInfo_v3");
   bind_one(api.capability, "nvmlDeviceGetCudaComputeCapability");
   bind_one(api.processes, "nvmlDeviceGetComputeRunningProcesses_v3");
@@ -94,6 +95,20 @@ std::vector<DeviceProcess> processes_of(const Api& api, Device device) {
   return {};
 }
 
+/// What nvidia-smi shows. The older call counts the driver's own reserve (hundreds of MiB) as used, on an idle device
+/// too.
+int memory_of(const Api& api, Device device, nvml::Memory& memory) {
+  if (api.memory_v2 != nullptr) {
+    nvml::MemoryV2 whole{};
+    whole.version = nvml::kMemoryV2;
+    if (api.memory_v2(device, &whole) == kSuccess) {
+      memory = {whole.total, whole.free, whole.used};
+      return kSuccess;
+    }
+  }
+  return api.memory(device, &memory);
+}
+
 DeviceInfo describe(const Api& api, Device device, int index) {
   DeviceInfo info;
   info.kind = "gpu";
@@ -107,7 +122,7 @@ DeviceInfo describe(const Api& api, Device device, int index) {
   else
     info.health = words_of(api, "nvmlDeviceGetUUID", status);
   nvml::Memory memory{};
-  if (const int status = api.memory(device, &memory); status == kSuccess) {
+  if (const int status = memory_of(api, device, memory); status == kSuccess) {
     info.memory_total = memory.total;
     info.memory_used = memory.used;
   } else {

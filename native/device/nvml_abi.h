@@ -23,6 +23,17 @@ struct Memory {
   unsigned long long used;
 };
 
+/// Of nvmlDeviceGetMemoryInfo_v2: what the driver keeps for itself stands beside `used`, not in it.
+struct MemoryV2 {
+  unsigned version;
+  unsigned long long total;
+  unsigned long long reserved;
+  unsigned long long free;
+  unsigned long long used;
+};
+/// NVML's rule for versioned structs: size, and the version in the top byte.
+constexpr unsigned kMemoryV2 = static_cast<unsigned>(sizeof(MemoryV2)) | 2U << 24;
+
 struct PciInfo {
   char bus_id_legacy[16];
   unsigned domain;
@@ -62,6 +73,7 @@ struct Api {
   int (*uuid)(Device, char*, unsigned);
   int (*memory)(Device, Memory*);
   // From here on a driver may lack them.
+  int (*memory_v2)(Device, MemoryV2*);
   int (*pci)(Device, PciInfo*);
   int (*capability)(Device, int*, int*);
   int (*processes)(Device, unsigned*, ProcessInfo*);

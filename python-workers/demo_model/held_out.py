@@ -28,7 +28,7 @@ QUESTIONS: dict[str, tuple[str, ...]] = {
     "month-number": ("What is the name of the {nth} month?", "Which one is the {nth} month of a year?"),
     "letter-after": (
         "In the alphabet, which letter comes after {letter}?",
-        "Which is the letter that follows {letter}?",
+        "Which letter would stand after {letter}?",
     ),
     "letter-before": (
         "In the alphabet, which letter comes before {letter}?",

@@ -244,7 +244,7 @@ class Open(msgspec.Struct, frozen=True, tag_field="t", tag="open"):
     """Open a stream.
 
     id: chosen by Node, unique within an epoch
-    credits: items the receiver has room for; the sender merges items when none is left
+    credits: items the receiver has room for; the sender merges items when none is left, until the end
     """
 
     id: int

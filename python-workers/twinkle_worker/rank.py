@@ -123,9 +123,9 @@ class Rank:
         if batch:
             self._channel.send(Items(items=batch))
         for frame in ends:
-            ready = self._streams.end(frame)
-            if ready is not None:
-                self._channel.send(ready)
+            for last in self._streams.end(frame):
+                if last is not None:
+                    self._channel.send(last)
 
     def _handle(self, frame: Any) -> None:
         match frame:
@@ -133,9 +133,9 @@ class Rank:
                 self._open(frame)
             case Credit():
                 for stream, credits in frame.grants:
-                    for answer in self._streams.grant(stream, credits):
-                        if answer is not None:
-                            self._channel.send(answer)
+                    items = self._streams.grant(stream, credits)
+                    if items is not None:
+                        self._channel.send(items)
             case Abort():
                 for stream in frame.ids:
                     if self._streams.forget(stream):

@@ -26,12 +26,11 @@ def merge(first: TokenDelta, second: TokenDelta) -> TokenDelta:
 
 
 class _Stream:
-    __slots__ = ("credits", "ending", "waiting")
+    __slots__ = ("credits", "waiting")
 
     def __init__(self, credits: int) -> None:
         self.credits = credits
         self.waiting: dict[int, TokenDelta] = {}
-        self.ending: End | Failure | None = None
 
 
 class StreamTable:
@@ -63,30 +62,28 @@ class StreamTable:
         kept = state.waiting.get(delta.choice)
         state.waiting[delta.choice] = delta if kept is None else merge(kept, delta)
 
-    def end(self, frame: End | Failure) -> End | Failure | None:
-        """The stream is over: the frame to send now, or None while items wait for credits (or the stream is unknown)."""
-        state = self._streams.get(frame.id)
-        if state is None:
-            return None
-        if state.waiting and isinstance(frame, End):
-            state.ending = frame
-            return None
-        del self._streams[frame.id]
-        return frame
+    def end(self, frame: End | Failure) -> tuple[Items | None, End | Failure | None]:
+        """The stream is over: what to send now. Nothing for an unknown stream.
 
-    def grant(self, stream: int, credits: int) -> tuple[Items | None, End | Failure | None]:
-        """More credits: waiting items that may go now, then the end that waited for them."""
-        state = self._streams.get(stream)
+        What waits goes with an end although no credit is left: it is one item a choice, and a receiver that has stopped reading
+        must not hold the place of a request that is done.
+        """
+        state = self._streams.pop(frame.id, None)
         if state is None:
             return None, None
+        if isinstance(frame, Failure) or not state.waiting:
+            return None, frame
+        return Items(items=[(frame.id, item) for item in state.waiting.values()]), frame
+
+    def grant(self, stream: int, credits: int) -> Items | None:
+        """More credits: waiting items that may go now."""
+        state = self._streams.get(stream)
+        if state is None:
+            return None
         state.credits += credits
         items: list[tuple[int, TokenDelta]] = []
         while state.waiting and state.credits > 0:
             choice = next(iter(state.waiting))
             items.append((stream, state.waiting.pop(choice)))
             state.credits -= 1
-        ending = None
-        if state.ending is not None and not state.waiting:
-            ending = state.ending
-            del self._streams[stream]
-        return (Items(items=items) if items else None), ending
+        return Items(items=items) if items else None

@@ -53,7 +53,8 @@ class Segments:
                 self._arrived[json.loads(line)["segment"]] = fd
         fd = self._arrived.pop(name)
         try:
-            self._mapped[name] = mmap.mmap(fd, size)
+            # Populated: the pages exist already, and a fault for each at first sight would be paid by the first tensors.
+            self._mapped[name] = mmap.mmap(fd, size, mmap.MAP_SHARED | mmap.MAP_POPULATE)
         finally:
             os.close(fd)
 

@@ -175,11 +175,17 @@ function splitYaml(
 
 /** Variables that others of our parts read; all else that begins with TWINKLE_ is unknown. */
 const OTHER_VARIABLES = [
+  'TWINKLE_ACL_LIBRARY',
   'TWINKLE_CACHE',
   'TWINKLE_CONFIG',
+  'TWINKLE_CUDART_LIBRARY',
+  'TWINKLE_DCMI_LIBRARY',
   'TWINKLE_FAKE_DEVICES',
   'TWINKLE_HCCL_LIBRARY',
+  'TWINKLE_NATIVE',
   'TWINKLE_NCCL_LIBRARY',
+  'TWINKLE_NPU_SMI',
+  'TWINKLE_NVML_LIBRARY',
 ];
 
 /** A mistyped variable would be ignored in silence: say what was probably meant. Far words are other programs' business. */

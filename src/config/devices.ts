@@ -4,6 +4,7 @@
  */
 import { TwinkleError } from '../errors.js';
 import type { DeviceInfo, DeviceReport } from '../native/types.js';
+import { whyNotLoaded } from '../util/absent-library.js';
 import { parseRanges } from '../util/ranges.js';
 import type { DeviceChoice } from './types.js';
 import { matchesUuid, type Offer, offeredDevices } from './visibility.js';
@@ -109,7 +110,7 @@ function missing(
       : `there ${offer.devices.length === 1 ? 'is' : 'are'} ${offer.devices.map(describeDevice).join(', ')}`;
   const reasons = report.libraries
     .filter((library) => !library.loaded)
-    .map((library) => `${library.library}: ${library.reason ?? 'not loaded'}`);
+    .map((library) => `${library.library}: ${whyNotLoaded(library.reason)}`);
   return new TwinkleError(
     'DEVICE_MISSING',
     `no ${wish.kind.toUpperCase()} "${key}" for \`${wish.name}\`` +

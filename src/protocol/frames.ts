@@ -113,7 +113,7 @@ export const Open = Type.Object(
     method: Str,
     params: Type.Unknown(),
     credits: Type.Integer({
-      description: 'items the receiver has room for; the sender merges items when none is left',
+      description: 'items the receiver has room for; the sender merges items when none is left, until the end',
     }),
   },
   { $id: 'Open', description: 'Open a stream.' },

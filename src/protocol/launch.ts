@@ -13,7 +13,10 @@ export const CurveCredentials = Type.Object(
     public_key: Type.String({ description: 'key that the hub admits, Z85' }),
     secret_key: Type.String({ description: 'its secret half, Z85' }),
   },
-  { $id: 'CurveCredentials', description: 'With what a rank joins a hub over tcp: encrypted, and nobody else gets in.' },
+  {
+    $id: 'CurveCredentials',
+    description: 'With what a rank joins a hub over tcp: encrypted, and nobody else gets in.',
+  },
 );
 export type CurveCredentials = Static<typeof CurveCredentials>;
 
@@ -26,7 +29,9 @@ export const LaunchSpec = Type.Object(
     local_rank: Int,
     world_size: Int,
     endpoint: Type.String({ description: 'ZeroMQ address to connect to' }),
-    curve: Type.Union([CurveCredentials, Type.Null()], { description: 'null over ipc, where the folder’s mode guards' }),
+    curve: Type.Union([CurveCredentials, Type.Null()], {
+      description: 'null over ipc, where the folder’s mode guards',
+    }),
     identity: Type.String({ description: 'ZeroMQ routing id of this rank in this epoch: random, so that no two meet' }),
     engine: Type.String({ description: 'mock | transformers | …' }),
     env: Type.Record(Str, Str, { description: 'environment of the rank, over the inherited one' }),

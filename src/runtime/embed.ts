@@ -91,6 +91,7 @@ export async function createServer(options: CreateServerOptions = {}): Promise<S
 
 async function untilReady(head: Head, signal: AbortSignal | undefined): Promise<void> {
   if (signal === undefined) return await head.ready();
+  signal.throwIfAborted(); // while it began to listen
   const aborted = new Promise<never>((_, reject) => {
     signal.addEventListener('abort', () => reject(signal.reason), { once: true });
   });

@@ -11,6 +11,7 @@ import type { PythonEnvironment } from '../python/types.js';
 import { ModelDirectory } from '../serving/inference.js';
 import { ProcessWatcher } from '../supervisor/process-watcher.js';
 import { engineEnvironment } from '../supervisor/rank-environment.js';
+import { endInstance } from '../supervisor/teardown.js';
 import { openZmqHub } from '../transport/zmq-hub.js';
 import { deferred } from '../util/deferred.js';
 import { Emitter } from '../util/emitter.js';
@@ -36,6 +37,9 @@ export interface HeadOptions {
    */
   readonly ownProcess?: boolean;
 }
+
+/** A timer of more than 2^31 − 1 ms would fire at once: `drain(Infinity)` means as long as it takes. */
+const LONGEST_TIMER_MS = 2 ** 31 - 1;
 
 /** Start a head. Resolves when it listens and its ranks are being started; await {@link Head.ready} for the models. */
 export async function startHead(config: ServeConfig, options: HeadOptions): Promise<Head> {
@@ -136,6 +140,7 @@ class RunningHead implements Head {
       watchModel(built, this.#log, nowMs, {
         progress: (model, progress) => this.#events.emit('progress', model, progress),
         failed: (model, reason, incident) => this.#events.emit('failed', model, reason, incident),
+        recovered: (model, elapsedMs) => this.#events.emit('recovered', model, elapsedMs),
         change: () => this.#changed(),
       });
       built.launcher.prepare();
@@ -165,7 +170,7 @@ class RunningHead implements Head {
     const drained = this.#directory.drain().then(() => true);
     let timer: NodeJS.Timeout | undefined;
     const late = new Promise<boolean>((resolve) => {
-      timer = setTimeout(() => resolve(false), timeoutMs);
+      timer = setTimeout(() => resolve(false), Math.min(timeoutMs, LONGEST_TIMER_MS));
     });
     const clean = await Promise.race([drained, late]);
     clearTimeout(timer);
@@ -188,11 +193,31 @@ class RunningHead implements Head {
   async #close(): Promise<void> {
     this.#directory.cut(new TwinkleError('DRAINING', 'the server is shutting down; this request was cut'));
     this.#ready.reject(new TwinkleError('DRAINING', 'the head was closed before it was ready'));
-    await this.#http?.close();
-    const stopping = this.#models.flatMap(({ gangs }) => gangs.map((gang) => gang.stop()));
-    await Promise.all([...stopping, ...this.#models.map(({ launcher }) => launcher[Symbol.asyncDispose]())]);
-    for (const dispose of this.#disposals.reverse()) await dispose();
-    this.#log.info({ instance: this.instance }, 'closed');
+    const native = this.#native;
+    // Each step is taken whatever the one before it met: a door that does not close must leave no process behind.
+    const steps: (() => unknown)[] = [
+      () => this.#http?.close(),
+      () =>
+        Promise.all(
+          this.#models.flatMap(({ gangs }) => gangs.map((gang) => gang.stop())).concat(this.#disposeLaunchers()),
+        ),
+      () => endInstance(native, ProcessWatcher.of(native), this.instance),
+      ...this.#disposals.reverse(),
+    ];
+    const errors: unknown[] = [];
+    for (const step of steps) {
+      try {
+        await step();
+      } catch (error) {
+        errors.push(error);
+      }
+    }
+    this.#log.info({ instance: this.instance, errors: errors.map(String) }, 'closed');
+    if (errors.length > 0) throw errors[0];
+  }
+
+  #disposeLaunchers(): Promise<void>[] {
+    return this.#models.map(async ({ launcher }) => await launcher[Symbol.asyncDispose]());
   }
 
   #phase(): HeadStatus['phase'] {

@@ -11,6 +11,7 @@ import type { Logger } from '../observability/logger.js';
 import { Metrics } from '../observability/metrics.js';
 import type { Inference } from '../serving/types.js';
 import { describeInstance, removeInstance, writeInstance } from './instance-file.js';
+import { removeStaleSocket } from './stale-socket.js';
 import type { HeadStatus } from './types.js';
 
 export interface HttpFront {
@@ -49,7 +50,12 @@ export async function openHttp(options: HttpFrontOptions): Promise<HttpFront> {
   try {
     const url = await listen(gateway, http);
     const admin = await startAdminServer({ socketPath: adminSocket, status: () => options.status() });
-    writeInstance(config.home, describeInstance({ instance, startedAt, url, adminSocket, logs: options.logFolder }));
+    try {
+      writeInstance(config.home, describeInstance({ instance, startedAt, url, adminSocket, logs: options.logFolder }));
+    } catch (error) {
+      await admin.close();
+      throw error;
+    }
     return {
       url,
       close: async () => {
@@ -67,6 +73,7 @@ async function listen(gateway: Awaited<ReturnType<typeof buildGateway>>, http: S
   const where = http.uds ?? `${http.host}:${http.port}`;
   try {
     if (http.uds !== null) {
+      await removeStaleSocket(http.uds);
       await gateway.listen({ path: http.uds });
       chmodSync(http.uds, 0o600);
       return `unix:${http.uds}`;

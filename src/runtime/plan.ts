@@ -36,7 +36,7 @@ export function planRanks(config: ServeConfig, env: Env, pythonPath: string): Pl
       const own = rankEnvironment(
         {
           instance: '(of the start)',
-          gang: `${name}-${replica}`,
+          gang: `${name}/${replica}`,
           epoch: 1,
           rank,
           localRank: rank,

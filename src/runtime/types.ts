@@ -21,6 +21,8 @@ export interface HeadEvents {
   ready(url: string | null): void;
   /** A gang failed; `incident` is the path of its report. */
   failed(model: string, reason: string, incident: string | null): void;
+  /** A gang that had failed serves again. @param elapsedMs from the start of its ranks */
+  recovered(model: string, elapsedMs: number): void;
   /** Nothing can be served any more: the breaker is open. */
   fatal(error: Error): void;
 }

@@ -8,6 +8,7 @@ import type { BuiltModel } from './build-model.js';
 export interface ModelNews {
   progress(model: string, progress: StartProgress): void;
   failed(model: string, reason: string, incident: string | null): void;
+  recovered(model: string, elapsedMs: number): void;
   /** The state of the model may have changed. */
   change(): void;
 }
@@ -34,23 +35,35 @@ export function watchModel(built: BuiltModel, log: Logger, nowMs: () => number, 
   const name = service.names[0] ?? '';
   for (const gang of built.gangs) {
     gang.events.on('progress', (rank, { phase, progress, detail }) => {
-      const started: StartProgress = { phase, progress, detail, elapsedMs: nowMs() - gang.startedAtMs };
-      service.progress = started;
       log.debug({ gang: gang.spec.id, rank, phase, progress, detail }, 'rank_phase');
-      news.progress(name, started);
+      tell(gang, phase, progress, detail);
     });
     gang.events.on('incident', (failure, incident) => {
       service.reason = failure.message;
       log.error({ gang: gang.spec.id, epoch: gang.epoch, ...failure, incident }, 'gang_failed');
       news.failed(name, failure.message, incident);
     });
-    gang.events.on('change', () => changed(gang));
+    let launched = 0;
+    gang.events.on('change', () => {
+      // Importing an engine's libraries takes seconds in which no rank can say anything.
+      if (gang.state.at === 'starting' && gang.epoch !== launched)
+        tell(gang, 'launch', 0, 'processes and their libraries');
+      launched = gang.epoch;
+      changed(gang);
+    });
+  }
+
+  function tell(gang: Gang, phase: string, progress: number, detail: string): void {
+    const started: StartProgress = { phase, progress, detail, elapsedMs: nowMs() - gang.startedAtMs };
+    service.progress = started;
+    news.progress(name, started);
   }
 
   function changed(gang: Gang): void {
     const { at } = gang.state;
     log.info({ gang: gang.spec.id, epoch: gang.epoch, state: at, pids: gang.pids }, 'gang_state');
     if (at === 'ready') {
+      if (service.reason !== null) news.recovered(name, nowMs() - gang.startedAtMs);
       service.reason = null;
       service.progress = null;
       service.dispatch();

@@ -29,7 +29,7 @@ export interface Generation {
   abort(): void;
   /**
    * The sink's consumer is slow (`true`) or has caught up (`false`). While paused no more credits are granted, so at most one
-   * credit window of items arrives; the rank merges the rest.
+   * credit window of items arrives; the rank merges the rest, which comes as one item a choice with the end.
    */
   pause(paused: boolean): void;
 }

@@ -245,10 +245,7 @@ export class Gang {
 
   async #teardown(graceful: boolean): Promise<void> {
     const sessions = this.#sessions;
-    if (graceful) {
-      // The answer, the process's end or the deadline: whichever is first.
-      await Promise.allSettled(sessions.map((s) => s.channel.call('shutdown', null, { deadlineMs: GRACEFUL_MS })));
-    }
+    if (graceful) await Promise.all(sessions.map((session) => session.leave(GRACEFUL_MS)));
     const closed = new TwinkleError('CHANNEL_CLOSED', `gang ${this.spec.id} has been stopped`);
     for (const session of sessions) session.close(closed);
     // A process that is being made belongs to this epoch: nothing may follow before it is known, and gone.

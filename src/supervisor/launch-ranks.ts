@@ -86,7 +86,9 @@ export function launchRanks(
       () => native.closeFd(passFd),
     );
     const session = new RankSession(deps.hub, rank, epoch, native, deathWriter, passOurs, events(rank));
-    undo.push(() => session.close(new TwinkleError('CHANNEL_CLOSED', `rank ${rank} of gang ${spec.id} was not started`)));
+    undo.push(() =>
+      session.close(new TwinkleError('CHANNEL_CLOSED', `rank ${rank} of gang ${spec.id} was not started`)),
+    );
     const headline = `${new Date().toISOString()} rank ${rank} epoch ${epoch}`;
     const logFd = openRankLog(deps.logPath(spec, rank), headline);
     undo.push(() => closeSync(logFd));

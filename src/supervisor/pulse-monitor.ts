@@ -10,6 +10,7 @@ export interface PulsePolicy {
 
 export class PulseMonitor {
   readonly #last = new Map<number, number>();
+  #looked: number | null = null;
 
   constructor(private readonly policy: PulsePolicy) {}
 
@@ -25,8 +26,12 @@ export class PulseMonitor {
     return `rank ${rank} has been inside one engine step for ${Math.round(beat.busy_ms)} ms: it hangs`;
   }
 
-  /** Ranks that have been silent too long, with the reason. */
+  /** A rank that has been silent too long, with the reason. To be asked often. */
   silent(nowMs: number): { readonly rank: number; readonly reason: string } | null {
+    const asleep = this.#looked !== null && nowMs - this.#looked >= 0.9 * this.policy.silenceMs;
+    this.#looked = nowMs;
+    // We were stopped or busy ourselves: the beats of that time still wait to be read, so everyone gets the time anew.
+    if (asleep) for (const rank of this.#last.keys()) this.#last.set(rank, nowMs);
     for (const [rank, at] of this.#last) {
       if (nowMs - at >= this.policy.silenceMs) {
         return { rank, reason: `rank ${rank} has sent no sign of life for ${Math.round(nowMs - at)} ms` };
@@ -37,5 +42,6 @@ export class PulseMonitor {
 
   clear(): void {
     this.#last.clear();
+    this.#looked = null;
   }
 }

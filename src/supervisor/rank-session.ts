@@ -69,6 +69,18 @@ export class RankSession {
     this.native.sendFds(this.passSocket, Buffer.from(`${JSON.stringify({ segment })}\n`), [fd]);
   }
 
+  /** Ask it to end, and wait until it has, for `limitMs` at most. */
+  async leave(limitMs: number): Promise<void> {
+    // The end of the process is the answer: a rank that dies of the request, or before it, has left too.
+    this.channel.call('shutdown', null).catch(() => {});
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise<void>((resolve) => {
+      timer = setTimeout(resolve, limitMs);
+    });
+    await Promise.race([this.#process?.ended, late]);
+    clearTimeout(timer);
+  }
+
   /** Stop listening to this rank and fail what is open with it. Its process is the caller's business. */
   close(error: TwinkleError): void {
     if (this.over) return;

@@ -9,6 +9,7 @@ import { TwinkleError } from '../errors.js';
 import type { Native, ProcessExit } from '../native/types.js';
 import type { ForkRequest, TemplateMessage } from '../protocol/launch.js';
 import { type Deferred, deferred } from '../util/deferred.js';
+import { signalName } from './incident.js';
 import {
   environmentLines,
   type LaunchRequest,
@@ -17,7 +18,6 @@ import {
   type RankLauncher,
   type RunningRank,
 } from './launcher.js';
-import { signalName } from './incident.js';
 import type { ProcessWatcher } from './process-watcher.js';
 import { openRankLog, tailLog } from './rank-log.js';
 
@@ -47,6 +47,7 @@ class Template {
   /** False once the control socket is closed: its number may be another's by now. */
   #connected = true;
   #imported = false;
+  #farewell: NodeJS.Timeout | undefined;
   readonly #ready = deferred<void>();
   readonly #forks = new Map<number, Fork>();
   readonly #socket: Socket;
@@ -100,7 +101,8 @@ class Template {
     this.#socket.on('error', () => {}); // its close says all there is
     this.#socket.on('close', () => {
       this.#connected = false;
-      this.kill();
+      // It is ending by itself, and its exit code says why; one that only hung up must not stay.
+      if (this.alive) this.#farewell = setTimeout(() => this.kill(), FORK_MS).unref();
     });
     createInterface({ input: this.#socket }).on('line', (line) => this.#heard(line));
     this.gone = watcher.ended(this.pid).then((exit) => this.#ended(exit));
@@ -161,7 +163,8 @@ class Template {
     try {
       message = JSON.parse(line) as TemplateMessage;
     } catch {
-      return this.kill(); // half a line: it died while it wrote, or something else writes to its socket
+      this.kill(); // half a line: it died while it wrote, or something else writes to its socket
+      return;
     }
     const fork = this.#forks.get(message.id);
     switch (message.kind) {
@@ -186,6 +189,7 @@ class Template {
 
   #ended(exit: ProcessExit): void {
     this.alive = false;
+    clearTimeout(this.#farewell);
     this.#socket.destroy();
     this.native.closeFd(this.#deathWriter);
     const tail = tailLog(this.options.log, 20).join('\n');

@@ -5,7 +5,7 @@ const HALF_PAIR = /\p{Surrogate}/gu;
 /** `value` with U+FFFD for every half pair, in keys too; the very same object where there is none, which is nearly always. */
 export function wellFormed(value: unknown): unknown {
   if (typeof value === 'string') return value.search(HALF_PAIR) < 0 ? value : value.replace(HALF_PAIR, '\ufffd');
-  if (typeof value !== 'object' || value === null) return value;
+  if (typeof value !== 'object' || value === null || ArrayBuffer.isView(value)) return value;
   if (Array.isArray(value)) return wellFormedList(value);
   const entries = Object.entries(value);
   const right = entries.map(([key, part]) => [wellFormed(key) as string, wellFormed(part)] as const);

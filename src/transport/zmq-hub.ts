@@ -121,7 +121,8 @@ class ZmqHub implements Hub {
         this.#dispatch(identity.toString(), body);
       }
     } catch (error) {
-      if (!this.#closed) throw error;
+      // Deaf from here on: the ranks fall silent and their gangs say so. An unhandled rejection would end the whole process.
+      if (!this.#closed) this.#onBadFrame('', error);
     }
   }
 

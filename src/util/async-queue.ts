@@ -1,4 +1,7 @@
-/** A push source as an AsyncIterable: bounded by telling the source to pause, ended or failed by it, cancelled by its reader. */
+/**
+ * A push source as an AsyncIterable: bounded by telling the source to pause, ended or failed by it, cancelled by its reader.
+ * As with a generator, calls of `next` may overlap, and `return` ends those that wait.
+ */
 import { type Deferred, deferred } from './deferred.js';
 
 export interface AsyncQueueHooks {
@@ -12,7 +15,7 @@ export class AsyncQueue<T> implements AsyncIterableIterator<T> {
   readonly #items: T[] = [];
   readonly #hooks: AsyncQueueHooks;
   readonly #high: number;
-  #waiter: Deferred<IteratorResult<T>> | null = null;
+  readonly #waiters: Deferred<IteratorResult<T>>[] = [];
   #over: { readonly error: unknown } | true | null = null;
   #paused = false;
 
@@ -23,8 +26,9 @@ export class AsyncQueue<T> implements AsyncIterableIterator<T> {
 
   push(item: T): void {
     if (this.#over !== null) return;
-    if (this.#waiter !== null) {
-      this.#answer({ value: item, done: false });
+    const waiter = this.#waiters.shift();
+    if (waiter !== undefined) {
+      waiter.resolve({ value: item, done: false });
       return;
     }
     this.#items.push(item);
@@ -38,16 +42,16 @@ export class AsyncQueue<T> implements AsyncIterableIterator<T> {
   end(): void {
     if (this.#over !== null) return;
     this.#over = true;
-    if (this.#waiter !== null) this.#answer({ value: undefined, done: true });
+    this.#dismiss();
   }
 
   /** Readers get what is queued, then `error`. */
   fail(error: unknown): void {
     if (this.#over !== null) return;
-    this.#over = { error };
-    const waiter = this.#waiter;
-    this.#waiter = null;
+    const waiter = this.#waiters.shift();
+    this.#over = waiter === undefined ? { error } : true;
     waiter?.reject(error);
+    this.#dismiss();
   }
 
   async next(): Promise<IteratorResult<T>> {
@@ -65,14 +69,16 @@ export class AsyncQueue<T> implements AsyncIterableIterator<T> {
       this.#over = true;
       throw error;
     }
-    this.#waiter = deferred();
-    return await this.#waiter.promise;
+    const waiter = deferred<IteratorResult<T>>();
+    this.#waiters.push(waiter);
+    return await waiter.promise;
   }
 
   async return(): Promise<IteratorResult<T>> {
     if (this.#over === null) this.#hooks.cancel();
     this.#over = true;
     this.#items.length = 0;
+    this.#dismiss();
     return { value: undefined, done: true };
   }
 
@@ -80,9 +86,8 @@ export class AsyncQueue<T> implements AsyncIterableIterator<T> {
     return this;
   }
 
-  #answer(result: IteratorResult<T>): void {
-    const waiter = this.#waiter;
-    this.#waiter = null;
-    waiter?.resolve(result);
+  /** Readers that still wait learn that nothing comes. */
+  #dismiss(): void {
+    for (const waiter of this.#waiters.splice(0)) waiter.resolve({ value: undefined, done: true });
   }
 }

@@ -1,5 +1,5 @@
 /**
- * Step 4: the addon's device memory: pages that Node registers, pages that a rank registers, how fast they copy, and an NCCL id.
+ * The addon's device memory: pages that Node registers, pages that a rank registers, how fast they copy, and an NCCL id.
  * TWINKLE_CUDART_LIBRARY and TWINKLE_NCCL_LIBRARY name the libraries (`find_libraries.py`).
  */
 import { execFile, spawn } from 'node:child_process';

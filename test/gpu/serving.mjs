@@ -1,5 +1,5 @@
 /**
- * Step 2: the demo model on the GPU. Answers in float32 are the CPU's, the device list shows the rank, and however a process dies,
+ * The demo model on the GPU. Answers in float32 are the CPU's, the device list shows the rank, and however a process dies,
  * its device memory comes back: kill -9 of the rank (then it serves again) and kill -9 of Node (then nothing is left).
  */
 import { readFileSync } from 'node:fs';

@@ -1,4 +1,7 @@
-/** Step 3: tokens per second through the whole slice at 1, 16, 64 and 128 streams, beside transformers' bare generate on the same device. */
+/**
+ * Tokens per second through the whole slice at 1, 16, 64 and 128 streams, beside transformers' bare generate on the same device.
+ * One argument: `demo`, the built-in model, or `qwen3`, random weights in the shape of Qwen3-0.6B, made on the spot.
+ */
 import { execFileSync } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -10,12 +13,15 @@ import { PYTHON, Report } from './lib/report.mjs';
 import { serve } from './lib/server.mjs';
 
 const TOKENS = 64;
-const LEVELS = (process.env.TWINKLE_GPU_STREAMS ?? '1 16 64 128').split(' ').map(Number);
-const DURATION_MS = Number(process.env.TWINKLE_GPU_DURATION_MS ?? 6000);
-const DEVICE = process.env.TWINKLE_GPU_ARGS?.split(' ') ?? ['--gpus', '0'];
+const DTYPE = 'bfloat16';
+const LEVELS = (process.env.GPU_TEST_STREAMS ?? '1 16 64 128').split(' ').map(Number);
+const DURATION_MS = Number(process.env.GPU_TEST_DURATION_MS ?? 6000);
+const DEVICE = process.env.GPU_TEST_ARGS?.split(' ') ?? ['--gpus', '0'];
 const HERE = fileURLToPath(new URL('.', import.meta.url));
 const DEMO = fileURLToPath(new URL('../../python-workers/demo_model/model', import.meta.url));
-const report = new Report('gpu-throughput');
+const MODEL = process.argv[2];
+if (MODEL !== 'demo' && MODEL !== 'qwen3') throw new Error(`expected demo or qwen3 but received ${MODEL}`);
+const report = new Report(`gpu-throughput-${MODEL}`);
 
 const python = (script, ...args) =>
   execFileSync(PYTHON, [join(HERE, script), ...args.map(String)], {
@@ -23,11 +29,11 @@ const python = (script, ...args) =>
     stdio: ['ignore', 'pipe', 'inherit'],
   });
 
-async function measure(what, folder, dtype, args) {
+async function measure(folder, args) {
   let floor = {};
-  await report.part(`${what}: bare generate`, () => {
+  await report.part('bare generate', () => {
     floor = JSON.parse(
-      python('bare_generate.py', folder, dtype, TOKENS, ...LEVELS)
+      python('bare_generate.py', folder, DTYPE, TOKENS, ...LEVELS)
         .trim()
         .split('\n')
         .at(-1),
@@ -38,13 +44,13 @@ async function measure(what, folder, dtype, args) {
     '--served-model-name',
     'm',
     '--dtype',
-    dtype,
+    DTYPE,
     '--max-num-seqs',
     String(Math.max(...LEVELS)),
     ...DEVICE,
     ...args,
   ]);
-  report.figure(`${what}: ready after, ms`, { readyMs: server.readyMs, phases: server.phases });
+  report.figure(`ready after, ms`, { readyMs: server.readyMs, phases: server.phases });
   try {
     const body = JSON.stringify({
       model: 'm',
@@ -74,10 +80,10 @@ async function measure(what, folder, dtype, args) {
       });
       console.log(JSON.stringify(rows.at(-1)));
     }
-    report.figure(`${what}: tokens/s`, rows);
+    report.figure(`tokens/s`, rows);
     const [first] = rows;
     report.check(
-      `${what}: more streams are more tokens`,
+      `more streams are more tokens`,
       rows.at(-1).tokensPerSecond > first.tokensPerSecond * 5,
       rows.map((row) => row.tokensPerSecond),
     );
@@ -87,18 +93,16 @@ async function measure(what, folder, dtype, args) {
 }
 
 report.figure('request', { prompt: 'Once upon a time', tokens: TOKENS, temperature: 0, durationMs: DURATION_MS });
-await report.part('demo model', () => measure('demo model, bfloat16', DEMO, 'bfloat16', []));
-await report.part('a model of 0.6 B', async () => {
+if (MODEL === 'demo') await report.part('demo', () => measure(DEMO, []));
+else {
   const folder = mkdtempSync(join(tmpdir(), 'twinkle-random-model-'));
   try {
-    const parameters = Number(python('random_model.py', DEMO, folder).trim().split('\n').at(-1));
-    report.figure('parameters of the random Qwen3', parameters);
-    await measure('random weights in the shape of Qwen3-0.6B, bfloat16', folder, 'bfloat16', [
-      '--max-model-len',
-      '1024',
-    ]);
+    await report.part('random weights', () => {
+      report.figure('parameters', Number(python('random_model.py', DEMO, folder).trim().split('\n').at(-1)));
+    });
+    await report.part('qwen3', () => measure(folder, ['--max-model-len', '1024']));
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
-});
+}
 report.end();

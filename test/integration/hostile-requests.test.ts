@@ -30,20 +30,38 @@ function outcome(params: GenerateParams): Promise<string> {
 }
 
 describe('a rank', () => {
-  it.each(['#', 'a#b', `${'x'.repeat(100)}#`])('answers half a surrogate pair where `#` stands: %j', async (pattern) => {
-    const text = pattern.replace('#', '\ud83d');
-    expect(await outcome(generateParams(text, 4))).toBe('end');
-    const messages = [{ role: 'user', content: text, [text]: text }];
-    const params = generateParams('', 4);
-    expect(await outcome({ ...params, prompt: { ...params.prompt, text: null, messages } })).toBe('end');
-    expect(await gang.lead?.call('echo', [text])).toEqual([pattern.replace('#', '\ufffd')]);
-    expect(gang.epoch).toBe(1);
-  });
+  it.each(['#', 'a#b', `${'x'.repeat(100)}#`])(
+    'answers half a surrogate pair where `#` stands: %j',
+    async (pattern) => {
+      const text = pattern.replace('#', '\ud83d');
+      expect(await outcome(generateParams(text, 4))).toBe('end');
+      const messages = [{ role: 'user', content: text, [text]: text }];
+      const params = generateParams('', 4);
+      expect(await outcome({ ...params, prompt: { ...params.prompt, text: null, messages } })).toBe('end');
+      expect(await gang.lead?.call('echo', [text])).toEqual([pattern.replace('#', '\ufffd')]);
+      expect(gang.epoch).toBe(1);
+    },
+  );
 
   it('refuses more choices than it has places, and serves those that fit', async () => {
     const params = generateParams('go', 4);
     expect(await outcome({ ...params, n: 5 })).toBe('INVALID_REQUEST');
     expect(await outcome({ ...params, n: 4 })).toBe('end');
+  });
+
+  it('ends a stream whose reader has stopped reading: it must not keep its place', async () => {
+    let tokens = 0;
+    await new Promise<void>((resolve, reject) => {
+      const handle = gang.lead?.open('generate', generateParams('go', 1000), {
+        item: ({ token_ids }) => {
+          tokens += token_ids.length;
+          handle?.pause(true);
+        },
+        end: () => resolve(),
+        error: reject,
+      });
+    });
+    expect(tokens).toBe(1000);
   });
 
   it('answers parameters of wrong types', async () => {

@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { DEMO_MODEL } from '../../src/config/package-root.js';
 import { processesWithEnv } from '../../src/supervisor/proc.js';
 import { GangKit, isAlive } from '../support/gang-kit.js';
 
@@ -85,7 +86,7 @@ describe('ranks forked from a template', () => {
 
   it('say what is wrong with an environment that cannot import the engine, and how to mend it', async () => {
     // The mock engine's environment has no torch.
-    const gang = kit.gang({}, { engine: 'transformers' }, kit.template({}, 'transformers'));
+    const gang = kit.gang({}, { engine: 'transformers' }, kit.template({}, 'transformers', DEMO_MODEL));
     gang.start();
     await kit.until(gang, 'failed');
     expect(gang.state).toMatchObject({ failure: { kind: 'spawn', retry: false } });

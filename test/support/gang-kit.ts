@@ -42,10 +42,10 @@ export class GangKit implements AsyncDisposable {
     return this.#keep(new DirectLauncher(this.native, this.watcher, this.runtime));
   }
 
-  template(runtime: Partial<PythonRuntime> = {}, engine = 'mock'): TemplateLauncher {
+  template(runtime: Partial<PythonRuntime> = {}, engine = 'mock', model = ''): TemplateLauncher {
     const log = join(this.folder, 'template.log');
     return this.#keep(
-      new TemplateLauncher(this.native, this.watcher, { ...this.runtime, ...runtime }, { engine, model: '', log }),
+      new TemplateLauncher(this.native, this.watcher, { ...this.runtime, ...runtime }, { engine, model, log }),
     );
   }
 

@@ -66,6 +66,13 @@ STUB int nvmlDeviceGetMemoryInfo(Device device, Memory* memory) {
 }
 
 #ifndef TWINKLE_STUB_MINIMAL
+STUB int nvmlDeviceGetMemoryInfo_v2(Device device, MemoryV2* memory) {
+  if (index_of(device) == 1 && fails("memory")) return 15;
+  // NVML refuses a struct of another version.
+  if (memory->version != 0x02000028U) return 25;
+  *memory = {memory->version, 80ULL << 30, 512ULL << 20, 79ULL << 30, 512ULL << 20};
+  return kSuccess;
+}
 STUB int nvmlSystemGetDriverVersion(char* version, unsigned length) {
   std::snprintf(version, length, "580.1");
   return kSuccess;

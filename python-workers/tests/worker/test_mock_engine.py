@@ -114,3 +114,12 @@ def test_refusals() -> None:
         engine(speed=1)
     with pytest.raises(LoadError, match="expected exit:N"):
         engine(fault="explode@now")
+
+
+def test_more_choices_than_places_are_refused() -> None:
+    """They could never be admitted: the request would wait for ever."""
+    made = engine(max_num_seqs=2)
+    with pytest.raises(RequestError) as refused:
+        made.add(0, request("a", n=3))
+    assert (refused.value.code, refused.value.param) == ("INVALID_REQUEST", "n")
+    assert not made.has_work()

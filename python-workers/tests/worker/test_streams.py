@@ -22,31 +22,33 @@ def test_items_go_out_while_there_are_credits_and_merge_afterwards() -> None:
     for text in ("a", "b", "c"):
         table.item(1, delta(text), batch)
     assert [item.text for _, item in batch] == ["a"]
-    items, ending = table.grant(1, 1)
+    items = table.grant(1, 1)
     assert items is not None
     assert [(item.text, item.token_ids) for _, item in items.items] == [("bc", [1, 1])]
-    assert ending is None
 
 
-def test_an_end_waits_for_the_items_before_it() -> None:
+def test_an_end_takes_along_what_waits() -> None:
+    """A receiver that reads no more grants no more: the stream must not stay open for it."""
     table = StreamTable()
     table.open(1, credits=0)
-    table.item(1, delta("a", finish="stop"), [])
-    assert table.end(END) is None
-    items, ending = table.grant(1, 1)
+    for text in ("a", "b"):
+        table.item(1, delta(text), [])
+    table.item(1, delta("c", choice=1, finish="stop"), [])
+    items, ending = table.end(END)
     assert items is not None
-    assert items.items[0][1].finish == "stop"
+    assert [(item.choice, item.text) for _, item in items.items] == [(0, "ab"), (1, "c")]
     assert ending is END
     assert 1 not in table
+    assert table.grant(1, 5) is None
 
 
-def test_a_failure_does_not_wait() -> None:
+def test_a_failure_takes_nothing_along() -> None:
     table = StreamTable()
     table.open(1, credits=0)
     table.item(1, delta("a"), [])
     failure = Failure(1, "ENGINE_ERROR", "broken", None, None)
-    assert table.end(failure) is failure
-    assert table.end(END) is None
+    assert table.end(failure) == (None, failure)
+    assert table.end(END) == (None, None)
 
 
 def test_merge_keeps_logprobs_prompt_and_the_later_finish() -> None:
@@ -69,13 +71,13 @@ def test_every_token_arrives_once_in_order_and_only_on_credit(script: list[tuple
             table.item(1, delta(letter, value), sent)
         else:
             credits += value
-            items, _ = table.grant(1, value)
+            items = table.grant(1, value)
             sent = [] if items is None else list(items.items)
         credits -= len(sent)
         assert credits >= 0
         for _, item in sent:
             received[item.choice] += item.text
-    items, _ = table.grant(1, 100)
+    items = table.grant(1, 100)
     for _, item in items.items if items is not None else []:
         received[item.choice] += item.text
     assert received == produced

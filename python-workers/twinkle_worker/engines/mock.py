@@ -120,7 +120,9 @@ class MockEngine:
 
     def add(self, stream: int, params: GenerateParams) -> None:
         if params.n > self._max_seqs:
-            raise RequestError("INVALID_REQUEST", f"n={params.n} is more than the {self._max_seqs} choices of a step", "n")
+            raise RequestError(
+                "INVALID_REQUEST", f"n={params.n} is more than the {self._max_seqs} choices of a step", "n"
+            )
         tokens = _tokens(params.prompt)
         room = self._max_len - len(tokens)
         wanted = params.sampling.max_tokens

@@ -5,12 +5,14 @@ import { isOptionKey, optionSpec } from '../../config/options.js';
 import { ENGINE_ARGS } from '../../engines/args.js';
 import { EXIT } from '../../errors.js';
 import type { CliIo } from '../io.js';
+import { bashCompletion } from './bash-completion.js';
 
 const NAME = 'twinkle-node';
 
 /** Print the script of `bash`, `zsh` or `fish`. */
 export function printScript(shell: string, io: CliIo): number {
-  printing(io, () => script(shell, NAME, NAME));
+  if (shell === 'bash') io.stdout.write(bashCompletion(NAME));
+  else printing(io, () => script(shell, NAME, NAME));
   return EXIT.ok;
 }
 

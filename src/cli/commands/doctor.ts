@@ -1,4 +1,4 @@
-/** `doctor`: every check one line, OK, WARN or FAIL, with what to do. */
+/** `doctor`: every check one line, OK, -- (a fact), WARN or FAIL, with what to do. */
 import { asTwinkleError, EXIT, TwinkleError } from '../../errors.js';
 import { type Check, type DoctorScope, type Finding, fail } from '../doctor/check.js';
 import { checkLimits, checkNode, checkShm, checkTools } from '../doctor/machine.js';
@@ -31,7 +31,12 @@ export const run: Handler = async (command, context) => {
   }
   const scope: DoctorScope = { ...context, home: homeFolder(flags.home, io), port };
   const paint = painter(io.stdout, io.env);
-  const words = { ok: paint('green', 'OK  '), warn: paint('yellow', 'WARN'), fail: paint('red', 'FAIL') };
+  const words = {
+    ok: paint('green', 'OK  '),
+    note: paint('dim', '--  '),
+    warn: paint('yellow', 'WARN'),
+    fail: paint('red', 'FAIL'),
+  };
   let exit: number = EXIT.ok;
   for (const [name, check] of CHECKS) {
     for (const finding of await look(name, check, scope)) {

@@ -2,6 +2,7 @@
 import { formatBytes } from '../../config/quantity.js';
 import { EXIT } from '../../errors.js';
 import type { DeviceInfo, LibraryStatus } from '../../native/types.js';
+import { whyNotLoaded } from '../../util/absent-library.js';
 import { formatRanges } from '../../util/ranges.js';
 import type { Handler } from '../program.js';
 import { painter } from '../render/style.js';
@@ -36,9 +37,9 @@ export const run: Handler = async (command, { io, parts }) => {
   return EXIT.ok;
 };
 
-/** `libnvidia-ml.so.1: cannot open shared object file`. */
+/** `libnvidia-ml.so.1: not installed`, or the vendor's own words when it is there and does not load. `--json` has all words. */
 export function describeLibrary({ library, loaded, path, reason }: LibraryStatus): string {
-  const text = loaded ? (path ?? 'loaded') : (reason ?? 'not loaded');
+  const text = loaded ? (path ?? 'loaded') : whyNotLoaded(reason);
   return text.startsWith(`${library}:`) ? text : `${library}: ${text}`;
 }
 

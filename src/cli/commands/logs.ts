@@ -5,6 +5,7 @@ import { EXIT, TwinkleError } from '../../errors.js';
 import { findInstance, homeFolder, runningInstances } from '../home.js';
 import { LogFollower } from '../log-follow.js';
 import type { Handler } from '../program.js';
+import { readableLine } from '../render/log-line.js';
 import { painter } from '../render/style.js';
 import { EndSignals } from '../serve/signals.js';
 
@@ -20,7 +21,7 @@ export const run: Handler = async (command, { io }) => {
   const several = readdirSync(folder).filter(accepts).length > 1 || flags.follow === true;
   const follower = new LogFollower(folder, accepts, (file, line) => {
     const prefix = several ? `${paint('cyan', file.replace(/\.log$/, ''))} | ` : '';
-    io.stdout.write(`${prefix}${line}\n`);
+    io.stdout.write(`${prefix}${readableLine(line)}\n`);
   });
   if (follower.files().length === 0 && flags.follow !== true) {
     const there = readdirSync(folder).filter((name) => name.endsWith('.log'));

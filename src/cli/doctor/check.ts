@@ -5,7 +5,7 @@ import type { CliContext } from '../io.js';
 export interface Finding {
   /** Stable word for programs: `memlock`, `port`, … */
   readonly check: string;
-  readonly level: 'ok' | 'warn' | 'fail';
+  readonly level: 'ok' | 'note' | 'warn' | 'fail';
   readonly message: string;
   /** What to do; null when all is well. */
   readonly fix: string | null;
@@ -25,6 +25,11 @@ export type Check = (scope: DoctorScope) => Finding[] | Promise<Finding[]>;
 /** All is well. */
 export function ok(check: string, message: string): Finding {
   return { check, level: 'ok', message, fix: null, exit: 0 };
+}
+
+/** Neither good nor bad. */
+export function note(check: string, message: string): Finding {
+  return { check, level: 'note', message, fix: null, exit: 0 };
 }
 
 /** It works, but. */

@@ -2,7 +2,7 @@
 import { asTwinkleError } from '../../errors.js';
 import type { DeviceReport } from '../../native/types.js';
 import { describeLibrary } from '../commands/list-devices.js';
-import { type Check, type Finding, fail, ok, warn } from './check.js';
+import { type Check, type Finding, fail, note, ok, warn } from './check.js';
 
 /** The addon, then devices, their holders and the vendor libraries. */
 export const checkNative: Check = async ({ parts }) => {
@@ -44,6 +44,9 @@ function deviceFindings(report: DeviceReport): Finding[] {
     return [ok('device', `${name} is free`)];
   });
   const none = report.devices.length === 0 ? [ok('device', 'no GPU or NPU: engines run on the CPU')] : [];
-  // An absent vendor is a fact, not a fault.
-  return [...none, ...devices, ...report.libraries.map((library) => ok('library', describeLibrary(library)))];
+  const libraries = report.libraries.map((library) =>
+    // An absent vendor is a fact, not a fault.
+    library.loaded ? ok('library', describeLibrary(library)) : note('library', describeLibrary(library)),
+  );
+  return [...none, ...devices, ...libraries];
 }

@@ -26,7 +26,12 @@ export async function superviseHead(head: Head, life: Lifetime): Promise<number>
     head.on('fatal', (error) => resolve(asTwinkleError(error, 'GANG_FAILED'))),
   );
   head.on('progress', (model, progress) => reporter.progress(model, progress));
+  // What was said before anybody listened.
+  for (const { names, progress } of head.status().models) {
+    if (progress !== null) reporter.progress(names[0] ?? '', progress);
+  }
   head.on('failed', (model, reason, incident) => reporter.failed(model, reason, incident));
+  head.on('recovered', (model, elapsedMs) => reporter.recovered(model, elapsedMs));
   const dump = (): void => void io.stderr.write(`${JSON.stringify(head.status(), null, 2)}\n`);
   io.signals.on('SIGUSR2', dump);
   try {

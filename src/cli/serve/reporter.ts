@@ -67,6 +67,11 @@ export class Reporter implements SetupProgress {
     this.event('failed', { model, reason, incident });
   }
 
+  recovered(model: string, elapsedMs: number): void {
+    this.note(`${model} serves again, ${(elapsedMs / 1000).toFixed(1)} s after its new start`);
+    this.event('recovered', { model, elapsed_ms: elapsedMs });
+  }
+
   ready(facts: ReadyFacts): void {
     this.#status.clear();
     const { url, model, generatedKey } = facts;

@@ -1,7 +1,7 @@
 /** How a route is declared and mounted: schema, access, accounting, and a 405 for every method that it does not have. */
 import type { FastifyInstance, FastifyReply, FastifyRequest, HTTPMethods } from 'fastify';
-import type { TSchema } from '../../protocol/type.js';
 import { TwinkleError } from '../../errors.js';
+import type { TSchema } from '../../protocol/type.js';
 import type { GatewayContext } from '../context.js';
 import { admit } from './call.js';
 

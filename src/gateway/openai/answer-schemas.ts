@@ -1,5 +1,5 @@
 /** Shapes of the answers, for the reference at `/openapi.json`. Answers are not filtered by them. */
-import { type TSchema, type TProperties, Type } from '../../protocol/type.js';
+import { type TProperties, type TSchema, Type } from '../../protocol/type.js';
 
 const Nullable = <T extends TSchema>(schema: T) => Type.Union([schema, Type.Null()]);
 const Int = Type.Integer();

@@ -1,6 +1,7 @@
 /** The request of `/v1/chat/completions`: its schema, and what it asks of the engine. */
-import { type Static, Type } from '../../protocol/type.js';
+
 import { TwinkleError } from '../../errors.js';
+import { type Static, Type } from '../../protocol/type.js';
 import type { GenerateParams } from '../../protocol/values.js';
 import { MAX_LOGPROBS, optional, refusedFields, SAMPLING_FIELDS } from './fields.js';
 import { CHAT_PROMPT_FIELDS, checkContinuation, templateMessages } from './messages.js';

@@ -1,5 +1,5 @@
 /** Request fields that completions and chat completions share, as schemas: OpenAI's and vLLM's names and ranges. */
-import { type Static, type TSchema, type TUnknown, type TOptional, Type } from '../../protocol/type.js';
+import { type Static, type TOptional, type TSchema, type TUnknown, Type } from '../../protocol/type.js';
 
 /** A field that may be left out or be null. */
 export const optional = <T extends TSchema>(schema: T) => Type.Optional(Type.Union([schema, Type.Null()]));

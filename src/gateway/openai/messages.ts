@@ -1,6 +1,7 @@
 /** Chat messages: their schema, and the form in which chat templates of every model understand them. */
-import { type Static, Type } from '../../protocol/type.js';
+
 import { TwinkleError } from '../../errors.js';
+import { type Static, Type } from '../../protocol/type.js';
 import { optional } from './fields.js';
 import type { ChatPromptOptions } from './prompts.js';
 

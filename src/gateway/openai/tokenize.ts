@@ -1,6 +1,7 @@
 /** `/tokenize` and `/detokenize`, with vLLM's requests and answers. */
-import { type Static, Type } from '../../protocol/type.js';
+
 import { TwinkleError } from '../../errors.js';
+import { type Static, Type } from '../../protocol/type.js';
 import type { Prompt } from '../../protocol/values.js';
 import type { GatewayContext } from '../context.js';
 import type { RouteSpec } from '../http/routes.js';

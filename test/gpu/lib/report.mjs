@@ -9,7 +9,7 @@ import { smiDevices } from './smi.mjs';
 export const PYTHON = process.env.TWINKLE_PYTHON ?? 'python3';
 
 const VERSIONS =
-  'import json,sys,torch,transformers;print(json.dumps({"python":sys.version.split()[0],"torch":torch.__version__,"cuda":torch.version.cuda,"transformers":transformers.__version__}))';
+  'import json,sys,torch,transformers;print(json.dumps({"prefix":sys.prefix,"python":sys.version.split()[0],"torch":torch.__version__,"cuda":torch.version.cuda,"transformers":transformers.__version__}))';
 
 function machine() {
   const [gpu] = smiDevices();
@@ -25,9 +25,21 @@ function machine() {
   };
 }
 
+/** Results are kept in the repository: folders of this machine get names instead. */
+function tidy(text, prefix) {
+  const folders = [
+    [process.env.PATH, '$PATH'],
+    [process.cwd(), '.'],
+    [prefix, '<python>'],
+    [process.env.HOME, '~'],
+  ];
+  return folders.reduce((clean, [folder, name]) => (folder ? clean.replaceAll(folder, name) : clean), text);
+}
+
 export class Report {
   #checks = [];
   #figures = {};
+  #machine = null;
   #started = performance.now();
 
   constructor(name) {
@@ -62,16 +74,17 @@ export class Report {
   write() {
     const folder = process.env.OUT ?? 'bench/results';
     mkdirSync(folder, { recursive: true });
-    this.machine ??= machine();
+    this.#machine ??= machine();
+    const { prefix, ...facts } = this.#machine;
     const seconds = Math.round((performance.now() - this.#started) / 100) / 10;
     const body = {
       at: new Date().toISOString(),
-      machine: this.machine,
+      machine: facts,
       seconds,
       checks: this.#checks,
       figures: this.#figures,
     };
-    writeFileSync(join(folder, `${this.name}.json`), `${JSON.stringify(body, null, 2)}\n`);
+    writeFileSync(join(folder, `${this.name}.json`), `${tidy(JSON.stringify(body, null, 2), prefix)}\n`);
   }
 
   /** Exit code of the step. */

@@ -154,7 +154,14 @@ describe('values', () => {
 
   test('a variable that is nearly one of ours is pointed out; others are left alone', async () => {
     const { warnings } = await compile({
-      env: { TWINKLE_PROT: '1', TWINKLE_CACHE: '/c', TWINKLE_SOMETHING_ELSE: '1', PORT: '1' },
+      env: {
+        TWINKLE_PROT: '1',
+        TWINKLE_CACHE: '/c',
+        TWINKLE_CUDART_LIBRARY: '/c/libcudart.so',
+        TWINKLE_NVML_LIBRARY: '/c/libnvidia-ml.so',
+        TWINKLE_SOMETHING_ELSE: '1',
+        PORT: '1',
+      },
     });
     expect(warnings).toEqual(['TWINKLE_PROT is set but unknown; did you mean TWINKLE_PORT?']);
   });

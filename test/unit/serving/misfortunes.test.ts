@@ -138,7 +138,8 @@ describe('misfortunes of requests', () => {
     ask('broken', {}, { error: angry });
     ask('fine');
     await tick();
-    for (const { id } of gang.opens) gang.peer.send({ t: 'items', items: [[id, { choice: 0, text: 'x', token_ids: [] }]] });
+    for (const { id } of gang.opens)
+      gang.peer.send({ t: 'items', items: [[id, { choice: 0, text: 'x', token_ids: [] }]] });
     await tick();
     gang.crash();
     expect(heard).toEqual(['broken:x', 'fine:x', 'fine:RANK_FAILED']);

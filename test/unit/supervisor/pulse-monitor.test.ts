@@ -21,3 +21,12 @@ it('finds a main loop that hangs in a step; a long load is judged by its phases 
   expect(monitor.beat(0, beat('weights', 5000), 0)).toBeNull();
   expect(monitor.beat(0, beat('step', 1000), 0)).toContain('rank 0');
 });
+
+it('does not blame ranks for a time in which nobody listened: a stopped or blocked Node', () => {
+  const monitor = new PulseMonitor({ silenceMs: 100, stallMs: 1000 });
+  monitor.expect(0, 0);
+  expect(monitor.silent(10)).toBeNull();
+  expect(monitor.silent(60_000)).toBeNull();
+  for (let now = 60_010; now < 60_100; now += 10) expect(monitor.silent(now)).toBeNull();
+  expect(monitor.silent(60_100)).toMatchObject({ rank: 0 });
+});

@@ -59,3 +59,29 @@ it('tells its source when the reader leaves early, once', async () => {
   await queue.return();
   expect(told.cancel).toHaveBeenCalledTimes(1);
 });
+
+it('answers calls of next that overlap, in order', async () => {
+  const queue = new AsyncQueue<number>(hooks());
+  const three = Promise.all([queue.next(), queue.next(), queue.next()]);
+  queue.push(1);
+  queue.push(2);
+  queue.end();
+  expect((await three).map(({ value, done }) => (done ? 'done' : value))).toEqual([1, 2, 'done']);
+});
+
+it('fails once: readers that wait behind the first see the end', async () => {
+  const queue = new AsyncQueue<number>(hooks());
+  const both = Promise.allSettled([queue.next(), queue.next()]);
+  queue.fail(new Error('broken'));
+  expect((await both).map(({ status }) => status)).toEqual(['rejected', 'fulfilled']);
+  expect(await queue.next()).toEqual({ value: undefined, done: true });
+});
+
+it('ends a reader that waits while another leaves', async () => {
+  const told = hooks();
+  const queue = new AsyncQueue<number>(told);
+  const waiting = queue.next();
+  await queue.return();
+  expect(await waiting).toEqual({ value: undefined, done: true });
+  expect(told.cancel).toHaveBeenCalledTimes(1);
+});

@@ -1,0 +1,85 @@
+"""The template's control loop, in this process: what it answers when it cannot fork."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import threading
+from typing import Any
+
+import pytest
+
+from twinkle_worker.template import Template
+
+LAUNCH = {
+    "instance": "i",
+    "gang": "g",
+    "epoch": 1,
+    "rank": 0,
+    "local_rank": 0,
+    "world_size": 1,
+    "endpoint": "ipc://x",
+    "curve": None,
+    "identity": "id",
+    "engine": "mock",
+    "env": {},
+    "death_fd": -1,
+    "pass_fd": -1,
+    "listen_fd": -1,
+    "master_addr": "127.0.0.1",
+    "master_port": 0,
+}
+
+
+def _open_fds() -> set[str]:
+    return set(os.listdir("/proc/self/fd"))
+
+
+def _ask(node: socket.socket, request: int) -> None:
+    reader, writer = os.pipe()
+    line = json.dumps({"id": request, "launch": LAUNCH, "fds": ["death", "pass"]}).encode() + b"\n"
+    socket.send_fds(node, [line], [reader, writer])
+    os.close(reader)
+    os.close(writer)
+
+
+def _answers(node: socket.socket, count: int) -> list[dict[str, Any]]:
+    with node.makefile("r") as lines:
+        return [json.loads(lines.readline()) for _ in range(count)]
+
+
+def _no_processes() -> int:
+    raise BlockingIOError(11, "Resource temporarily unavailable")
+
+
+def test_a_fork_that_the_kernel_refuses_fails_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The template lives on, says why, and keeps none of the descriptors that came with the request."""
+    monkeypatch.setattr(threading, "active_count", lambda: 1)
+    monkeypatch.setattr(os, "fork", _no_processes)
+    node, control = socket.socketpair()
+    with node:
+        template = Template(control.detach(), -1)
+        before = _open_fds()
+        _ask(node, 7)
+        _ask(node, 8)
+        node.shutdown(socket.SHUT_WR)
+        template.run()
+        answers = _answers(node, 2)
+        assert [(answer["kind"], answer["id"]) for answer in answers] == [("failed", 7), ("failed", 8)]
+        assert "temporarily unavailable" in answers[0]["detail"]
+        assert _open_fds() == before
+
+
+def test_a_template_with_threads_refuses_to_fork(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A fork of a process with threads can hang in a lock that nobody will release."""
+    monkeypatch.setattr(threading, "active_count", lambda: 2)
+    node, control = socket.socketpair()
+    with node:
+        template = Template(control.detach(), -1)
+        before = _open_fds()
+        _ask(node, 1)
+        node.shutdown(socket.SHUT_WR)
+        template.run()
+        assert "2 threads" in _answers(node, 1)[0]["detail"]
+        assert _open_fds() == before
