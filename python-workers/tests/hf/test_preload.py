@@ -6,8 +6,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
 LOOK = """
 import sys
 from twinkle_worker.engines.hf.preload import preload
@@ -28,6 +26,5 @@ def test_a_folder_that_cannot_be_loaded_costs_no_import(tmp_path: Path) -> None:
     assert not imports_torch(str(tmp_path / "nothing"))
 
 
-@pytest.mark.parametrize("model", ["org/name", "demo_model/model"])
-def test_a_hub_id_and_a_whole_folder_are_imported_for(model: str) -> None:
-    assert imports_torch(model)
+def test_a_whole_folder_is_imported_for() -> None:
+    assert imports_torch(str(Path(__file__).parents[2] / "demo_model" / "model"))

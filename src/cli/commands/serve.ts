@@ -72,8 +72,9 @@ async function start(
 function keyFacts({ config, origins }: CompiledConfig): Pick<ReadyFacts, 'keySource' | 'generatedKey'> {
   const { mode, generatedKey } = config.auth;
   if (mode !== 'keys') return { keySource: 'none', generatedKey };
-  const configured = origins['api-key'].source !== 'default';
-  return { keySource: configured ? 'variable' : { file: join(config.home, 'api-key') }, generatedKey };
+  const { source } = origins['api-key'];
+  if (source === 'default') return { keySource: { file: join(config.home, 'api-key') }, generatedKey };
+  return { keySource: source === 'env' ? 'variable' : 'owner', generatedKey };
 }
 
 /** Who holds the port is not known to whoever failed to bind it. */

@@ -10,8 +10,8 @@ export interface ReadyFacts {
   readonly url: string | null;
   /** First name of the first model. */
   readonly model: string;
-  /** How a client shows its key: nothing, a variable, or the file of the generated key. */
-  readonly keySource: 'none' | 'variable' | { readonly file: string };
+  /** Where a client's key is: none is needed, a variable, the file of the generated key, or only its owner knows. */
+  readonly keySource: 'none' | 'variable' | 'owner' | { readonly file: string };
   /** Shown once, in the start that made it. */
   readonly generatedKey: string | null;
 }
@@ -101,10 +101,13 @@ export function curlLine(url: string, model: string, keySource: ReadyFacts['keyS
   const socket = url.startsWith('unix:') ? `--unix-socket ${quote(url.slice('unix:'.length))} ` : '';
   const base = socket === '' ? url : 'http://localhost';
   const body = JSON.stringify({ model, messages: [{ role: 'user', content: 'Hello! Who are you?' }] });
-  const key =
-    keySource === 'variable' ? '$TWINKLE_API_KEY' : keySource === 'none' ? null : `$(cat ${quote(keySource.file)})`;
-  const header = key === null ? '' : `-H "authorization: Bearer ${key}" `;
+  const header = keySource === 'none' ? '' : `-H "authorization: Bearer ${shownKey(keySource)}" `;
   return `curl ${socket}${base}/v1/chat/completions ${header}-H 'content-type: application/json' -d ${quote(body)}`;
+}
+
+function shownKey(source: Exclude<ReadyFacts['keySource'], 'none'>): string {
+  if (source === 'variable') return '$TWINKLE_API_KEY';
+  return source === 'owner' ? 'YOUR_KEY' : `$(cat ${quote(source.file)})`;
 }
 
 function quote(text: string): string {
