@@ -6,7 +6,7 @@ import type { EngineName, ServeConfig } from '../config/types.js';
 import { asTwinkleError, TwinkleError } from '../errors.js';
 import { loadNative } from '../native/load.js';
 import type { Native } from '../native/types.js';
-import { fileLogger, type Logger, SILENT } from '../observability/logger.js';
+import { type FileLogger, fileLogger, type Logger, SILENT } from '../observability/logger.js';
 import type { PythonEnvironment } from '../python/types.js';
 import { ModelDirectory } from '../serving/inference.js';
 import { ProcessWatcher } from '../supervisor/process-watcher.js';
@@ -57,6 +57,7 @@ class RunningHead implements Head {
   readonly instance = randomBytes(6).toString('hex');
   readonly #startedAt = Date.now();
   #log: Logger;
+  #ownLog: FileLogger | null = null;
   readonly #native: Native;
   readonly #events: Emitter<HeadEvents>;
   readonly #disposals: (() => PromiseLike<void> | void)[] = [];
@@ -91,7 +92,7 @@ class RunningHead implements Head {
     if (options.ownProcess === true) this.#native.setSubreaper(true);
     const folders = makeFolders(config.home, this.instance);
     this.#disposals.push(() => folders.remove());
-    this.#log = options.logger ?? fileLogger(config.logLevel, join(folders.logs, 'head.log'));
+    this.#log = options.logger ?? this.#openLog(join(folders.logs, 'head.log'));
     const hub = await openZmqHub({
       address: `ipc://${join(folders.sockets, 'ranks')}`,
       onBadFrame: (identity, error) => this.#log.error({ identity, error: String(error) }, 'bad_frame'),
@@ -213,7 +214,13 @@ class RunningHead implements Head {
       }
     }
     this.#log.info({ instance: this.instance, errors: errors.map(String) }, 'closed');
+    this.#ownLog?.close();
     if (errors.length > 0) throw errors[0];
+  }
+
+  #openLog(path: string): FileLogger {
+    this.#ownLog = fileLogger(this.config.logLevel, path);
+    return this.#ownLog;
   }
 
   #disposeLaunchers(): Promise<void>[] {

@@ -157,12 +157,13 @@ interface Curve {
 
 /** Bind a hub. Throws the system's error when the address cannot be bound. */
 export async function openZmqHub(options: ZmqHubOptions): Promise<Hub> {
-  // A context of our own: a key gate must not meet the sockets of the program that embeds us.
-  const context = new Context();
   const tcp = options.address.startsWith('tcp://');
   const pair = tcp ? curveKeyPair() : null;
+  // With keys a context of our own: a key gate must not meet the sockets of the program that embeds us. Not otherwise: a context
+  // has threads and descriptors, and goes only when it is garbage.
+  const context = tcp ? new Context() : null;
   const router = new Router({
-    context,
+    ...(context === null ? {} : { context }),
     mandatory: true,
     sendTimeout: 0,
     linger: 0,
@@ -172,7 +173,7 @@ export async function openZmqHub(options: ZmqHubOptions): Promise<Hub> {
   });
   let gate: KeyGate | null = null;
   try {
-    gate = tcp ? await KeyGate.open(context) : null;
+    gate = context === null ? null : await KeyGate.open(context);
     await router.bind(options.address);
   } catch (error) {
     router.close();

@@ -76,6 +76,15 @@ describe('a head', () => {
     await expect(serve()).rejects.toMatchObject({ code: 'PORT_IN_USE' });
   });
 
+  it('takes no descriptor with it, however often one starts and ends', async () => {
+    const open = (): number => readdirSync('/proc/self/fd').length;
+    const once = async (): Promise<void> => await (await start()).close();
+    await once(); // what is opened once and kept: epolls, the reaper
+    const before = open();
+    for (let times = 0; times < 3; times++) await once();
+    await vi.waitUntil(() => open() <= before + 1); // one to spare for what the process itself does
+  });
+
   it('ends what no gang knows of', async () => {
     const server = await start();
     const { instance } = server.status();

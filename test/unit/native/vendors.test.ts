@@ -68,7 +68,8 @@ describe('devices()', () => {
       name: 'Stub H100',
       pciBusId: '0000:1a:00.0',
       memoryTotalBytes: 80 * 2 ** 30,
-      memoryUsedBytes: 2 ** 30,
+      // Without the driver’s own reserve, as nvidia-smi.
+      memoryUsedBytes: 512 * 2 ** 20,
       computeCapability: '9.0',
       driverVersion: '580.1',
       numaNode: null,
