@@ -12,6 +12,7 @@ import time
 from typing import Any
 
 import torch
+
 from twinkle_worker.protocol import TensorHandle
 from twinkle_worker.tensors import Segments
 

@@ -1,5 +1,5 @@
 /** The gateway inside a user's fastify: mounted twice, and the host none the wiser. */
-import { fastify } from 'fastify';
+import { fastify, type InjectOptions } from 'fastify';
 import { expect, test } from 'vitest';
 import { gatewayPlugin } from '../../../src/gateway/server.js';
 import { FakeInference, servedModel } from './fake-inference.js';
@@ -44,7 +44,7 @@ test('both mounts answer under their prefix, with the host’s headers', async (
 
 test('errors below the prefix are OpenAI’s, errors of the host stay the host’s', async () => {
   const app = await host();
-  const json = async (options: Parameters<typeof app.inject>[0]) => (await app.inject(options)).json();
+  const json = async (options: string | InjectOptions) => (await app.inject(options)).json();
   expect(await json('/llm/nothing')).toMatchObject({ error: { code: 'route_not_found' } });
   expect(await json({ method: 'POST', url: '/llm/v1/completions', payload: { prompt: 1 } })).toMatchObject({
     error: { param: 'prompt' },
