@@ -17,7 +17,8 @@ import { deferred } from '../util/deferred.js';
 import { Emitter } from '../util/emitter.js';
 import { type BuiltModel, buildModel } from './build-model.js';
 import { makeFolders } from './folders.js';
-import { type HttpFront, openHttp } from './http-front.js';
+import type { HttpFront } from './http-front.js';
+import { sweepHome } from './sweep-home.js';
 import type { Head, HeadEvents, HeadStatus } from './types.js';
 import { modelFailure, watchModel } from './watch-model.js';
 
@@ -65,6 +66,7 @@ class RunningHead implements Head {
   #models: readonly BuiltModel[] = [];
   #directory = new ModelDirectory([]);
   #http: HttpFront | null = null;
+  #started = false;
   #wasReady = false;
   #closing: Promise<void> | null = null;
 
@@ -90,6 +92,7 @@ class RunningHead implements Head {
     const { config, options } = this;
     const env = options.env ?? process.env;
     if (options.ownProcess === true) this.#native.setSubreaper(true);
+    await sweepHome(config.home);
     const folders = makeFolders(config.home, this.instance);
     this.#disposals.push(() => folders.remove());
     this.#log = options.logger ?? this.#openLog(join(folders.logs, 'head.log'));
@@ -124,7 +127,19 @@ class RunningHead implements Head {
     };
     this.#models = config.models.map(build);
     this.#directory = new ModelDirectory(this.#models.map(({ service }) => service));
+    for (const built of this.#models) {
+      watchModel(built, this.#log, nowMs, {
+        progress: (model, progress) => this.#events.emit('progress', model, progress),
+        failed: (model, reason, incident) => this.#events.emit('failed', model, reason, incident),
+        recovered: (model, elapsedMs) => this.#events.emit('recovered', model, elapsedMs),
+        change: () => this.#changed(),
+      });
+      built.launcher.prepare();
+      for (const gang of built.gangs) gang.start();
+    }
     if (options.listen !== false) {
+      // Imported only now: the ranks' interpreters start while fastify and the routes are loaded.
+      const { openHttp } = await import('./http-front.js');
       this.#http = await openHttp({
         config,
         inference: this.#directory,
@@ -137,16 +152,8 @@ class RunningHead implements Head {
         socketFolder: folders.sockets,
       });
     }
-    for (const built of this.#models) {
-      watchModel(built, this.#log, nowMs, {
-        progress: (model, progress) => this.#events.emit('progress', model, progress),
-        failed: (model, reason, incident) => this.#events.emit('failed', model, reason, incident),
-        recovered: (model, elapsedMs) => this.#events.emit('recovered', model, elapsedMs),
-        change: () => this.#changed(),
-      });
-      built.launcher.prepare();
-      for (const gang of built.gangs) gang.start();
-    }
+    this.#started = true;
+    this.#changed();
   }
 
   status(): HeadStatus {
@@ -230,15 +237,15 @@ class RunningHead implements Head {
   #phase(): HeadStatus['phase'] {
     if (this.#closing !== null) return 'stopped';
     if (!this.#directory.accepting) return 'draining';
-    const states = this.#models.map(({ service }) => service.state);
-    if (states.every((state) => state === 'ready')) return 'ready';
-    if (states.every((state) => state === 'failed')) return 'failed';
+    const gangs = this.#models.flatMap((model) => model.gangs);
+    if (gangs.every(({ state }) => state.at === 'ready')) return 'ready';
+    if (gangs.every(({ state }) => state.at === 'failed')) return 'failed';
     return this.#wasReady ? 'degraded' : 'starting';
   }
 
   #changed(): void {
     if (this.#closing !== null) return;
-    if (this.#phase() === 'ready' && !this.#wasReady) {
+    if (this.#started && this.#phase() === 'ready' && !this.#wasReady) {
       this.#wasReady = true;
       this.#ready.resolve();
       this.#events.emit('ready', this.url);

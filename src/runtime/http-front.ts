@@ -1,5 +1,5 @@
 /** The head's doors: the gateway on its address, the admin socket, and the instance file that tells the CLI where they are. */
-import { chmodSync } from 'node:fs';
+import { rmSync } from 'node:fs';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { packageVersion } from '../config/package-root.js';
@@ -11,6 +11,7 @@ import type { Logger } from '../observability/logger.js';
 import { Metrics } from '../observability/metrics.js';
 import type { Inference } from '../serving/types.js';
 import { describeInstance, removeInstance, writeInstance } from './instance-file.js';
+import { listenPrivately } from './private-socket.js';
 import { removeStaleSocket } from './stale-socket.js';
 import type { HeadStatus } from './types.js';
 
@@ -60,6 +61,7 @@ export async function openHttp(options: HttpFrontOptions): Promise<HttpFront> {
       url,
       close: async () => {
         removeInstance(config.home, instance);
+        if (http.uds !== null) rmSync(http.uds, { force: true });
         await Promise.all([gateway.close(), admin.close()]);
       },
     };
@@ -74,8 +76,7 @@ async function listen(gateway: Awaited<ReturnType<typeof buildGateway>>, http: S
   try {
     if (http.uds !== null) {
       await removeStaleSocket(http.uds);
-      await gateway.listen({ path: http.uds });
-      chmodSync(http.uds, 0o600);
+      await listenPrivately(http.uds, (path) => gateway.listen({ path }));
       return `unix:${http.uds}`;
     }
     await gateway.listen({ host: http.host, port: http.port });

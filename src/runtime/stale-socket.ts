@@ -8,7 +8,8 @@ export async function removeStaleSocket(path: string): Promise<void> {
   if (await isRefused(path)) rmSync(path, { force: true });
 }
 
-function isRefused(path: string): Promise<boolean> {
+/** Whether nobody listens on the socket at `path`. */
+export function isRefused(path: string): Promise<boolean> {
   return new Promise((resolve) => {
     const socket = connect(path);
     socket.once('error', ({ code }: NodeJS.ErrnoException) => resolve(code === 'ECONNREFUSED'));
