@@ -2,44 +2,20 @@
 import { fork } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
+import { DEFAULT_SAMPLING, EMPTY_PROMPT } from '../../dist/protocol/defaults.js';
 import { startGang } from '../lib/gang.mjs';
 import { load, median } from '../lib/load.mjs';
 import { startServer } from '../lib/server.mjs';
 
 const TOKENS = 512;
 const STEP_MS = 0.6;
-const PROMPT = {
-  text: 'tell me',
-  token_ids: null,
-  messages: null,
-  tools: null,
-  chat_template: null,
-  chat_template_kwargs: {},
-  add_generation_prompt: true,
-  continue_final_message: false,
-  add_special_tokens: true,
+const GENERATE = {
+  request_id: 'bench',
+  prompt: { ...EMPTY_PROMPT, text: 'tell me' },
+  sampling: { ...DEFAULT_SAMPLING, max_tokens: TOKENS },
+  n: 1,
+  echo: false,
 };
-const SAMPLING = {
-  max_tokens: TOKENS,
-  min_tokens: 0,
-  temperature: 1,
-  top_p: 1,
-  top_k: 0,
-  min_p: 0,
-  seed: null,
-  stop: [],
-  stop_token_ids: [],
-  include_stop_str_in_output: false,
-  ignore_eos: false,
-  skip_special_tokens: true,
-  presence_penalty: 0,
-  frequency_penalty: 0,
-  repetition_penalty: 1,
-  logit_bias: [],
-  logprobs: null,
-  prompt_logprobs: null,
-};
-const GENERATE = JSON.stringify({ request_id: 'bench', prompt: PROMPT, sampling: SAMPLING, n: 1, echo: false });
 const body = JSON.stringify({ model: 'mock', prompt: 'tell me', stream: true, max_tokens: TOKENS });
 
 const STREAMS = 32;
@@ -50,7 +26,6 @@ async function inProcess() {
   const { service, stop } = await startGang({ step_ms: STEP_MS });
   let tokens = 0;
   let over = false;
-  const params = JSON.parse(GENERATE);
   const run = () =>
     new Promise((resolve, reject) => {
       const sink = {
@@ -60,7 +35,7 @@ async function inProcess() {
         end: resolve,
         error: reject,
       };
-      service.generate(params, sink, { tenant: 'local' });
+      service.generate(GENERATE, sink, { tenant: 'local' });
     });
   const started = performance.now();
   setTimeout(() => {

@@ -1,6 +1,7 @@
 /** `generate` for people: options with defaults in, an AsyncIterable of text out. The gateway does not use it: see serving/types. */
 import { randomUUID } from 'node:crypto';
 import { TwinkleError } from '../errors.js';
+import { DEFAULT_SAMPLING, EMPTY_PROMPT } from '../protocol/defaults.js';
 import type { GenerateEnd, GenerateParams, TokenDelta } from '../protocol/values.js';
 import type { Inference } from '../serving/types.js';
 import { AsyncQueue } from '../util/async-queue.js';
@@ -42,35 +43,21 @@ function params(options: GenerateOptions): GenerateParams {
   return {
     request_id: `embed-${randomUUID()}`,
     prompt: {
+      ...EMPTY_PROMPT,
       text: typeof prompt === 'string' ? prompt : null,
       token_ids: typeof prompt === 'object' ? [...prompt] : null,
       messages: messages === undefined ? null : [...messages],
-      tools: null,
-      chat_template: null,
-      chat_template_kwargs: {},
-      add_generation_prompt: true,
-      continue_final_message: false,
       add_special_tokens: messages === undefined,
     },
     sampling: {
+      ...DEFAULT_SAMPLING,
       max_tokens: options.maxTokens ?? (messages === undefined ? 16 : null),
-      min_tokens: 0,
-      temperature: options.temperature ?? 1,
-      top_p: options.topP ?? 1,
-      top_k: options.topK ?? 0,
-      min_p: options.minP ?? 0,
+      temperature: options.temperature ?? DEFAULT_SAMPLING.temperature,
+      top_p: options.topP ?? DEFAULT_SAMPLING.top_p,
+      top_k: options.topK ?? DEFAULT_SAMPLING.top_k,
+      min_p: options.minP ?? DEFAULT_SAMPLING.min_p,
       seed: options.seed ?? null,
       stop: [...(options.stop ?? [])],
-      stop_token_ids: [],
-      include_stop_str_in_output: false,
-      ignore_eos: false,
-      skip_special_tokens: true,
-      presence_penalty: 0,
-      frequency_penalty: 0,
-      repetition_penalty: 1,
-      logit_bias: [],
-      logprobs: null,
-      prompt_logprobs: null,
     },
     n: 1,
     echo: false,

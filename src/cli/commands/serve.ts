@@ -66,7 +66,9 @@ async function start(
     throw await withPortHolder(error, config);
   });
   const facts = { model: config.models[0]?.servedNames[0] ?? '', ...keyFacts(compiled) };
-  return superviseHead(head, { config, facts, reporter, signals, io });
+  const service = io.env.NOTIFY_SOCKET ? await parts.native() : null;
+  const notify = (state: string): void => void service?.sdNotify(state);
+  return await superviseHead(head, { config, facts, reporter, signals, io, notify });
 }
 
 function keyFacts({ config, origins }: CompiledConfig): Pick<ReadyFacts, 'keySource' | 'generatedKey'> {

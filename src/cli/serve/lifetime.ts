@@ -13,6 +13,8 @@ export interface Lifetime {
   readonly reporter: Reporter;
   readonly signals: EndSignals;
   readonly io: CliIo;
+  /** sd_notify(3); does nothing where no service manager listens. */
+  notify(state: string): void;
 }
 
 /**
@@ -25,7 +27,10 @@ export async function superviseHead(head: Head, life: Lifetime): Promise<number>
   const fatal = new Promise<TwinkleError>((resolve) =>
     head.on('fatal', (error) => resolve(asTwinkleError(error, 'GANG_FAILED'))),
   );
-  head.on('progress', (model, progress) => reporter.progress(model, progress));
+  head.on('progress', (model, progress) => {
+    reporter.progress(model, progress);
+    life.notify(`STATUS=${model}: ${progress.phase}`);
+  });
   // What was said before anybody listened.
   for (const { names, progress } of head.status().models) {
     if (progress !== null) reporter.progress(names[0] ?? '', progress);
@@ -43,6 +48,7 @@ export async function superviseHead(head: Head, life: Lifetime): Promise<number>
     if (first instanceof TwinkleError) throw first;
     if (first === null) {
       reporter.ready({ ...life.facts, url: head.url });
+      life.notify(`READY=1\nSTATUS=serving on ${head.url}`);
       const end = await Promise.race([fatal, signals.first]);
       if (end instanceof TwinkleError) throw end;
     }
@@ -56,6 +62,7 @@ export async function superviseHead(head: Head, life: Lifetime): Promise<number>
 
 async function drain(head: Head, life: Lifetime): Promise<number> {
   const { config, reporter, signals } = life;
+  life.notify('STOPPING=1');
   const timeoutMs = config.supervision.shutdownTimeoutMs;
   reporter.note(`shutting down: running requests get ${timeoutMs / 1000} s (again to end at once)`);
   reporter.event('draining', { timeout_ms: timeoutMs });
