@@ -1,4 +1,5 @@
 /** What a command touches of the outside: streams, environment, signals, and the parts that are loaded only when needed. */
+import type { Command } from 'commander';
 import type { ServeConfig } from '../config/types.js';
 import type { Native } from '../native/types.js';
 import type { HeadOptions } from '../runtime/head.js';
@@ -42,3 +43,6 @@ export interface CliContext {
   readonly io: CliIo;
   readonly parts: CliParts;
 }
+
+/** Runs a command; the number is the exit code. */
+export type Handler = (command: Command, context: CliContext) => Promise<number>;

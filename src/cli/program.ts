@@ -2,10 +2,7 @@
 import { Command, Option } from 'commander';
 import { OPTION_KEYS, type OptionSpec, optionSpec, SERVE_OPTIONS } from '../config/options.js';
 import { ENGINE_ARGS } from '../engines/args.js';
-import type { CliContext } from './io.js';
-
-/** Runs a command; the number is the exit code. */
-export type Handler = (command: Command, context: CliContext) => Promise<number>;
+import type { Handler } from './io.js';
 
 /** Command → how to import what runs it. */
 const HANDLERS: Readonly<Record<string, () => Promise<{ readonly run: Handler }>>> = {

@@ -15,6 +15,7 @@ import { endInstance } from '../supervisor/teardown.js';
 import { openZmqHub } from '../transport/zmq-hub.js';
 import { deferred } from '../util/deferred.js';
 import { Emitter } from '../util/emitter.js';
+import { runAll } from '../util/run-all.js';
 import { type BuiltModel, buildModel } from './build-model.js';
 import { makeFolders } from './folders.js';
 import type { HttpFront } from './http-front.js';
@@ -95,7 +96,8 @@ class RunningHead implements Head {
     await sweepHome(config.home);
     const folders = makeFolders(config.home, this.instance);
     this.#disposals.push(() => folders.remove());
-    this.#log = options.logger ?? this.#openLog(join(folders.logs, 'head.log'));
+    if (options.logger === undefined) this.#ownLog = fileLogger(config.logLevel, join(folders.logs, 'head.log'));
+    this.#log = options.logger ?? this.#ownLog ?? SILENT;
     const hub = await openZmqHub({
       address: `ipc://${join(folders.sockets, 'ranks')}`,
       onBadFrame: (identity, error) => this.#log.error({ identity, error: String(error) }, 'bad_frame'),
@@ -202,8 +204,8 @@ class RunningHead implements Head {
     this.#directory.cut(new TwinkleError('DRAINING', 'the server is shutting down; this request was cut'));
     this.#ready.reject(new TwinkleError('DRAINING', 'the head was closed before it was ready'));
     const native = this.#native;
-    // Each step is taken whatever the one before it met: a door that does not close must leave no process behind.
-    const steps: (() => unknown)[] = [
+    // A door that does not close must leave no process behind.
+    const errors = await runAll([
       () => this.#http?.close(),
       () =>
         Promise.all(
@@ -211,23 +213,10 @@ class RunningHead implements Head {
         ),
       () => endInstance(native, ProcessWatcher.of(native), this.instance),
       ...this.#disposals.reverse(),
-    ];
-    const errors: unknown[] = [];
-    for (const step of steps) {
-      try {
-        await step();
-      } catch (error) {
-        errors.push(error);
-      }
-    }
+    ]);
     this.#log.info({ instance: this.instance, errors: errors.map(String) }, 'closed');
     this.#ownLog?.close();
     if (errors.length > 0) throw errors[0];
-  }
-
-  #openLog(path: string): FileLogger {
-    this.#ownLog = fileLogger(this.config.logLevel, path);
-    return this.#ownLog;
   }
 
   #disposeLaunchers(): Promise<void>[] {

@@ -1,4 +1,5 @@
 /** `doctor`: every check one line, OK, -- (a fact), WARN or FAIL, with what to do. */
+
 import { asTwinkleError, EXIT, TwinkleError } from '../../errors.js';
 import { type Check, type DoctorScope, type Finding, fail } from '../doctor/check.js';
 import { checkLimits, checkNode, checkShm, checkTools } from '../doctor/machine.js';
@@ -6,7 +7,7 @@ import { checkNative } from '../doctor/native.js';
 import { checkHome, checkLeftovers, checkPort } from '../doctor/place.js';
 import { checkPython } from '../doctor/python.js';
 import { homeFolder } from '../home.js';
-import type { Handler } from '../program.js';
+import type { Handler } from '../io.js';
 import { painter } from '../render/style.js';
 
 const CHECKS: readonly (readonly [string, Check])[] = [

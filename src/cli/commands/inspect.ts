@@ -9,8 +9,7 @@ import { environmentsFolder, readEnvironment } from '../../python/cache.js';
 import { maskSecret } from '../../runtime/plan.js';
 import { askStatus } from '../admin.js';
 import { homeFolder, runningInstances } from '../home.js';
-import type { CliContext, CliIo } from '../io.js';
-import type { Handler } from '../program.js';
+import type { CliContext, CliIo, Handler } from '../io.js';
 
 const VARIABLES =
   /^(TWINKLE_|CUDA_|NVIDIA_|ASCEND_|NCCL_|HCCL_|GLOO_|HF_|TRANSFORMERS_|VLLM_|OMP_|NODE_OPTIONS$|LOG_LEVEL$)/;

@@ -1,10 +1,11 @@
 /** `list devices`: accelerators, the CPU, and why each vendor library is in use or not. */
+
 import { formatBytes } from '../../config/quantity.js';
 import { EXIT } from '../../errors.js';
-import type { DeviceInfo, LibraryStatus } from '../../native/types.js';
-import { whyNotLoaded } from '../../util/absent-library.js';
+import type { DeviceInfo } from '../../native/types.js';
 import { formatRanges } from '../../util/ranges.js';
-import type { Handler } from '../program.js';
+import type { Handler } from '../io.js';
+import { describeLibrary } from '../render/library.js';
 import { painter } from '../render/style.js';
 import { table } from '../render/table.js';
 
@@ -36,12 +37,6 @@ export const run: Handler = async (command, { io, parts }) => {
   }
   return EXIT.ok;
 };
-
-/** `libnvidia-ml.so.1: not installed`, or the vendor's own words when it is there and does not load. `--json` has all words. */
-export function describeLibrary({ library, loaded, path, reason }: LibraryStatus): string {
-  const text = loaded ? (path ?? 'loaded') : whyNotLoaded(reason);
-  return text.startsWith(`${library}:`) ? text : `${library}: ${text}`;
-}
 
 function deviceRow(device: DeviceInfo): string[] {
   const pids = device.processes.map(({ pid }) => String(pid));

@@ -1,10 +1,11 @@
 /** `logs`: what the ranks of a server wrote, also after its end. */
+
 import { existsSync, readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { EXIT, TwinkleError } from '../../errors.js';
 import { findInstance, homeFolder, runningInstances } from '../home.js';
+import type { Handler } from '../io.js';
 import { LogFollower } from '../log-follow.js';
-import type { Handler } from '../program.js';
 import { readableLine } from '../render/log-line.js';
 import { painter } from '../render/style.js';
 import { EndSignals } from '../serve/signals.js';

@@ -5,8 +5,7 @@ import type { EngineName } from '../../config/types.js';
 import { EXIT, TwinkleError } from '../../errors.js';
 import { resolvePython } from '../../python/resolve.js';
 import { REQUIREMENTS, wantedFlavour } from '../../runtime/configure.js';
-import type { CliContext } from '../io.js';
-import type { Handler } from '../program.js';
+import type { CliContext, Handler } from '../io.js';
 import { Reporter } from '../serve/reporter.js';
 import { EndSignals } from '../serve/signals.js';
 

@@ -4,8 +4,7 @@ import type { HeadStatus, InstanceFile } from '../../runtime/types.js';
 import type { ServedModel } from '../../serving/types.js';
 import { askStatus } from '../admin.js';
 import { homeFolder, runningInstances } from '../home.js';
-import type { CliIo } from '../io.js';
-import type { Handler } from '../program.js';
+import type { CliIo, Handler } from '../io.js';
 import { type Paint, painter } from '../render/style.js';
 import { formatDuration, table } from '../render/table.js';
 

@@ -4,9 +4,8 @@ import type { Native } from '../../native/types.js';
 import { isSameProcess } from '../../runtime/instance-file.js';
 import type { InstanceFile } from '../../runtime/types.js';
 import { findInstance, homeFolder, runningInstances } from '../home.js';
-import type { CliContext } from '../io.js';
+import type { CliContext, Handler } from '../io.js';
 import { waitForProcessEnd } from '../process-end.js';
-import type { Handler } from '../program.js';
 
 /** After the second SIGTERM a server closes at once; a process that needs longer is stuck. */
 const FORCED_MS = 5000;

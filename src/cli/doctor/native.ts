@@ -1,7 +1,7 @@
 /** Checks of the addon and of the devices it sees. The addon is loaded in a child first. */
 import { asTwinkleError } from '../../errors.js';
 import type { DeviceReport } from '../../native/types.js';
-import { describeLibrary } from '../commands/list-devices.js';
+import { describeLibrary } from '../render/library.js';
 import { type Check, type Finding, fail, note, ok, warn } from './check.js';
 
 /** The addon, then devices, their holders and the vendor libraries. */
