@@ -14,6 +14,7 @@ export async function* rows() {
     rank: 0,
     pass: (name, fd) => session.pass(name, fd),
     call: (method, params) => lead.call(method, params),
+    gone: session.gone,
   });
   for (const size of [1, 64]) {
     const shape = [size * (MiB / 4)];

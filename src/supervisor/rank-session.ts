@@ -6,6 +6,7 @@ import type { Beat, FromRank, Phase } from '../protocol/frames.js';
 import { PROTOCOL_VERSION } from '../protocol/version.js';
 import { Channel } from '../transport/channel.js';
 import type { Hub, Link } from '../transport/link.js';
+import { deferred } from '../util/deferred.js';
 import type { ProcessEnd, RunningRank } from './launcher.js';
 
 export interface SessionEvents {
@@ -26,6 +27,7 @@ export class RankSession {
   pid: number | null = null;
   over = false;
   readonly #links: Link[];
+  readonly #gone = deferred<void>();
   #process: RunningRank | null = null;
 
   constructor(
@@ -94,6 +96,12 @@ export class RankSession {
     this.native.closeFd(this.deathWriter);
     this.native.closeFd(this.passSocket);
     await this.#process?.ended;
+    this.#gone.resolve();
+  }
+
+  /** Resolves when the process is gone for certain, after {@link release}: what it held may be given to others. */
+  get gone(): Promise<void> {
+    return this.#gone.promise;
   }
 
   #greeted(frame: FromRank, link: Link): boolean {
@@ -105,6 +113,7 @@ export class RankSession {
           ? `rank ${frame.rank} of epoch ${frame.epoch} came where rank ${this.rank} of epoch ${this.epoch} was expected`
           : null;
     if (reason === null) {
+      this.pid ??= frame.pid; // a forked rank can be here before the template has told of it
       link.send({ t: 'welcome', protocol: PROTOCOL_VERSION, epoch: this.epoch, beat_ms: BEAT_MS });
       this.events.hello();
     } else {

@@ -1,6 +1,6 @@
 /**
  * Tensors in one shared segment: allocated here, read by ranks without a copy, freed when nobody holds them any more.
- * A holder is this process (0) or a rank (1 + its number); what a dead rank held is released in one step.
+ * A holder is this process (0) or a rank (1 + its number); what a rank held is released when its process is gone.
  */
 import { TwinkleError } from '../errors.js';
 import type { Native, NativeArena, NativeSegment } from '../native/types.js';
@@ -13,6 +13,8 @@ export interface SegmentPeer {
   /** Send the descriptor ahead of the call. */
   pass(segment: string, fd: number): void;
   call(method: 'attach_segment' | 'detach_segment', params: SegmentParams): Promise<null>;
+  /** Resolves when its process is gone. */
+  readonly gone: Promise<void>;
 }
 
 /** A tensor that this process holds. */
@@ -39,6 +41,7 @@ const holderOf = (rank: number): number => rank + 1;
 export class TensorStore implements Disposable {
   readonly #segment: NativeSegment;
   readonly #arena: NativeArena;
+  #closed = false;
 
   /** @throws SHM_FULL, MEMLOCK_LIMIT */
   constructor(native: Native, options: TensorStoreOptions) {
@@ -46,9 +49,12 @@ export class TensorStore implements Disposable {
     this.#arena = native.arena(this.#segment);
   }
 
-  /** Let a rank read the segment; once per rank and epoch. */
+  /** Let a rank read the segment; once per rank and epoch. What it holds at its end is released then. */
   async share(peer: SegmentPeer): Promise<void> {
     const { name, size, fd } = this.#segment;
+    void peer.gone.then(() => {
+      if (!this.#closed) this.#arena.releaseHolder(holderOf(peer.rank));
+    });
     peer.pass(name, fd);
     await peer.call('attach_segment', { segment: name, size });
   }
@@ -93,16 +99,12 @@ export class TensorStore implements Disposable {
     this.#arena.release(handle.offset, holderOf(rank));
   }
 
-  /** A rank is gone: whatever it held is held no more. Returns how many tensors became free. */
-  rankEnded(rank: number): number {
-    return this.#arena.releaseHolder(holderOf(rank));
-  }
-
   stats(): ReturnType<NativeArena['stats']> {
     return this.#arena.stats();
   }
 
   [Symbol.dispose](): void {
+    this.#closed = true;
     this.#segment.close();
   }
 }

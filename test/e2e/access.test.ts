@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { CliServer, runCli } from '../support/cli.js';
+import { killProcess } from '../support/gang-kit.js';
 import { post, untilMetric } from '../support/http.js';
 
 const MOCK = ['mock', '--engine', 'mock'];
@@ -24,7 +25,7 @@ function filesWith(folder: string, secret: string): string[] {
 /** Kill a rank, so that there is an incident, and wait for its successor. */
 async function breakOnce(server: CliServer, url: string, key: string): Promise<void> {
   const [rank = 0] = await server.rankPids();
-  process.kill(rank, 'SIGKILL');
+  killProcess(rank, 'SIGKILL');
   await untilMetric(url, 'twinkle_gang_restarts_total', 1, { 'x-api-key': key });
 }
 

@@ -8,7 +8,7 @@ import { createInterface } from 'node:readline';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type CliEnd, CliServer, MAIN, runCli } from '../support/cli.js';
-import { isAlive } from '../support/gang-kit.js';
+import { isAlive, killProcess } from '../support/gang-kit.js';
 import { post, untilMetric } from '../support/http.js';
 
 const MOCK = ['mock', '--engine', 'mock'];
@@ -57,7 +57,7 @@ describe('with a server of two replicas', () => {
 
   it('`status` counts requests and restarts, and names the failure until all is well', async () => {
     const [victim = 0] = await server.rankPids();
-    process.kill(victim, 'SIGKILL');
+    killProcess(victim, 'SIGKILL');
     await untilMetric(server.url, 'twinkle_gang_restarts_total', 1);
     expect((await post(`${server.url}/v1/completions`, { prompt: 'go', max_tokens: 2 })).status).toBe(200);
     const failed = await server.event('failed');
@@ -97,7 +97,7 @@ describe('with a server of two replicas', () => {
     });
     await once(child.stdout, 'data');
     const [victim = 0] = await server.rankPids();
-    process.kill(victim, 'SIGKILL');
+    killProcess(victim, 'SIGKILL');
     expect(await seen).toMatch(/ERROR gang_failed .*SIGKILL/);
     child.kill('SIGINT');
     expect(await ended).toEqual([0, null]);

@@ -1,6 +1,7 @@
 /** The built-in model under many clients, clients that leave, and a rank that dies. */
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { CliServer } from '../support/cli.js';
+import { killProcess } from '../support/gang-kit.js';
 import { EventReader, metric, post, textOf, untilMetric } from '../support/http.js';
 
 let server: CliServer;
@@ -74,7 +75,7 @@ it('tells a stream which rank was killed, and serves the next request soon after
   await stream.until(5);
   const [rank = 0] = await server.rankPids();
   const from = performance.now();
-  process.kill(rank, 'SIGKILL');
+  killProcess(rank, 'SIGKILL');
   expect(JSON.parse((await stream.all).at(-1) ?? '')).toMatchObject({
     error: { type: 'internal_server_error', code: 'rank_failed', message: expect.stringMatching(/rank 0.*SIGKILL/) },
   });

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import OpenAI from 'openai';
 import { describe, expect, it } from 'vitest';
 import { CliServer, runCli } from '../support/cli.js';
-import { isAlive } from '../support/gang-kit.js';
+import { isAlive, killProcess } from '../support/gang-kit.js';
 
 const MOCK = ['mock', '--engine', 'mock'];
 
@@ -133,7 +133,7 @@ describe('serve with the mock engine', () => {
     await stream.until(3);
     const waiting = Array.from({ length: 4 }, () => complete(server.url, { max_tokens: 3 }));
     const [rank = 0] = await server.rankPids();
-    process.kill(rank, 'SIGKILL');
+    killProcess(rank, 'SIGKILL');
     const last = (await stream.all()).at(-1) ?? '';
     expect(JSON.parse(last)).toMatchObject({
       error: { code: 'rank_failed', message: expect.stringMatching(/rank 0.*SIGKILL/) },

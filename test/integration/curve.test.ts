@@ -4,7 +4,7 @@ import { afterEach, beforeEach, expect, it } from 'vitest';
 import { curveKeyPair, Dealer } from 'zeromq';
 import { decodeZ85 } from '../../src/transport/z85.js';
 import { openZmqHub } from '../../src/transport/zmq-hub.js';
-import { GangKit } from '../support/gang-kit.js';
+import { GangKit, killProcess } from '../support/gang-kit.js';
 
 let kit: GangKit;
 beforeEach(async () => {
@@ -20,7 +20,7 @@ it('ranks join over tcp with keys of their own, and come back with new ones', as
   gang.start();
   await kit.until(gang, 'ready');
   expect(await gang.lead?.call('echo', 'over tcp')).toBe('over tcp');
-  process.kill(gang.pids[0] ?? 0, 'SIGKILL');
+  killProcess(gang.pids[0], 'SIGKILL');
   await kit.until(gang, 'backoff');
   await kit.until(gang, 'ready');
   expect(await gang.lead?.call('echo', 'again')).toBe('again');

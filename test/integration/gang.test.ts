@@ -2,7 +2,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { TwinkleError } from '../../src/errors.js';
 import type { Gang } from '../../src/supervisor/gang.js';
 import { processesWithEnv } from '../../src/supervisor/proc.js';
-import { GangKit, isAlive } from '../support/gang-kit.js';
+import { GangKit, isAlive, killProcess } from '../support/gang-kit.js';
 import { generateParams } from '../support/generate-params.js';
 
 let kit: GangKit;
@@ -60,7 +60,7 @@ describe('a gang of real ranks', () => {
     expect(await whole.over).toBeNull();
     const cut = generate(gang, 4000);
     await cut.started;
-    process.kill(other, 'SIGKILL');
+    killProcess(other, 'SIGKILL');
     const error = await cut.over;
     expect(error).toMatchObject({ code: 'RANK_FAILED', details: { rank: 1, signal: 9, epoch: 1 } });
     expect(error?.message).toContain('rank 1');
@@ -111,7 +111,7 @@ describe('a gang of real ranks', () => {
   it('takes a stopped process for dead when it has been silent too long', async () => {
     const gang = await ready({}, { silenceMs: 1500, breaker: { limit: 1, windowMs: 60_000 } });
     const [pid = 0] = living(gang);
-    process.kill(pid, 'SIGSTOP');
+    killProcess(pid, 'SIGSTOP');
     await kit.until(gang, 'failed');
     expect(gang.state).toMatchObject({ failure: { kind: 'silence', rank: 0 } });
     expect(isAlive(pid)).toBe(false);
@@ -138,7 +138,7 @@ describe('a gang of real ranks', () => {
       cpus: null,
     });
     const ended = kit.watcher.ended(stray);
-    process.kill(pid, 'SIGKILL');
+    killProcess(pid, 'SIGKILL');
     expect(await ended).toMatchObject({ signal: 9 });
     await kit.until(gang, 'ready');
   });
@@ -150,7 +150,7 @@ describe('a gang of real ranks', () => {
       if (when !== 'starting') await kit.until(gang, 'ready');
       const pids = living(gang);
       if (when === 'backoff') {
-        process.kill(pids[0] ?? 0, 'SIGKILL');
+        killProcess(pids[0], 'SIGKILL');
         await kit.until(gang, 'backoff');
       }
       await gang.stop();

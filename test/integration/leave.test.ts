@@ -1,7 +1,7 @@
 /** How ranks go when they are asked to. */
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { ProcessEnd, RankLauncher } from '../../src/supervisor/launcher.js';
-import { GangKit, isAlive } from '../support/gang-kit.js';
+import { GangKit, isAlive, killProcess } from '../support/gang-kit.js';
 
 let kit: GangKit;
 beforeEach(async () => {
@@ -44,7 +44,7 @@ describe('a gang that is stopped', () => {
     gang.start();
     await kit.until(gang, 'ready');
     const [pid = 0] = gang.pids;
-    process.kill(pid ?? 0, 'SIGSTOP');
+    killProcess(pid, 'SIGSTOP');
     await gang.stop();
     expect(isAlive(pid ?? 0)).toBe(false);
     expect(await ends[0]).toMatchObject({ signal: 9 });

@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createServer } from '../../src/runtime/embed.js';
 import { processesWithEnv } from '../../src/supervisor/proc.js';
+import { killProcess } from './gang-kit.js';
 
 export interface ChaosPlan {
   readonly kills: number;
@@ -104,7 +105,7 @@ export async function runChaos(plan: ChaosPlan): Promise<ChaosOutcome> {
         .models.flatMap(({ replicas }) => replicas.flatMap(({ ranks }) => ranks.map(({ pid }) => pid)));
       const victim = pids.filter((pid) => pid !== null)[Math.floor(random() * pids.length)];
       try {
-        if (victim !== undefined) process.kill(victim, 'SIGKILL');
+        if (victim !== undefined) killProcess(victim, 'SIGKILL');
       } catch {
         // it died of its gang's teardown meanwhile
       }

@@ -125,3 +125,9 @@ export function isAlive(pid: number): boolean {
     return false;
   }
 }
+
+/** Signal one process. Refuses what is no pid: kill(0) would end the test runner and the shell that started it. */
+export function killProcess(pid: number | null | undefined, signal: NodeJS.Signals): void {
+  if (pid === null || pid === undefined || pid < 2) throw new Error(`${pid} is no process to send ${signal} to`);
+  process.kill(pid, signal);
+}
