@@ -29,11 +29,13 @@ it('spawns in a worker, and unmaps and joins when it ends', async () => {
   const before = reapers();
   for (const stay of [false, true, false]) {
     const worker = new Worker(script, { eval: true, env: { ...process.env, ...(stay ? { STAY: '1' } : {}) } });
+    // Before the message: both can be told in one turn.
+    const exited = once(worker, 'exit');
     const [[spawned, ended, code]] = (await once(worker, 'message')) as [[number, number, number]];
     expect(ended).toBe(spawned);
     expect(code).toBe(8);
     if (stay) await worker.terminate();
-    else await once(worker, 'exit');
+    await exited;
     expect(readFileSync('/proc/self/maps', 'utf8')).not.toContain('memfd:in-worker');
     expect(reapers()).toBe(before);
   }
