@@ -5,6 +5,7 @@
 import { linkSync, readFileSync, renameSync, rmSync, statSync, watch, writeFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { basename, dirname } from 'node:path';
+import { processStat } from '../util/proc-stat.js';
 
 /** Who holds a lock or owns a draft folder. */
 export interface Owner {
@@ -21,13 +22,8 @@ const RECHECK_MS = 1000;
 
 /** Field 22 of /proc/<pid>/stat; null when there is no such process (or only its zombie). */
 export function startTime(pid: number): string | null {
-  try {
-    const text = readFileSync(`/proc/${pid}/stat`, 'utf8');
-    const fields = text.slice(text.lastIndexOf(')') + 2).split(' ');
-    return fields[0] === 'Z' || fields[0] === 'X' ? null : (fields[19] ?? null);
-  } catch {
-    return null;
-  }
+  const stat = processStat(pid);
+  return stat === null || stat.state === 'Z' || stat.state === 'X' ? null : stat.start;
 }
 
 /** This process as an owner. */

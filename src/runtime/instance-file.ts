@@ -1,7 +1,7 @@
 /** The files by which `status`, `logs` and `stop` find running heads. A file whose process is gone, or whose pid is another's now, is stale. */
 import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { processStat } from '../supervisor/proc.js';
+import { processStat } from '../util/proc-stat.js';
 import type { InstanceFile } from './types.js';
 
 /** A file as found. */

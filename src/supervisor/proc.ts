@@ -1,25 +1,6 @@
 /** What /proc says of running processes. Reads only; a process that ends meanwhile is skipped. */
 import { readdirSync, readFileSync } from 'node:fs';
-
-/** One line of /proc/<pid>/stat, as far as we need it. */
-export interface ProcStat {
-  readonly pid: number;
-  readonly state: string;
-  readonly ppid: number;
-  readonly group: number;
-  /** Start time in clock ticks since boot: with the pid, it names a process for certain. */
-  readonly start: string;
-}
-
-/** Parse /proc/<pid>/stat. The command name may contain anything, so fields count from the last `)`. */
-export function parseStat(text: string): ProcStat | null {
-  const close = text.lastIndexOf(')');
-  const fields = text.slice(close + 2).split(' ');
-  const [state, ppid, group] = fields;
-  const start = fields[19];
-  if (close < 0 || state === undefined || ppid === undefined || group === undefined || start === undefined) return null;
-  return { pid: Number.parseInt(text, 10), state, ppid: Number(ppid), group: Number(group), start };
-}
+import { type ProcStat, processStat } from '../util/proc-stat.js';
 
 function read(path: string): string | null {
   try {
@@ -27,12 +8,6 @@ function read(path: string): string | null {
   } catch {
     return null;
   }
-}
-
-/** The stat of one process; null when it is gone. */
-export function processStat(pid: number): ProcStat | null {
-  const text = read(`/proc/${pid}/stat`);
-  return text === null ? null : parseStat(text);
 }
 
 /** Pids of all processes now. */

@@ -2,7 +2,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Native, ProcessExit } from '../native/types.js';
 import { type Deferred, deferred } from '../util/deferred.js';
-import { processStat } from './proc.js';
+import { processStat } from '../util/proc-stat.js';
 
 /** Pace of looking at a process that cannot be watched. */
 const LOOK_MS = 50;

@@ -6,7 +6,7 @@ import { createServer, type Server } from 'node:http';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { writeInstance } from '../../../src/runtime/instance-file.js';
-import { processStat } from '../../../src/supervisor/proc.js';
+import { processStat } from '../../../src/util/proc-stat.js';
 import { Session } from './support.js';
 
 let session: Session;

@@ -1,7 +1,8 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { expect, it } from 'vitest';
-import { groupMembers, parseStat, processesWithEnv, processStat } from '../../../src/supervisor/proc.js';
+import { groupMembers, processesWithEnv } from '../../../src/supervisor/proc.js';
+import { parseStat, processStat } from '../../../src/util/proc-stat.js';
 
 it('reads a stat line whose command name is hostile', () => {
   const fields = Array.from({ length: 50 }, (_, index) => String(index + 3));
