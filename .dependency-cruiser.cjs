@@ -4,6 +4,9 @@ const allowed = {
   util: ['util', 'errors'],
   native: ['native', 'protocol', 'util', 'errors', 'config/package-root'],
   config: ['config', 'protocol', 'util', 'errors', 'native/types'],
+  scheduler: ['scheduler', 'protocol', 'util', 'errors'],
+  store: ['store', 'util', 'errors'],
+  cluster: ['cluster', 'scheduler', 'store', 'transport', 'observability', 'protocol', 'util', 'errors'],
   observability: ['observability', 'protocol', 'util', 'errors'],
   transport: ['transport', 'protocol', 'util', 'errors'],
   engines: ['engines', 'config', 'protocol', 'util', 'errors'],
@@ -11,8 +14,8 @@ const allowed = {
   supervisor: ['supervisor', 'transport', 'engines', 'native/types', 'config', 'observability', 'protocol', 'util', 'errors'],
   serving: ['serving', 'supervisor/gang-machine', 'transport/channel', 'observability', 'protocol', 'util', 'errors'],
   gateway: ['gateway', 'serving/types', 'config/types', 'observability', 'protocol', 'util', 'errors'],
-  runtime: ['runtime', 'gateway', 'serving', 'supervisor', 'transport', 'engines', 'python', 'native', 'config', 'observability', 'protocol', 'util', 'errors'],
-  cli: ['cli', 'runtime', 'config', 'python', 'native', 'engines/args', 'observability', 'serving/types', 'util', 'errors'],
+  runtime: ['runtime', 'gateway', 'serving', 'supervisor', 'cluster', 'scheduler', 'store', 'transport', 'engines', 'python', 'native', 'config', 'observability', 'protocol', 'util', 'errors'],
+  cli: ['cli', 'runtime', 'config', 'python', 'native', 'engines/args', 'scheduler', 'cluster/api', 'observability', 'serving/types', 'util', 'errors'],
 };
 const rules = Object.entries(allowed).map(([layer, may]) => ({
   name: `layer-${layer}`,
@@ -24,6 +27,13 @@ module.exports = {
   forbidden: [
     ...rules,
     { name: 'no-cycles', severity: 'error', from: {}, to: { circular: true, viaOnly: { dependencyTypesNot: ['type-only'] } } },
+    {
+      name: 'pure-scheduler',
+      comment: 'placement does no I/O, reads no clock, draws no random number; the ledger is a machine without I/O',
+      severity: 'error',
+      from: { path: '^src/(scheduler/|cluster/(types|ledger|reservation))' },
+      to: { dependencyTypes: ['core'] },
+    },
     {
       name: 'pure-machine',
       comment: 'pure cores do no I/O',
