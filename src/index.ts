@@ -10,8 +10,23 @@
  * }
  * ```
  */
+export type {
+  BundleStatus,
+  ClusterSnapshot,
+  Group,
+  GroupStatus,
+  NodeDeviceStatus,
+  NodeStatus,
+  SeatDevice,
+} from './cluster/api.js';
 export type { ServeOptions } from './config/user-options.js';
 export { type ErrorCode, TwinkleError } from './errors.js';
+export {
+  type ClusterConnection,
+  type ConnectOptions,
+  connectCluster,
+  type GroupOptions,
+} from './runtime/connect-cluster.js';
 export { type CreateServerOptions, createServer, type Server } from './runtime/embed.js';
 export type { ChatMessage, GeneratedPiece, GenerateOptions } from './runtime/generate-stream.js';
 export type { HeadEvents, HeadStatus } from './runtime/types.js';

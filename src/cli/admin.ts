@@ -1,32 +1,83 @@
-/** Asks a running head over its admin socket. */
+/** Asks a running process over its admin socket, and makes sure that the answer is what it should be. Never throws: who is silent has a reason. */
 import { request } from 'node:http';
-import type { HeadStatus, InstanceFile } from '../runtime/types.js';
+import type { ClusterSnapshot } from '../cluster/api.js';
+import type { ClusterHeadStatus, HeadStatus, InstanceFile } from '../runtime/types.js';
 
-const TIMEOUT_MS = 3000;
-const LIMIT_BYTES = 4 * 1024 * 1024;
+/** What is asked, how long it may be silent, and how long an answer may be. */
+interface Question {
+  readonly path: string;
+  readonly timeoutMs: number;
+  readonly limitBytes: number;
+}
 
-/** The head's state, or why it does not answer. */
-export function askStatus(file: InstanceFile): Promise<HeadStatus | { readonly silent: string }> {
+const STATUS: Question = { path: '/status', timeoutMs: 3000, limitBytes: 4 * 1024 * 1024 };
+/** 10,000 nodes and 50,000 groups are 36 MB, which take a second to write down. */
+const CLUSTER: Question = { path: '/cluster', timeoutMs: 5000, limitBytes: 256 * 1024 * 1024 };
+
+/** Why an instance gave no answer; continues "it …" or stands alone. */
+export interface Silent {
+  readonly silent: string;
+}
+
+/** The state of a server or of a standalone head, or why it does not answer. */
+export async function askStatus(file: InstanceFile): Promise<HeadStatus | ClusterHeadStatus | Silent> {
+  const reply = await get(file.adminSocket, STATUS);
+  if ('silent' in reply) return reply;
+  if (reply.code !== 200) return { silent: `it answered ${reply.code}` };
+  const { document } = reply;
+  // Servers that were started before there were heads name no kind.
+  const kind = document.kind === 'head' ? 'head' : 'serve';
+  if (kind === 'serve' && !Array.isArray(document.models)) return { silent: 'its answer lists no models' };
+  return { ...document, kind } as HeadStatus | ClusterHeadStatus;
+}
+
+/** The cluster of a server or of a standalone head, or why it tells none. */
+export async function askCluster(file: InstanceFile): Promise<ClusterSnapshot | Silent> {
+  const reply = await get(file.adminSocket, CLUSTER);
+  if ('silent' in reply) return reply;
+  if (reply.code === 404) return { silent: 'it offers no cluster: it runs an older version, or without one' };
+  if (reply.code !== 200) return { silent: `it answered ${reply.code}${errorMessage(reply.document)}` };
+  const { cluster, nodes, groups } = reply.document;
+  if (typeof cluster !== 'string' || !Array.isArray(nodes) || !Array.isArray(groups))
+    return { silent: 'its answer is no cluster: it runs another version' };
+  return reply.document as unknown as ClusterSnapshot;
+}
+
+interface Reply {
+  readonly code: number;
+  readonly document: Readonly<Record<string, unknown>>;
+}
+
+function get(socketPath: string, { path, timeoutMs, limitBytes }: Question): Promise<Reply | Silent> {
   return new Promise((resolve) => {
     const silent = (why: string): void => resolve({ silent: why });
-    const ask = request({ socketPath: file.adminSocket, path: '/status', timeout: TIMEOUT_MS }, (response) => {
-      let body = '';
-      response.setEncoding('utf8').on('data', (chunk: string) => {
-        body += chunk;
-        if (body.length > LIMIT_BYTES) ask.destroy(new Error('the answer is too long'));
+    const ask = request({ socketPath, path, timeout: timeoutMs }, (response) => {
+      const chunks: Buffer[] = [];
+      let bytes = 0;
+      response.on('data', (chunk: Buffer) => {
+        chunks.push(chunk);
+        bytes += chunk.length;
+        if (bytes > limitBytes) ask.destroy(new Error('the answer is too long'));
       });
       response.on('end', () => {
         try {
-          if (response.statusCode !== 200) silent(`it answered ${response.statusCode}`);
-          else resolve(JSON.parse(body) as HeadStatus);
+          const document: unknown = JSON.parse(Buffer.concat(chunks).toString());
+          if (typeof document !== 'object' || document === null) silent('its answer is no object');
+          else resolve({ code: response.statusCode ?? 0, document: document as Reply['document'] });
         } catch {
           silent('its answer is no JSON');
         }
       });
       response.on('error', (error) => silent(error.message));
     });
-    ask.on('timeout', () => ask.destroy(new Error(`no answer within ${TIMEOUT_MS / 1000} s`)));
+    ask.on('timeout', () => ask.destroy(new Error(`no answer within ${timeoutMs / 1000} s`)));
     ask.on('error', (error) => silent(error.message));
     ask.end();
   });
+}
+
+/** `: what it said`, of an OpenAI error body; empty when it said nothing. */
+function errorMessage(document: Reply['document']): string {
+  const message = (document.error as { message?: unknown } | undefined)?.message;
+  return typeof message === 'string' ? `: ${message}` : '';
 }

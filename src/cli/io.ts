@@ -3,6 +3,7 @@ import type { Command } from 'commander';
 import type { ServeConfig } from '../config/types.js';
 import type { Native } from '../native/types.js';
 import type { HeadOptions } from '../runtime/head.js';
+import type { startStandaloneHead } from '../runtime/start-head.js';
 import type { Head } from '../runtime/types.js';
 
 /** A stream to write text to. */
@@ -10,6 +11,7 @@ export interface Output {
   write(text: string): unknown;
   readonly isTTY?: boolean;
   readonly columns?: number;
+  readonly rows?: number;
 }
 
 /** `process`, or a test's emitter. */
@@ -25,6 +27,8 @@ export interface CliIo {
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly cwd: string;
   readonly signals: SignalSource;
+  /** To the command that started this one as a process of its own; missing when nobody did. */
+  readonly tellParent?: (message: object) => void;
 }
 
 /** `startHead` of runtime/head.ts. */
@@ -33,6 +37,8 @@ export type StartHead = (config: ServeConfig, options: HeadOptions) => Promise<H
 /** Parts that load on demand. Calling one begins its import, so ask early and await late. */
 export interface CliParts {
   head(): Promise<StartHead>;
+  /** runtime/start-head.ts. */
+  standaloneHead(): Promise<{ readonly startStandaloneHead: typeof startStandaloneHead }>;
   native(): Promise<Native>;
   /** Loads the addon in a child first: null when it works, else why not. A bad binary kills only the child. */
   probeNative(): Promise<string | null>;

@@ -21,6 +21,7 @@ const io = {
   env: process.env,
   cwd: process.cwd(),
   signals: process,
+  ...(process.send === undefined ? {} : { tellParent: (message: object) => void process.send?.(message) }),
 };
 const code = await runCli(process.argv.slice(2), io, defaultParts);
 process.exitCode = code;

@@ -4,6 +4,7 @@ import type { CliParts } from './io.js';
 /** Loads runtime/head.ts and the addon on demand. */
 export const defaultParts: CliParts = {
   head: async () => (await import('../runtime/head.js')).startHead,
+  standaloneHead: async () => await import('../runtime/start-head.js'),
   native: async () => (await import('../native/load.js')).loadNative(),
   probeNative: async () => {
     const { probeNative } = await import('../native/probe.js');

@@ -3,16 +3,24 @@ import { Command, Option } from 'commander';
 import { OPTION_KEYS, type OptionSpec, optionSpec, SERVE_OPTIONS } from '../config/options.js';
 import { ENGINE_ARGS } from '../engines/args.js';
 import type { Handler } from './io.js';
+import { addListFlags, addWatchFlag } from './list/flags.js';
+import { DEVICE_STATES, GANG_STATES, GROUP_STATES, NODE_STATES } from './list/states.js';
+import { addPlaceFlags } from './place/flags.js';
 
 /** Command → how to import what runs it. */
 const HANDLERS: Readonly<Record<string, () => Promise<{ readonly run: Handler }>>> = {
+  start: () => import('./commands/start.js'),
   setup: () => import('./commands/setup.js'),
   status: () => import('./commands/status.js'),
   logs: () => import('./commands/logs.js'),
   stop: () => import('./commands/stop.js'),
   doctor: () => import('./commands/doctor.js'),
   inspect: () => import('./commands/inspect.js'),
+  nodes: () => import('./commands/list-nodes.js'),
+  place: () => import('./commands/place.js'),
+  'placement-groups': () => import('./commands/list-placement-groups.js'),
   devices: () => import('./commands/list-devices.js'),
+  gangs: () => import('./commands/list-gangs.js'),
 };
 
 /** Called for the command that was chosen. */
@@ -26,10 +34,16 @@ export async function loadHandler(name: string): Promise<Handler> {
 }
 
 const JSON_FLAG = ['--json', 'print JSON, one line an object, on stdout'] as const;
+const LIST_JSON_FLAG = ['--json', 'print one line of JSON, an array unless said otherwise, on stdout'] as const;
 const HOME_FLAG = [
   '--home <DIR>',
   'folder of state, logs and sockets (default: TWINKLE_HOME or ~/.twinkle-node)',
 ] as const;
+
+const DEVICES_TEXT = `GPUs, NPUs and CPUs of this machine, who holds them, and why a vendor library is not in use.
+The state of a device is what placement groups hold of it: free, shared (a part) or held. HELD BY has the processes that use
+it, however they came; GROUP is there while a cluster runs. --json prints one object {devices, links, libraries, cpu}, where
+--state, --filter and --limit choose among the devices; with --cluster it prints one array.`.replaceAll('\n', ' ');
 
 /** The whole command line. Nothing runs at parsing: `chosen` is told which command it is. */
 export function buildProgram(version: string, chosen: Chosen): Command {
@@ -45,7 +59,7 @@ export function buildProgram(version: string, chosen: Chosen): Command {
     return command.action(() => chosen(command.name(), command));
   };
   addServe(add(program, 'Serving:', 'serve', 'serve a model; none named: the built-in demo'));
-  add(program, 'Serving:', 'status', 'what runs, and how it is')
+  addWatchFlag(add(program, 'Serving:', 'status', 'what runs, and how it is'))
     .option(...HOME_FLAG)
     .option(...JSON_FLAG);
   add(program, 'Serving:', 'logs', 'what the ranks wrote')
@@ -61,6 +75,24 @@ export function buildProgram(version: string, chosen: Chosen): Command {
     .option('--timeout <SECONDS>', 'time for a clean end before it is forced', '40')
     .option(...HOME_FLAG)
     .option(...JSON_FLAG);
+  add(program, 'Cluster:', 'start', 'start a head: it knows the devices of this box and who has which')
+    .option('--head', 'be the head')
+    .option('--block', 'stay in the foreground')
+    .option('--gpus <LIST>', 'offer exactly these GPUs: 0-3, 0,2 or UUIDs')
+    .option('--npus <LIST>', 'offer exactly these NPUs')
+    .option('--num-gpus <N>', 'offer the first N free GPUs')
+    .option('--num-cpus <N>', 'CPUs to offer (default: those that this process may use)')
+    .option('--head-grace <SECONDS>', 'time that serving replicas go on when the head is gone', '60')
+    .addOption(
+      new Option('--log-level <LEVEL>', 'least severe log line')
+        .choices([...SERVE_OPTIONS['log-level'].choices])
+        .default('info'),
+    )
+    .option(...HOME_FLAG)
+    .option(...JSON_FLAG);
+  addPlaceFlags(
+    add(program, 'Cluster:', 'place', 'where a placement group would go, and why; no cluster is needed'),
+  ).option(...JSON_FLAG);
   add(program, 'This machine:', 'setup', 'make the Python environment of an engine')
     .addOption(
       new Option('--engine <NAME>', 'engine').choices([...SERVE_OPTIONS.engine.choices]).default('transformers'),
@@ -74,10 +106,24 @@ export function buildProgram(version: string, chosen: Chosen): Command {
     .option(...JSON_FLAG);
   const list = program
     .command('list')
-    .description('list what this machine has')
-    .helpGroup('This machine:')
+    .description('list nodes, placement groups, devices or gangs')
+    .helpGroup('Cluster:')
     .helpCommand(false);
-  add(list, 'What:', 'devices', 'GPUs, NPUs and CPUs, and why a vendor library is not in use').option(...JSON_FLAG);
+  const addList = (usage: string, text: string, states: readonly string[], example: string): Command =>
+    addWatchFlag(addListFlags(add(list, 'What:', usage, text), states, example))
+      .option(...HOME_FLAG)
+      .option(...LIST_JSON_FLAG);
+  const nodes = 'nodes of the clusters of this home: state, resources used and in all, when last heard';
+  addList('nodes', nodes, NODE_STATES, 'resources.GPU=8');
+  const groups = 'what was reserved, where it is, and why it waits';
+  addList('placement-groups', groups, GROUP_STATES, 'bundles.node=ID').option(
+    '--detail',
+    'each bundle with its node and devices',
+  );
+  addList('devices', 'GPUs, NPUs and CPUs, and who holds them', DEVICE_STATES, 'heldBy.server=ID')
+    .configureHelp({ commandDescription: () => DEVICES_TEXT })
+    .option('--cluster', 'instead the devices of every node, as the clusters of this home know them');
+  addList('gangs', 'the ranks of every replica of every running server', GANG_STATES, 'ranks.pid=4711');
   add(program, 'This machine:', 'inspect', 'facts for a bug report')
     .option(...HOME_FLAG)
     .option(...JSON_FLAG);
@@ -92,6 +138,9 @@ function addServe(command: Command): void {
   for (const key of OPTION_KEYS) command.addOption(serveOption(key, optionSpec(key)));
   command.addOption(new Option('--config <FILE>', 'YAML file with the same names').helpGroup('Runtime:'));
   command.addOption(new Option('--dry-run', 'print the plan and start nothing').helpGroup('Output:'));
+  command.addOption(
+    new Option('--nodes <FILE>', 'with --dry-run: plan for the nodes of this YAML file').helpGroup('Output:'),
+  );
   command.addOption(new Option('--json', 'print events as JSON, one line each, on stdout').helpGroup('Output:'));
   command.addHelpText('after', engineHelp);
 }

@@ -12,6 +12,7 @@ import { didYouMean } from '../util/did-you-mean.js';
 /** Flags of the command itself, beside the options: name → whether a value follows. */
 export const COMMAND_FLAGS: Readonly<Record<string, boolean>> = {
   config: true,
+  nodes: true,
   'dry-run': false,
   json: false,
   help: false,

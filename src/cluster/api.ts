@@ -97,10 +97,14 @@ export interface Group {
 export interface Cluster extends AsyncDisposable {
   /** `own`: ends with this process. */
   readonly kind: 'own' | 'head';
+  /** False while its head is away. */
+  readonly connected: boolean;
   /**
    * Make a group; it waits until there is room.
    * @throws `PLACEMENT_INVALID`, `GROUP_NAME_TAKEN`, `HEAD_UNREACHABLE`
    */
   createGroup(spec: GroupSpec): Promise<Group>;
   snapshot(): Promise<ClusterSnapshot>;
+  /** Called when the head goes away (false) and when it is back; returns how to stop. */
+  onConnection(listener: (connected: boolean) => void): () => void;
 }

@@ -4,16 +4,16 @@
  */
 import { isAbsolute, resolve } from 'node:path';
 import { TwinkleError } from '../errors.js';
-import type { DeviceReport } from '../native/types.js';
 import { didYouMean, nearest } from '../util/did-you-mean.js';
+import { compileAccelerator, type DeviceSource } from './accelerator.js';
 import { compileAddress, isLocal } from './address.js';
 import { compileAuth } from './auth.js';
-import { chooseDevices, type DeviceResult } from './devices.js';
-import { compileModel, expandHome, type ModelShape } from './model.js';
+import { compileModel, expandHome } from './model.js';
 import { environmentName, isOptionKey, OPTION_KEYS, type OptionKey } from './options.js';
+import { compileHeadAddress, compilePlacement } from './placement.js';
+import { readGroupConfig } from './placement-group-config.js';
 import { environmentLayer, type Layer, located, type Origin, Settings, type Written } from './settings.js';
 import type { EngineName, ServeConfig } from './types.js';
-import { offeredDevices } from './visibility.js';
 import type { YamlEntry } from './yaml-file.js';
 
 type Env = Readonly<Record<string, string | undefined>>;
@@ -39,9 +39,9 @@ export interface ConfigInput {
 }
 
 /** What compiling needs from others. */
-export interface ConfigServices {
-  /** The device report; called at most once, and only when devices matter. */
-  devices(): Promise<DeviceReport>;
+export interface ConfigServices extends Pick<DeviceSource, 'devices'> {
+  /** As {@link DeviceSource.cluster}, for a home folder. */
+  cluster(address: ServeConfig['address'], home: string): ReturnType<DeviceSource['cluster']>;
   /** `checkEngineArgs` of engines/args.ts. */
   engineArgs(
     engine: EngineName,
@@ -90,15 +90,25 @@ export async function compileConfig(input: ConfigInput, services: ConfigServices
   const maxQueue = settings.number('queue-size') as number;
   const logLevel = settings.choice('log-level') as ServeConfig['logLevel'];
   const mayInstall = !settings.on('no-setup');
+  const cpus = settings.number('num-cpus');
+  const headAddress = compileHeadAddress(settings);
   // What needs the disk or the devices comes after what is wrong in itself.
   const shape = compileModel(settings, input.cwd, input.userHome);
-  const { devices, warnings } = await compileDevices(settings, shape, services, input.env);
+  const group = readGroupConfig(settings, shape.tensorParallel * shape.pipelineParallel);
+  const source: DeviceSource = {
+    devices: () => services.devices(),
+    cluster: (where) => services.cluster(where, home),
+  };
+  const { accelerator, offer } = await compileAccelerator(settings, shape, group, source, input.env);
+  const { placement, warnings } = compilePlacement(settings, shape, group, accelerator);
   const { unnamed: _, ...model } = shape;
   // Last, because it may write: nothing is left behind by a start that is refused.
   const access = compileAuth(settings, { local: isLocal(address), home, mayWrite: services.mayWrite });
   return {
     config: {
-      models: [{ ...model, devices, engineArgs }],
+      models: [{ ...model, placement, engineArgs }],
+      node: { cpus, devices: offer.devices, links: offer.links, leftOut: offer.leftOut },
+      address: headAddress,
       http: { ...address, bodyLimit, maxQueue },
       auth: access.auth,
       python: { interpreter: python === null ? null : interpreterPath(python, path), mayInstall },
@@ -107,52 +117,13 @@ export async function compileConfig(input: ConfigInput, services: ConfigServices
       logLevel,
     },
     origins: Object.fromEntries(OPTION_KEYS.map((key) => [key, settings.origin(key)])) as Record<OptionKey, Origin>,
-    warnings: [...unknownVariables(input.env), ...warnings, ...access.warnings],
+    warnings: [...unknownVariables(input.env), ...offer.warnings, ...warnings, ...access.warnings],
   };
 }
 
 /** A bare word such as `python3.12` is searched on PATH later; everything with a slash is a path. */
 function interpreterPath(written: string, path: (text: string) => string): string {
   return written.includes('/') || written.startsWith('~') ? path(written) : written;
-}
-
-async function compileDevices(
-  settings: Settings,
-  shape: ModelShape,
-  services: ConfigServices,
-  env: Env,
-): Promise<DeviceResult> {
-  const named = (['gpus', 'npus'] as const).filter((key) => settings.written(key) !== null);
-  const cpu = settings.on('cpu');
-  const all = [...named, ...(cpu ? (['cpu'] as const) : [])].map((key) => settings.origin(key).name);
-  if (all.length > 1) {
-    throw new TwinkleError(
-      'CONFIG_INVALID',
-      `expected one of \`${all.join('` and `')}\` but ${all.length} are set; leave one out`,
-    );
-  }
-  const ranks = shape.tensorParallel * shape.pipelineParallel * shape.dataParallel;
-  const wish = {
-    ranks,
-    shape: `tp ${shape.tensorParallel} × pp ${shape.pipelineParallel} × dp ${shape.dataParallel}`,
-  };
-  const key = named[0];
-  if (key !== undefined) {
-    if (key === 'npus' && shape.engine === 'transformers') {
-      throw new TwinkleError(
-        'CONFIG_INVALID',
-        `${located(settings.origin(key))}expected GPUs or the CPU for engine transformers but \`${settings.origin(key).name}\` is set; that engine runs on CPU and CUDA`,
-      );
-    }
-    const kind = key === 'gpus' ? 'gpu' : 'npu';
-    const list = settings.text(key) as string;
-    return chooseDevices({ ...wish, kind, list, name: settings.origin(key).name }, await services.devices(), env);
-  }
-  // The demo runs on the CPU unless devices are named: it is not worth gigabytes of CUDA wheels.
-  if (cpu || shape.engine === 'mock' || shape.unnamed) return { devices: [], warnings: [] };
-  const report = await services.devices();
-  if (offeredDevices(report.devices, 'gpu', env).devices.length === 0) return { devices: [], warnings: [] };
-  return chooseDevices({ ...wish, kind: 'gpu', list: null, name: '--gpus' }, report, env);
 }
 
 function splitYaml(
@@ -184,6 +155,8 @@ const OTHER_VARIABLES = [
   'TWINKLE_HCCL_LIBRARY',
   'TWINKLE_NATIVE',
   'TWINKLE_NCCL_LIBRARY',
+  'TWINKLE_NOSET_ASCEND_RT_VISIBLE_DEVICES',
+  'TWINKLE_NOSET_CUDA_VISIBLE_DEVICES',
   'TWINKLE_NPU_SMI',
   'TWINKLE_NVML_LIBRARY',
 ];

@@ -3,8 +3,21 @@
  * in camel case, `createServer` options (`port`). Says what a value looks like; `settings.ts` reads them, `compile.ts` relates them.
  */
 
-/** What a value looks like. `tokens`: 4096, 8k (×1000), 8K (×1024). `bytes`: 16MiB. `seconds` become ms. `list`: repeatable. */
-export type OptionKind = 'text' | 'list' | 'switch' | 'integer' | 'tokens' | 'bytes' | 'seconds' | 'choice';
+/**
+ * What a value looks like. `tokens`: 4096, 8k (×1000), 8K (×1024). `bytes`: 16MiB. `seconds` become ms. `list`: repeatable.
+ * `number`: fractions too. `object`: a mapping in YAML and code, JSON text in flags and the environment.
+ */
+export type OptionKind =
+  | 'text'
+  | 'list'
+  | 'switch'
+  | 'integer'
+  | 'number'
+  | 'tokens'
+  | 'bytes'
+  | 'seconds'
+  | 'choice'
+  | 'object';
 
 /** One option. */
 export interface OptionSpec {
@@ -13,7 +26,7 @@ export interface OptionSpec {
   readonly arg: string | null;
   readonly help: string;
   /** Heading in `serve --help`. */
-  readonly group: 'Model' | 'Devices' | 'HTTP' | 'Access' | 'Runtime';
+  readonly group: 'Model' | 'Devices' | 'Placement' | 'HTTP' | 'Access' | 'Runtime';
   /** Default as shown and used; null: decided by `compile.ts`. */
   readonly default: string | number | null;
   readonly min?: number;
@@ -74,6 +87,64 @@ export const SERVE_OPTIONS = {
   gpus: { kind: 'text', arg: 'LIST', help: 'Exactly these GPUs: 0-3, 0,2 or UUIDs', group: 'Devices', default: null },
   npus: { kind: 'text', arg: 'LIST', help: 'Exactly these NPUs: 0-7, 0,2 or UUIDs', group: 'Devices', default: null },
   cpu: { kind: 'switch', arg: null, help: 'Use no accelerator', group: 'Devices', default: null },
+  'num-cpus': {
+    kind: 'integer',
+    arg: 'N',
+    help: 'CPUs that this machine offers to placement groups; none: those that this process may use',
+    group: 'Devices',
+    default: null,
+    min: 0,
+    max: 1_000_000,
+  },
+  placement: {
+    kind: 'choice',
+    arg: 'STRATEGY',
+    choices: ['PACK', 'SPREAD', 'STRICT_PACK', 'STRICT_SPREAD'],
+    help: 'How the ranks of a replica lie on nodes (none: PACK; STRICT_PACK with -dp above 1)',
+    group: 'Placement',
+    default: null,
+  },
+  'data-parallel-placement': {
+    kind: 'choice',
+    arg: 'FORM',
+    choices: ['replica', 'gang'],
+    help: 'With -dp, a placement group for each replica, or one of all that packs them as in Ray 2.60',
+    group: 'Placement',
+    default: 'replica',
+  },
+  'placement-group-config': {
+    kind: 'object',
+    arg: 'JSON',
+    help: 'Bundles of a replica as in Ray Serve LLM: {"bundles": [{"GPU": 1}, ...], "strategy": "SPREAD"}, or "bundle_per_worker"',
+    group: 'Placement',
+    default: null,
+  },
+  'accelerator-type': {
+    kind: 'text',
+    arg: 'TYPE',
+    help: 'Only on devices of this type, e.g. H100 or Ascend910B4',
+    group: 'Placement',
+    default: null,
+  },
+  'replica-cpus': {
+    kind: 'number',
+    arg: 'N',
+    help:
+      'CPUs of a replica beside its devices, in its first bundle; none: 1, or 0 where each rank has a CPU for its device. ' +
+      'CPUs that nobody wrote shrink until all replicas fit a machine without a head',
+    group: 'Placement',
+    default: null,
+    min: 0,
+    max: 1_000_000,
+  },
+  address: {
+    kind: 'choice',
+    arg: 'WHERE',
+    choices: ['auto', 'local'],
+    help: 'Who gives out devices: the head of this machine, or this process (none: a head if one runs)',
+    group: 'Placement',
+    default: null,
+  },
   host: { kind: 'text', arg: 'HOST', help: 'Address to listen on', group: 'HTTP', default: '127.0.0.1' },
   port: {
     kind: 'integer',

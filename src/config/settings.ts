@@ -109,6 +109,15 @@ export class Settings {
     throw invalid(written, 'true or false');
   }
 
+  /** A plain object; JSON text is parsed. Null when not written. */
+  object(key: OptionKey): Readonly<Record<string, unknown>> | null {
+    const written = this.written(key);
+    if (written === null) return null;
+    const value = typeof written.value === 'string' ? parseJson(written.value) : written.value;
+    if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value as Record<string, unknown>;
+    throw invalid(written, 'an object (as JSON text in a flag or variable)');
+  }
+
   /** A number by its kind, or null when neither written nor defaulted. `seconds` come back as ms. */
   number(key: OptionKey): number | null {
     const spec = optionSpec(key);
@@ -117,10 +126,20 @@ export class Settings {
     const raw = written === null ? spec.default : written.value;
     const number = typeof raw === 'number' ? raw : typeof raw === 'string' ? parse(spec.kind, raw) : null;
     const { min = 0, max = Number.MAX_SAFE_INTEGER } = spec;
+    const fractional = spec.kind === 'seconds' || spec.kind === 'number';
+    // Written so that NaN is wrong too.
     const wrong =
-      number === null || (spec.kind !== 'seconds' && !Number.isSafeInteger(number)) || number < min || number > max;
+      number === null || (!fractional && !Number.isSafeInteger(number)) || !(number >= min && number <= max);
     if (!wrong) return spec.kind === 'seconds' ? Math.round(number * 1000) : number;
     throw invalid(written as Written, expectedNumber(spec.kind, min, spec.max));
+  }
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return null;
   }
 }
 
@@ -134,6 +153,7 @@ function expectedNumber(kind: string, min: number, max: number | undefined): str
     tokens: 'a number of tokens such as 4096 or 8k',
     bytes: 'a size such as 65536 or 16MiB',
     seconds: 'a number of seconds',
+    number: 'a number',
   }[kind];
   return `${what ?? 'a whole number'} ${max === undefined ? `of at least ${min}` : `from ${min} to ${max}`}`;
 }

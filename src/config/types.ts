@@ -16,12 +16,31 @@ export interface ModelConfig {
   readonly tensorParallel: number;
   readonly pipelineParallel: number;
   readonly dataParallel: number;
-  /** Exactly these devices (uuids, in the order given); empty: CPU. */
-  readonly devices: readonly DeviceChoice[];
+  readonly placement: ModelPlacement;
   /** Null: what the model says. */
   readonly maxModelLen: number | null;
   /** Engine arguments by their own names, untouched. */
   readonly engineArgs: Readonly<Record<string, unknown>>;
+}
+
+/** Resource → amount, as users of Ray write a bundle. */
+export type Bundle = Readonly<Record<string, number>>;
+
+export type PlacementStrategy = 'PACK' | 'SPREAD' | 'STRICT_PACK' | 'STRICT_SPREAD';
+
+/** What the placement groups of a model ask for; `engines/placement.ts` makes the groups. */
+export interface ModelPlacement {
+  /** The device that each rank gets; null: ranks run on CPUs. */
+  readonly accelerator: 'GPU' | 'NPU' | null;
+  /** Each bundle asks for `accelerator_type:X`; null: any. */
+  readonly acceleratorType: string | null;
+  readonly strategy: PlacementStrategy;
+  /** With data parallelism: a group for each replica, or one group that holds them all. */
+  readonly dataParallel: 'replica' | 'gang';
+  /** Bundles of one replica as written; null: one a rank. */
+  readonly bundles: readonly Bundle[] | null;
+  /** CPUs merged into the first bundle; null: not written. */
+  readonly replicaCpus: number | null;
 }
 
 export interface DeviceChoice {
@@ -29,6 +48,32 @@ export interface DeviceChoice {
   readonly index: number;
   readonly uuid: string;
 }
+
+/** A device that this machine offers to placement groups. */
+export interface OfferedDevice extends DeviceChoice {
+  readonly name: string;
+  readonly numaNode: number | null;
+}
+
+/** What this machine offers where no head does. */
+export interface NodeConfig {
+  /** Null: those that this process may use. */
+  readonly cpus: number | null;
+  /** Per kind in the order of its instances: the first GPU is instance 0. */
+  readonly devices: readonly OfferedDevice[];
+  /** Pairs of positions in `devices`. */
+  readonly links: readonly {
+    readonly a: number;
+    readonly b: number;
+    readonly kind: DeviceLinkKind;
+    readonly lanes: number;
+  }[];
+  /** Why other devices are not offered, a line each: for refusals. */
+  readonly leftOut: readonly string[];
+}
+
+/** As in the device report. */
+export type DeviceLinkKind = 'nvlink' | 'hccs' | 'pix' | 'pxb' | 'phb' | 'node' | 'sys' | 'unknown';
 
 export interface HttpConfig {
   readonly host: string;
@@ -74,6 +119,9 @@ export interface SupervisionConfig {
 /** Everything that `serve` needs to know. */
 export interface ServeConfig {
   readonly models: readonly ModelConfig[];
+  readonly node: NodeConfig;
+  /** `auto`: the head that runs here; `local`: none; null: a head if one runs, else none. */
+  readonly address: 'auto' | 'local' | null;
   readonly http: HttpConfig;
   readonly auth: AuthConfig;
   readonly python: PythonConfig;

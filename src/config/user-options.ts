@@ -4,7 +4,13 @@ import { didYouMean } from '../util/did-you-mean.js';
 import type { WrittenEngineArg } from './compile.js';
 import { isOptionKey, kebabCase, OPTION_KEYS, type OptionKey } from './options.js';
 import type { Layer, Written } from './settings.js';
-import type { EngineName, ServeConfig } from './types.js';
+import type { Bundle, EngineName, PlacementStrategy, ServeConfig } from './types.js';
+
+/** Ray Serve LLM's `placement_group_config`: one of `bundles` and `bundle_per_worker`. */
+export type PlacementGroupConfig = { readonly strategy?: PlacementStrategy } & (
+  | { readonly bundles: readonly Bundle[] }
+  | { readonly bundle_per_worker: Bundle }
+);
 
 /** What `createServer` takes. Everything is optional and means the same as the flag of that name. */
 export interface ServeOptions {
@@ -23,6 +29,20 @@ export interface ServeOptions {
   readonly npus?: string | readonly (number | string)[];
   /** Use no accelerator. */
   readonly cpu?: boolean;
+  /** CPUs that this machine offers; none: those that this process may use. */
+  readonly numCpus?: number;
+  /** How the ranks of a replica lie on nodes. */
+  readonly placement?: PlacementStrategy;
+  /** A placement group for each replica (default), or one for all. */
+  readonly dataParallelPlacement?: 'replica' | 'gang';
+  /** Bundles of a replica, as in Ray Serve LLM. */
+  readonly placementGroupConfig?: PlacementGroupConfig;
+  /** Only on devices of this type: `'H100'`. */
+  readonly acceleratorType?: string;
+  /** CPUs of a replica beside its devices; fractions and 0 are allowed. */
+  readonly replicaCpus?: number;
+  /** Who gives out devices: the head that runs here, or this process alone. */
+  readonly address?: 'auto' | 'local';
   readonly host?: string;
   readonly port?: number;
   readonly uds?: string;

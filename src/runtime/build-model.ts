@@ -1,4 +1,4 @@
-/** One configured model → its gangs, its replicas and the service in front of them. Wiring only. */
+/** One configured model → its gangs, its replicas and the service in front of them. Where the gangs run comes later. Wiring only. */
 import { join } from 'node:path';
 import type { ModelConfig, SupervisionConfig } from '../config/types.js';
 import { ENGINE_SPECS } from '../engines/specs.js';
@@ -8,13 +8,15 @@ import { Gang } from '../supervisor/gang.js';
 import type { GangDependencies, GangSpec } from '../supervisor/launch-ranks.js';
 import { DirectLauncher, type PythonRuntime, type RankLauncher } from '../supervisor/launcher.js';
 import { TemplateLauncher } from '../supervisor/template-launcher.js';
+import { PlacedGang } from './placed-gang.js';
 
 /** A rank that says nothing for so long is taken for dead. */
 const SILENCE_MS = 30_000;
 
 export interface BuiltModel {
   readonly config: ModelConfig;
-  readonly gangs: readonly Gang[];
+  /** By replica. */
+  readonly gangs: readonly PlacedGang[];
   readonly service: ModelService;
   readonly launcher: RankLauncher;
 }
@@ -47,7 +49,6 @@ export function buildModel(config: ModelConfig, context: BuildContext): BuiltMod
       id: `${name}/${replica}`,
       engine: config.engine,
       worldSize,
-      devices: Array.from({ length: worldSize }, (__, rank) => config.devices[replica * worldSize + rank] ?? null),
       load: {
         model: config.model,
         options: {
@@ -60,16 +61,16 @@ export function buildModel(config: ModelConfig, context: BuildContext): BuiltMod
       silenceMs: SILENCE_MS,
       stallMs: context.supervision.phaseTimeoutMs,
     };
-    return new Gang(spec, { ...context, launcher, logPath });
+    return new PlacedGang(new Gang(spec, { ...context, launcher, logPath }));
   });
   const replicas = gangs.map(
-    (gang) =>
-      new Replica(gang.spec.id, gang, () =>
-        gang.pids.map((pid, rank) => ({
+    (placed) =>
+      new Replica(placed.gang.spec.id, placed, () =>
+        placed.gang.pids.map((pid, rank) => ({
           rank,
           pid,
-          devices: [gang.spec.devices[rank]?.uuid ?? 'cpu'],
-          log: logPath(gang.spec, rank),
+          devices: placed.placed ? [placed.gang.places[rank]?.device?.uuid ?? 'cpu'] : [],
+          log: logPath(placed.gang.spec, rank),
         })),
       ),
   );

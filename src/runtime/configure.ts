@@ -5,7 +5,7 @@ import { type CompiledConfig, compileConfig, type WrittenEngineArg } from '../co
 import { expandHome } from '../config/model.js';
 import { PYTHON_WORKERS } from '../config/package-root.js';
 import type { Layer } from '../config/settings.js';
-import type { EngineName, ServeConfig } from '../config/types.js';
+import type { EngineName, ModelConfig, ServeConfig } from '../config/types.js';
 import { checkEngineArgs, findEngineArg } from '../engines/args.js';
 import type { DeviceReport } from '../native/types.js';
 import type { Flavour, PythonEnvironment, SetupProgress } from '../python/types.js';
@@ -25,6 +25,8 @@ export interface ConfigureRequest {
   readonly mayWrite: boolean;
   /** Called only when devices matter; may load the addon. */
   readonly devices: () => Promise<DeviceReport>;
+  /** Kinds of devices of the cluster that gives them out, asked when devices matter; null or none: this machine. */
+  readonly cluster?: (address: ServeConfig['address'], home: string) => Promise<ReadonlySet<'GPU' | 'NPU'> | null>;
 }
 
 /** Folder of the engines' requirement files. */
@@ -38,10 +40,10 @@ export async function configure(request: ConfigureRequest): Promise<CompiledConf
   const userHome = request.env.HOME || homedir();
   const file = request.configFile ?? (request.env.TWINKLE_CONFIG || null);
   const yaml = file === null ? [] : await readFile(file, request.cwd, userHome);
-  const { written, engineArgs, env, cwd, mayWrite, devices } = request;
+  const { written, engineArgs, env, cwd, mayWrite, devices, cluster = async () => null } = request;
   return compileConfig(
     { written, engineArgs, env, yaml, cwd, userHome },
-    { devices, engineArgs: checkEngineArgs, isEngineArg: (name) => findEngineArg(name) !== null, mayWrite },
+    { devices, cluster, engineArgs: checkEngineArgs, isEngineArg: (name) => findEngineArg(name) !== null, mayWrite },
   );
 }
 
@@ -51,19 +53,24 @@ async function readFile(file: string, cwd: string, userHome: string) {
   return readYamlConfig(isAbsolute(expanded) ? expanded : resolve(cwd, expanded));
 }
 
+/** What of a model decides which Python it needs. */
+interface EngineUse extends Pick<ModelConfig, 'engine'> {
+  readonly placement: Pick<ModelConfig['placement'], 'accelerator'>;
+}
+
 /**
  * The Python of every engine that the configuration uses; makes missing environments when it may.
  * @throws `PYTHON_MISSING`, `PYTHON_ENV`, `SETUP_FAILED`
  */
 export async function resolvePythons(
-  config: ServeConfig,
+  config: Pick<ServeConfig, 'python'> & { readonly models: readonly EngineUse[] },
   options: { readonly env: Env; readonly progress: SetupProgress; readonly signal?: AbortSignal },
 ): Promise<ReadonlyMap<EngineName, PythonEnvironment>> {
   const { resolvePython } = await import('../python/resolve.js');
   const found = new Map<EngineName, PythonEnvironment>();
   for (const model of config.models) {
     if (found.has(model.engine)) continue;
-    const gpu = model.devices.some((device) => device.kind === 'gpu');
+    const gpu = model.placement.accelerator === 'GPU';
     const flavour = wantedFlavour(gpu, options.env);
     found.set(
       model.engine,

@@ -5,12 +5,15 @@ import { optionsLayer, type ServeOptions } from '../config/user-options.js';
 import type { GatewayOptions } from '../gateway/types.js';
 import { fakeDeviceReport } from '../native/fake-devices.js';
 import { loadNative } from '../native/load.js';
+import type { DeviceReport } from '../native/types.js';
 import type { Logger } from '../observability/logger.js';
 import { Metrics } from '../observability/metrics.js';
 import type { ServedModel } from '../serving/types.js';
+import { refuseUnplaceable } from './check-placement.js';
 import { configure, resolvePythons } from './configure.js';
 import { type GeneratedPiece, type GenerateOptions, generateStream } from './generate-stream.js';
 import { startHead } from './head.js';
+import { HeadDoor } from './head-placement.js';
 import type { Head, HeadEvents, HeadStatus } from './types.js';
 
 /** Options of {@link createServer}: those of `serve`, in camel case, and what only embedding needs. */
@@ -50,26 +53,44 @@ const QUIET = { step() {}, detail() {} };
  * @throws TwinkleError with the code of what is wrong; nothing is left running then
  */
 export async function createServer(options: CreateServerOptions = {}): Promise<Server> {
-  const { listen, logger, on, env = process.env, signal, ...serve } = options;
+  const { signal } = options;
   signal?.throwIfAborted();
+  const door = new HeadDoor(signal);
+  try {
+    return await createAt(door, options);
+  } catch (error) {
+    await door[Symbol.asyncDispose]();
+    throw error;
+  }
+}
+
+async function createAt(door: HeadDoor, options: CreateServerOptions): Promise<Server> {
+  const { listen, logger, on, env = process.env, signal, ...serve } = options;
   const { layer, engineArgs } = optionsLayer(serve);
   const fake = env.TWINKLE_FAKE_DEVICES;
-  const { config } = await configure({
+  const devices = async (): Promise<DeviceReport> =>
+    // The addon reads the process's own environment; a test may have given another.
+    fake ? fakeDeviceReport(fake) : loadNative().devices();
+  const compiled = await configure({
     written: layer,
     engineArgs,
     env,
     cwd: process.cwd(),
     configFile: null,
     mayWrite: true,
-    // The addon reads the process's own environment; a test may have given another.
-    devices: async () => (fake ? fakeDeviceReport(fake) : loadNative().devices()),
+    devices,
+    cluster: (address, home) => door.kinds(address, home),
   });
+  const { config } = compiled;
+  const placement = await door.placement(compiled, devices);
+  if (placement === null) refuseUnplaceable(config, loadNative().cpu());
   const pythons = await resolvePythons(config, { env, progress: QUIET, ...(signal === undefined ? {} : { signal }) });
   const head = await startHead(config, {
     pythons,
     ...(logger === undefined ? {} : { logger }),
     env,
     listen: listen ?? true,
+    ...(placement === null ? {} : { placement }),
   });
   for (const [event, listener] of Object.entries(on ?? {})) head.on(event as keyof HeadEvents, listener);
   try {
@@ -78,7 +99,7 @@ export async function createServer(options: CreateServerOptions = {}): Promise<S
     await head.close();
     throw error;
   }
-  return asServer(head, {
+  return asServer(head, door, {
     inference: head.inference,
     auth: config.auth,
     http: config.http,
@@ -98,7 +119,14 @@ async function untilReady(head: Head, signal: AbortSignal | undefined): Promise<
   await Promise.race([head.ready(), aborted]);
 }
 
-function asServer(head: Head, gateway: Omit<GatewayOptions, 'metrics'>): Server {
+function asServer(head: Head, door: HeadDoor, gateway: Omit<GatewayOptions, 'metrics'>): Server {
+  const close = async (): Promise<void> => {
+    try {
+      await head.close();
+    } finally {
+      await door[Symbol.asyncDispose]();
+    }
+  };
   return {
     get url() {
       return head.url;
@@ -111,7 +139,7 @@ function asServer(head: Head, gateway: Omit<GatewayOptions, 'metrics'>): Server 
       await gatewayPlugin(app, { ...gateway, metrics: new Metrics() });
     },
     drain: (timeoutMs) => head.drain(timeoutMs),
-    close: () => head.close(),
-    [Symbol.asyncDispose]: () => head.close(),
+    close,
+    [Symbol.asyncDispose]: close,
   };
 }

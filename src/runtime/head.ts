@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import { PYTHON_WORKERS, packageVersion } from '../config/package-root.js';
 import type { EngineName, ServeConfig } from '../config/types.js';
-import { asTwinkleError, TwinkleError } from '../errors.js';
+import { TwinkleError } from '../errors.js';
 import { loadNative } from '../native/load.js';
 import type { Native } from '../native/types.js';
 import { type FileLogger, fileLogger, type Logger, SILENT } from '../observability/logger.js';
@@ -17,11 +17,13 @@ import { deferred } from '../util/deferred.js';
 import { Emitter } from '../util/emitter.js';
 import { runAll } from '../util/run-all.js';
 import { type BuiltModel, buildModel } from './build-model.js';
+import { Fleet } from './fleet.js';
 import { makeFolders } from './folders.js';
 import type { HttpFront } from './http-front.js';
+import { openOwnPlacement } from './own-placement.js';
+import { membershipOf, type PlacementSource } from './place-replicas.js';
 import { sweepHome } from './sweep-home.js';
 import type { Head, HeadEvents, HeadStatus } from './types.js';
-import { modelFailure, watchModel } from './watch-model.js';
 
 export interface HeadOptions {
   /** The interpreter of each engine in use. */
@@ -31,6 +33,8 @@ export interface HeadOptions {
   /** By default the real addon. */
   readonly native?: Native;
   readonly env?: Readonly<Record<string, string | undefined>>;
+  /** Who gives out devices; it stays the caller's to close. Default: a ledger of this head over `config.node`. */
+  readonly placement?: PlacementSource;
   /** Listen on HTTP and on the admin socket. Default true. */
   readonly listen?: boolean;
   /**
@@ -64,11 +68,12 @@ class RunningHead implements Head {
   readonly #events: Emitter<HeadEvents>;
   readonly #disposals: (() => PromiseLike<void> | void)[] = [];
   readonly #ready = deferred<void>();
-  #models: readonly BuiltModel[] = [];
+  #fleet: Fleet | null = null;
   #directory = new ModelDirectory([]);
   #http: HttpFront | null = null;
   #started = false;
   #wasReady = false;
+  #placement: PlacementSource | null = null;
   #closing: Promise<void> | null = null;
 
   constructor(
@@ -127,18 +132,16 @@ class RunningHead implements Head {
         maxQueue: config.http.maxQueue,
       });
     };
-    this.#models = config.models.map(build);
-    this.#directory = new ModelDirectory(this.#models.map(({ service }) => service));
-    for (const built of this.#models) {
-      watchModel(built, this.#log, nowMs, {
-        progress: (model, progress) => this.#events.emit('progress', model, progress),
-        failed: (model, reason, incident) => this.#events.emit('failed', model, reason, incident),
-        recovered: (model, elapsedMs) => this.#events.emit('recovered', model, elapsedMs),
-        change: () => this.#changed(),
-      });
-      built.launcher.prepare();
-      for (const gang of built.gangs) gang.start();
-    }
+    this.#fleet = new Fleet(config.models.map(build), this.#log, nowMs, {
+      progress: (model, progress) => this.#events.emit('progress', model, progress),
+      failed: (model, reason, incident) => this.#events.emit('failed', model, reason, incident),
+      recovered: (model, elapsedMs) => this.#events.emit('recovered', model, elapsedMs),
+      change: () => this.#changed(),
+    });
+    this.#directory = this.#fleet.directory;
+    const placement = options.placement ?? this.#ownPlacement();
+    this.#placement = placement;
+    await this.#fleet.place(placement);
     if (options.listen !== false) {
       // Imported only now: the ranks' interpreters start while fastify and the routes are loaded.
       const { openHttp } = await import('./http-front.js');
@@ -152,6 +155,7 @@ class RunningHead implements Head {
         logger: this.#log,
         logFolder: folders.logs,
         socketFolder: folders.sockets,
+        cluster: () => placement.cluster.snapshot(),
       });
     }
     this.#started = true;
@@ -160,12 +164,14 @@ class RunningHead implements Head {
 
   status(): HeadStatus {
     return {
+      kind: 'serve',
       instance: this.instance,
       pid: process.pid,
       version: packageVersion(),
       startedAt: this.#startedAt,
       url: this.url,
       home: this.config.home,
+      cluster: membershipOf(this.#placement),
       phase: this.#phase(),
       models: this.#directory.models(),
     };
@@ -207,11 +213,9 @@ class RunningHead implements Head {
     // A door that does not close must leave no process behind.
     const errors = await runAll([
       () => this.#http?.close(),
-      () =>
-        Promise.all(
-          this.#models.flatMap(({ gangs }) => gangs.map((gang) => gang.stop())).concat(this.#disposeLaunchers()),
-        ),
+      () => this.#fleet?.stop(),
       () => endInstance(native, ProcessWatcher.of(native), this.instance),
+      () => this.#fleet?.release(),
       ...this.#disposals.reverse(),
     ]);
     this.#log.info({ instance: this.instance, errors: errors.map(String) }, 'closed');
@@ -219,17 +223,16 @@ class RunningHead implements Head {
     if (errors.length > 0) throw errors[0];
   }
 
-  #disposeLaunchers(): Promise<void>[] {
-    return this.#models.map(async ({ launcher }) => await launcher[Symbol.asyncDispose]());
+  #ownPlacement(): PlacementSource {
+    const placement = openOwnPlacement(this.config, this.#native.cpu());
+    this.#disposals.push(() => placement.cluster[Symbol.asyncDispose]());
+    return placement;
   }
 
   #phase(): HeadStatus['phase'] {
     if (this.#closing !== null) return 'stopped';
     if (!this.#directory.accepting) return 'draining';
-    const gangs = this.#models.flatMap((model) => model.gangs);
-    if (gangs.every(({ state }) => state.at === 'ready')) return 'ready';
-    if (gangs.every(({ state }) => state.at === 'failed')) return 'failed';
-    return this.#wasReady ? 'degraded' : 'starting';
+    return this.#fleet?.phase(this.#wasReady) ?? 'starting';
   }
 
   #changed(): void {
@@ -239,12 +242,9 @@ class RunningHead implements Head {
       this.#ready.resolve();
       this.#events.emit('ready', this.url);
     }
-    const failures = this.#models.map(modelFailure);
-    const [first] = failures.filter((failure) => failure !== null);
-    // At the start one model that cannot be had is one too many; later the others go on.
-    if (first !== undefined && (!this.#wasReady || !failures.includes(null))) {
-      this.#ready.reject(first);
-      this.#events.emit('fatal', asTwinkleError(first));
-    }
+    const fatal = this.#fleet?.fatal(this.#wasReady) ?? null;
+    if (fatal === null) return;
+    this.#ready.reject(fatal);
+    this.#events.emit('fatal', fatal);
   }
 }

@@ -2,6 +2,7 @@
 import { rmSync } from 'node:fs';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
+import type { ClusterSnapshot } from '../cluster/api.js';
 import { packageVersion } from '../config/package-root.js';
 import type { ServeConfig } from '../config/types.js';
 import { TwinkleError } from '../errors.js';
@@ -31,6 +32,8 @@ export interface HttpFrontOptions {
   readonly socketFolder: string;
   phase(): HeadStatus['phase'];
   status(): HeadStatus;
+  /** The cluster that the head is a member of, for `list`; without it the admin socket answers 404 for it. */
+  readonly cluster?: () => Promise<ClusterSnapshot>;
 }
 
 /** Listen. Throws `PORT_IN_USE` with the address, or the system's error. */
@@ -50,9 +53,16 @@ export async function openHttp(options: HttpFrontOptions): Promise<HttpFront> {
   const adminSocket = join(options.socketFolder, 'admin.sock');
   try {
     const url = await listen(gateway, http);
-    const admin = await startAdminServer({ socketPath: adminSocket, status: () => options.status() });
+    const admin = await startAdminServer({
+      socketPath: adminSocket,
+      status: () => options.status(),
+      ...(options.cluster === undefined ? {} : { cluster: options.cluster }),
+    });
     try {
-      writeInstance(config.home, describeInstance({ instance, startedAt, url, adminSocket, logs: options.logFolder }));
+      writeInstance(
+        config.home,
+        describeInstance({ kind: 'serve', instance, startedAt, url, adminSocket, logs: options.logFolder }),
+      );
     } catch (error) {
       await admin.close();
       throw error;

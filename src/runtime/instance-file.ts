@@ -56,7 +56,9 @@ export function readInstance(path: string): FoundInstance | null {
       return null;
     if (typeof file.startedAt !== 'number' || typeof file.logs !== 'string' || typeof file.adminSocket !== 'string')
       return null;
-    const found = { ...(file as InstanceFile), url: file.url ?? null };
+    // Instances that were started before there were heads name no kind.
+    const kind = file.kind === 'head' ? 'head' : 'serve';
+    const found: InstanceFile = { ...(file as InstanceFile), kind, url: file.url ?? null };
     return { file: found, path, alive: isSameProcess(found) };
   } catch {
     return null;

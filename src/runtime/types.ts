@@ -3,6 +3,7 @@ import type { Inference, ServedModel, StartProgress } from '../serving/types.js'
 
 /** One state document for `status`, `/status` on the admin socket, and bug reports. Plain JSON. */
 export interface HeadStatus {
+  readonly kind: 'serve';
   readonly instance: string;
   readonly pid: number;
   readonly version: string;
@@ -11,7 +12,33 @@ export interface HeadStatus {
   readonly url: string | null;
   readonly home: string;
   readonly phase: 'starting' | 'ready' | 'degraded' | 'draining' | 'failed' | 'stopped';
+  /** Who gives it its devices: a ledger of its own, or the head of this box, which may be away. */
+  readonly cluster: { readonly kind: 'own' | 'head'; readonly connected: boolean };
   readonly models: readonly ServedModel[];
+}
+
+/** The state document of a standalone head (`start --head`), on the same admin socket. Plain JSON. */
+export interface ClusterHeadStatus {
+  readonly kind: 'head';
+  readonly instance: string;
+  readonly pid: number;
+  readonly version: string;
+  /** Unix milliseconds. */
+  readonly startedAt: number;
+  readonly home: string;
+  /** Where nodes and clients reach it. */
+  readonly address: string;
+  readonly phase: 'ready' | 'stopping';
+  readonly cluster: string;
+  readonly epoch: number;
+  /** Nodes that it knows, whatever their state. */
+  readonly nodes: number;
+  readonly groups: {
+    /** Groups with every bundle placed. */
+    readonly created: number;
+    /** Groups that wait for room, lost bundles included. */
+    readonly pending: number;
+  };
 }
 
 /** Lifecycle events; every one says who it is about. */
@@ -43,8 +70,10 @@ export interface Head extends AsyncDisposable {
   on<K extends keyof HeadEvents>(event: K, listener: HeadEvents[K]): void;
 }
 
-/** File `<home>/instances/<instance>.json`: how `status`, `logs` and `stop` find a head. Removed at its end; a stale one is ignored. */
+/** File `<home>/instances/<instance>.json`: how `status`, `list`, `logs` and `stop` find a head. Removed at its end; a stale one is ignored. */
 export interface InstanceFile {
+  /** `head`: a standalone head, which serves no model. */
+  readonly kind: 'serve' | 'head';
   readonly instance: string;
   readonly pid: number;
   /** Field 22 of /proc/<pid>/stat: tells a reused pid from ours. */

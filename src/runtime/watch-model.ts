@@ -1,9 +1,10 @@
-/** Turns what gangs of a model do into what serving and the head's listeners need to know. */
+/** Turns what gangs and placement groups of a model do into what serving and the head's listeners need to know. */
 import { TwinkleError } from '../errors.js';
 import type { Logger } from '../observability/logger.js';
 import type { StartProgress } from '../serving/types.js';
-import type { Gang } from '../supervisor/gang.js';
 import type { BuiltModel } from './build-model.js';
+import type { PlacementNews } from './place-replicas.js';
+import type { PlacedGang } from './placed-gang.js';
 
 export interface ModelNews {
   progress(model: string, progress: StartProgress): void;
@@ -18,6 +19,8 @@ export function modelFailure(built: BuiltModel): TwinkleError | null {
   const failures = built.gangs.map(({ state }) => (state.at === 'failed' ? state.failure : null));
   const [first] = failures;
   if (first === undefined || first === null || failures.includes(null)) return null;
+  const loss = built.gangs.find((placed) => placed.loss !== null)?.loss ?? null;
+  if (loss !== null) return loss;
   const name = built.service.names[0] ?? '';
   if (first.kind === 'load' && !first.retry) {
     return new TwinkleError('LOAD_FAILED', `model \`${name}\` cannot be loaded: ${first.message}`);
@@ -29,14 +32,18 @@ export function modelFailure(built: BuiltModel): TwinkleError | null {
   );
 }
 
-/** Subscribe to a model's gangs. */
-export function watchModel(built: BuiltModel, log: Logger, nowMs: () => number, news: ModelNews): void {
+/**
+ * Subscribe to a model's gangs.
+ * @returns what the keepers of its groups tell
+ */
+export function watchModel(built: BuiltModel, log: Logger, nowMs: () => number, news: ModelNews): PlacementNews {
   const { service } = built;
   const name = service.names[0] ?? '';
-  for (const gang of built.gangs) {
+  for (const placed of built.gangs) {
+    const { gang } = placed;
     gang.events.on('progress', (rank, { phase, progress, detail }) => {
       log.debug({ gang: gang.spec.id, rank, phase, progress, detail }, 'rank_phase');
-      tell(gang, phase, progress, detail);
+      tell(phase, progress, detail, gang.startedAtMs);
     });
     gang.events.on('incident', (failure, incident) => {
       service.reason = failure.message;
@@ -47,29 +54,52 @@ export function watchModel(built: BuiltModel, log: Logger, nowMs: () => number, 
     gang.events.on('change', () => {
       // Importing an engine's libraries takes seconds in which no rank can say anything.
       if (gang.state.at === 'starting' && gang.epoch !== launched)
-        tell(gang, 'launch', 0, 'processes and their libraries');
+        tell('launch', 0, 'processes and their libraries', gang.startedAtMs);
       launched = gang.epoch;
-      changed(gang);
+      changed(placed);
     });
   }
 
-  function tell(gang: Gang, phase: string, progress: number, detail: string): void {
-    const started: StartProgress = { phase, progress, detail, elapsedMs: nowMs() - gang.startedAtMs };
+  return {
+    waiting: (detail, sinceMs) => {
+      if (service.reason !== null) service.reason = detail;
+      tell('placement', 0, detail, sinceMs);
+    },
+    moved: (reason) => {
+      service.reason = reason;
+      news.failed(name, reason, null);
+    },
+    changed: () => {
+      for (const placed of built.gangs) giveUp(placed);
+      news.change();
+    },
+  };
+
+  function tell(phase: string, progress: number, detail: string, sinceMs: number): void {
+    const started: StartProgress = { phase, progress, detail, elapsedMs: nowMs() - sinceMs };
     service.progress = started;
     news.progress(name, started);
   }
 
-  function changed(gang: Gang): void {
-    const { at } = gang.state;
-    log.info({ gang: gang.spec.id, epoch: gang.epoch, state: at, pids: gang.pids }, 'gang_state');
+  function changed(placed: PlacedGang): void {
+    const { gang } = placed;
+    const { at } = placed.state;
+    log.info({ gang: gang.spec.id, epoch: gang.epoch, state: gang.state.at, pids: gang.pids }, 'gang_state');
     if (at === 'ready') {
       if (service.reason !== null) news.recovered(name, nowMs() - gang.startedAtMs);
       service.reason = null;
       service.progress = null;
       service.dispatch();
     }
-    const failure = at === 'failed' ? modelFailure(built) : null;
-    if (failure !== null) service.replicaFailed(failure);
+    giveUp(placed);
     news.change();
+  }
+
+  /** What waits is failed when no replica is left to serve it. */
+  function giveUp({ state }: PlacedGang): void {
+    if (state.at !== 'failed') return;
+    service.reason ??= state.failure.message;
+    const failure = modelFailure(built);
+    if (failure !== null) service.replicaFailed(failure);
   }
 }

@@ -13,6 +13,8 @@ export interface ReplicaGang {
   readonly card: import('../protocol/values.js').ModelCard | null;
   readonly stats: ReplicaStatus['stats'];
   readonly lead: Channel | null;
+  /** Id of its placement group; null: none yet. */
+  readonly group: string | null;
 }
 
 /** Parts beyond a full batch that may wait inside the engine, so that a freed slot is taken within the same step. */
@@ -59,6 +61,7 @@ export class Replica {
       epoch: gang.epoch,
       restarts: gang.restarts,
       inFlight: this.#width,
+      group: gang.group,
       stats: gang.stats,
       ranks: this.describeRanks(),
     };

@@ -67,6 +67,8 @@ export interface ReplicaStatus {
   readonly epoch: number;
   readonly restarts: number;
   readonly inFlight: number;
+  /** Id of the placement group that it runs in; null: it has none yet. */
+  readonly group: string | null;
   readonly stats: EngineStats | null;
   readonly ranks: readonly {
     readonly rank: number;

@@ -13,6 +13,7 @@ import { advance, type Failure, type GangEffect, type GangEvent, type GangMemory
 import { describeEnd, type RankEnd, writeIncident } from './incident.js';
 import { type GangDependencies, type GangSpec, type Launching, launchRanks } from './launch-ranks.js';
 import { PulseMonitor } from './pulse-monitor.js';
+import type { RankPlace } from './rank-environment.js';
 import { BEAT_MS, type RankSession } from './rank-session.js';
 import { endGroups } from './teardown.js';
 
@@ -34,6 +35,8 @@ export class Gang {
   card: ModelCard | null = null;
   stats: EngineStats | null = null;
   startedAtMs = 0;
+  #places: readonly RankPlace[] = [];
+  #stopReason: TwinkleError | null = null;
   #memory: GangMemory;
   #sessions: readonly RankSession[] = [];
   #launching: Launching | null = null;
@@ -75,14 +78,28 @@ export class Gang {
     return this.#sessions[rank] ?? null;
   }
 
-  /** Start, or start again after a failure that ended it. */
-  start(): void {
+  /** Where each rank runs since the last start; empty: on CPUs. */
+  get places(): readonly RankPlace[] {
+    return this.#places;
+  }
+
+  /**
+   * Start, or start again after a stop or a failure that ended it.
+   * @param places of the ranks in this and later epochs; default: those of before
+   */
+  start(places: readonly RankPlace[] = this.#places): void {
+    if (!['idle', 'failed', 'stopped'].includes(this.state.at)) return;
+    this.#places = places;
     this.#feed({ on: 'start' });
   }
 
-  /** End every process; resolves when none is left. Idempotent. */
-  async stop(): Promise<void> {
+  /**
+   * End every process; resolves when none is left. Idempotent.
+   * @param reason what calls that run fail with; with `RANK_FAILED`, requests that have not begun wait for the next start
+   */
+  async stop(reason?: TwinkleError): Promise<void> {
     if (this.state.at === 'stopped') return;
+    this.#stopReason = reason ?? null;
     const stopped = new Promise<void>((resolve) => this.#stopWaiters.push(resolve));
     this.#feed({ on: 'stop' });
     await stopped;
@@ -141,7 +158,7 @@ export class Gang {
   async #spawn(epoch: number): Promise<void> {
     const current = (): boolean => this.epoch === epoch && this.state.at === 'starting';
     try {
-      const launching = launchRanks(this.spec, this.deps, epoch, (rank) => ({
+      const launching = launchRanks(this.spec, this.deps, epoch, this.#places, (rank) => ({
         hello: () => {
           this.#pulse.expect(rank, this.deps.nowMs());
           this.#disarmDeadline(rank); // from here it waits for the others
@@ -246,7 +263,7 @@ export class Gang {
   async #teardown(graceful: boolean): Promise<void> {
     const sessions = this.#sessions;
     if (graceful) await Promise.all(sessions.map((session) => session.leave(GRACEFUL_MS)));
-    const closed = new TwinkleError('CHANNEL_CLOSED', `gang ${this.spec.id} has been stopped`);
+    const closed = this.#stopReason ?? new TwinkleError('CHANNEL_CLOSED', `gang ${this.spec.id} has been stopped`);
     for (const session of sessions) session.close(closed);
     // A process that is being made belongs to this epoch: nothing may follow before it is known, and gone.
     this.#launching?.cancel();

@@ -1,6 +1,5 @@
 /** One start of a gang: sockets, pipes, environment and process of each rank. */
 import { closeSync } from 'node:fs';
-import type { DeviceChoice } from '../config/types.js';
 import { TwinkleError } from '../errors.js';
 import type { BoundSocket, Native } from '../native/types.js';
 import type { LoadParams } from '../protocol/values.js';
@@ -8,7 +7,7 @@ import type { Hub } from '../transport/link.js';
 import type { BreakerPolicy } from './gang-machine.js';
 import type { RankLauncher } from './launcher.js';
 import type { ProcessWatcher } from './process-watcher.js';
-import { rankEnvironment } from './rank-environment.js';
+import { type RankPlace, rankEnvironment } from './rank-environment.js';
 import { openRankLog } from './rank-log.js';
 import { RankSession, type SessionEvents } from './rank-session.js';
 
@@ -18,8 +17,6 @@ export interface GangSpec {
   readonly id: string;
   readonly engine: string;
   readonly worldSize: number;
-  /** Device of each rank; null: CPU. */
-  readonly devices: readonly (DeviceChoice | null)[];
   readonly load: LoadParams;
   readonly breaker: BreakerPolicy;
   /** A phase of a start may take so long. */
@@ -63,13 +60,14 @@ interface Slot {
 }
 
 /**
- * Begin to launch every rank of an epoch. Everything that can run out is had before the first process is made: when this throws,
+ * Begin to launch every rank of an epoch, each in its place; a rank without one runs on the CPU. Everything that can run out is had before the first process is made: when this throws,
  * no process, descriptor or link is left.
  */
 export function launchRanks(
   spec: GangSpec,
   deps: GangDependencies,
   epoch: number,
+  places: readonly RankPlace[],
   events: (rank: number) => SessionEvents,
 ): Launching {
   const { native } = deps;
@@ -108,7 +106,18 @@ export function launchRanks(
     throw error;
   }
   const cancelled = new AbortController();
-  const launches = slots.map((slot, rank) => launch(spec, deps, epoch, rank, slot, rendezvous, cancelled.signal));
+  const launches = slots.map((slot, rank) =>
+    launch(
+      spec,
+      deps,
+      epoch,
+      rank,
+      places[rank] ?? { localRank: rank, device: null },
+      slot,
+      rendezvous,
+      cancelled.signal,
+    ),
+  );
   const settled = Promise.allSettled(launches);
   const done = settled.then((results) => {
     if (rendezvous !== null) native.closeFd(rendezvous.fd);
@@ -124,15 +133,15 @@ async function launch(
   deps: GangDependencies,
   epoch: number,
   rank: number,
+  place: RankPlace,
   { session, deathFd, passFd, logFd }: Slot,
   rendezvous: BoundSocket | null,
   cancelled: AbortSignal,
 ): Promise<void> {
   const { instance } = deps;
   const master = { masterAddr: LOOPBACK, masterPort: rendezvous?.port ?? 0 };
-  const device = spec.devices[rank] ?? null;
   const { id: gang, worldSize } = spec;
-  const identity = { instance, gang, epoch, rank, localRank: rank, worldSize, ...master, device };
+  const identity = { instance, gang, epoch, rank, worldSize, ...master, ...place };
   try {
     const running = await deps.launcher.launch({
       launch: {
@@ -140,7 +149,7 @@ async function launch(
         gang,
         epoch,
         rank,
-        local_rank: rank,
+        local_rank: place.localRank,
         world_size: worldSize,
         endpoint: deps.hub.endpoint,
         curve: deps.hub.credentials(session.identity),

@@ -1,28 +1,37 @@
-/** The environment of a rank. Pure. The user's own value wins wherever a library reads it; keys of ours never travel. */
+/**
+ * The environment of a rank. Pure. The user's own value wins wherever a library reads it; keys of ours never travel. Device masks are set
+ * here, once, at spawn; `RAY_EXPERIMENTAL_NOSET_<MASK>=1` or `TWINKLE_NOSET_<MASK>=1` leaves a mask as the user has it.
+ */
 import type { DeviceChoice } from '../config/types.js';
 
-export interface RankIdentity {
+/** Where a rank of a gang runs. */
+export interface RankPlace {
+  /** Order among the gang's ranks on its node. */
+  readonly localRank: number;
+  /** Null: CPU. Ranks with fractions may share one. */
+  readonly device: DeviceChoice | null;
+}
+
+export interface RankIdentity extends RankPlace {
   readonly instance: string;
   readonly gang: string;
   readonly epoch: number;
   readonly rank: number;
-  readonly localRank: number;
   readonly worldSize: number;
   readonly masterAddr: string;
   readonly masterPort: number;
-  /** The device of this rank; null: CPU. */
-  readonly device: DeviceChoice | null;
 }
+
+type Env = Readonly<Record<string, string | undefined>>;
+
+/** What the runtimes of vendors read to see no other device. */
+type Mask = 'CUDA_VISIBLE_DEVICES' | 'ASCEND_RT_VISIBLE_DEVICES';
 
 /** Variables that a rank must not see: they open this server. */
 const SECRETS = new Set(['TWINKLE_API_KEY', 'TINKER_API_KEY', 'VLLM_API_KEY']);
 
 /** What every process of an engine gets: the caller's environment without secrets, and where our Python code is. */
-export function engineEnvironment(
-  inherited: Readonly<Record<string, string | undefined>>,
-  pythonPath: string,
-  logLevel: string,
-): Record<string, string> {
+export function engineEnvironment(inherited: Env, pythonPath: string, logLevel: string): Record<string, string> {
   const env: Record<string, string> = {};
   for (const [key, value] of Object.entries(inherited)) {
     if (value !== undefined && !SECRETS.has(key)) env[key] = value;
@@ -34,25 +43,33 @@ export function engineEnvironment(
   return env;
 }
 
-/** What one rank gets on top. A device mask names exactly its device, so no engine can touch another's. */
-export function rankEnvironment(
-  identity: RankIdentity,
-  inherited: Readonly<Record<string, string | undefined>>,
-): Record<string, string> {
+/**
+ * What one rank gets on top. A mask names exactly its device, so no engine can touch another's; on CPUs, CUDA's hides all.
+ * `TWINKLE_DEVICE_IDS` names the device also where the mask is left alone: a GPU by its uuid, an NPU by its index; empty on CPUs.
+ */
+export function rankEnvironment(identity: RankIdentity, inherited: Env): Record<string, string> {
   const { device } = identity;
   const local = identity.masterAddr === '127.0.0.1';
+  const id = device === null ? '' : device.kind === 'gpu' ? device.uuid : String(device.index);
   const env: Record<string, string> = {
     TWINKLE_INSTANCE: identity.instance,
     TWINKLE_GANG: identity.gang,
+    TWINKLE_DEVICE_IDS: id,
     RANK: String(identity.rank),
     LOCAL_RANK: String(identity.localRank),
     WORLD_SIZE: String(identity.worldSize),
     MASTER_ADDR: identity.masterAddr,
     MASTER_PORT: String(identity.masterPort),
     TORCH_NCCL_ASYNC_ERROR_HANDLING: inherited.TORCH_NCCL_ASYNC_ERROR_HANDLING ?? '1',
-    CUDA_VISIBLE_DEVICES: device?.kind === 'gpu' ? device.uuid : '',
   };
-  if (device?.kind === 'npu') env.ASCEND_RT_VISIBLE_DEVICES = String(device.index);
+  if (maySet('CUDA_VISIBLE_DEVICES', inherited)) env.CUDA_VISIBLE_DEVICES = device?.kind === 'gpu' ? id : '';
+  if (device?.kind === 'npu' && maySet('ASCEND_RT_VISIBLE_DEVICES', inherited)) env.ASCEND_RT_VISIBLE_DEVICES = id;
   if (local) env.GLOO_SOCKET_IFNAME = inherited.GLOO_SOCKET_IFNAME ?? 'lo';
   return env;
+}
+
+function maySet(mask: Mask, inherited: Env): boolean {
+  return ![`RAY_EXPERIMENTAL_NOSET_${mask}`, `TWINKLE_NOSET_${mask}`].some((name) =>
+    /^(1|true|yes|on)$/i.test(inherited[name] ?? ''),
+  );
 }

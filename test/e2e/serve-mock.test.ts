@@ -183,6 +183,15 @@ describe('serve with the mock engine', () => {
       async () => ({ args: [...MOCK, '--gpus', '0-1'], close() {}, words: 'libnvidia-ml' }),
     ],
     [
+      'more than this machine has',
+      3,
+      async () => ({
+        args: [...MOCK, '--num-cpus', '1', '--replica-cpus', '2'],
+        close() {},
+        words: 'no place for mock/0',
+      }),
+    ],
+    [
       'a Python that is not there',
       2,
       async () => ({ args: [...MOCK, '--python', '/nowhere/python'], close() {}, words: '/nowhere/python' }),

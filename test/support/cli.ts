@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { PACKAGE_ROOT } from '../../src/config/package-root.js';
+import type { HeadStatus } from '../../src/runtime/types.js';
 
 export const MAIN = join(PACKAGE_ROOT, 'dist', 'cli', 'main.js');
 
@@ -93,7 +94,14 @@ export class CliServer implements AsyncDisposable {
   /** Pids of the ranks, from the status. */
   async rankPids(): Promise<number[]> {
     const { stdout } = await runCli(['status', '--json'], { TWINKLE_HOME: this.home });
-    return [...stdout.matchAll(/"pid":\s*(\d+)/g)].map(([, pid]) => Number(pid)).filter((pid) => pid !== this.pid);
+    const servers = stdout
+      .split('\n')
+      .filter((line) => line !== '')
+      .map((line) => JSON.parse(line) as Partial<HeadStatus>);
+    const mine = servers.find(({ pid }) => pid === this.pid);
+    return (mine?.models ?? []).flatMap(({ replicas }) =>
+      replicas.flatMap(({ ranks }) => ranks.flatMap(({ pid }) => (pid === null ? [] : [pid]))),
+    );
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -58,7 +58,6 @@ export class GangKit implements AsyncDisposable {
       id: `m/${this.gangs.length}`,
       engine: 'mock',
       worldSize: 1,
-      devices: [],
       load: { model: 'mock', options },
       breaker: { limit: 3, windowMs: 60_000 },
       phaseTimeoutMs: 20_000,

@@ -10,9 +10,9 @@ import { resolvePythons } from '../../src/runtime/configure.js';
 /** Engine → its Python, as `startHead` takes it. */
 export async function pythonsFor(...engines: EngineName[]): Promise<ReadonlyMap<EngineName, PythonEnvironment>> {
   const config = {
-    models: engines.map((engine) => ({ engine, devices: [] })),
+    models: engines.map((engine) => ({ engine, placement: { accelerator: null } })),
     python: { interpreter: null, mayInstall: true },
-  } as unknown as Parameters<typeof resolvePythons>[0];
+  };
   return await resolvePythons(config, { env: process.env, progress: { step() {}, detail() {} } });
 }
 

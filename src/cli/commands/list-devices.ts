@@ -1,53 +1,36 @@
-/** `list devices`: accelerators, the CPU, and why each vendor library is in use or not. */
-
-import { formatBytes } from '../../config/quantity.js';
-import { EXIT } from '../../errors.js';
-import type { DeviceInfo } from '../../native/types.js';
-import { formatRanges } from '../../util/ranges.js';
+/** `list devices`: accelerators and the CPU of this machine, or the devices of whole clusters; and who holds each. */
 import type { Handler } from '../io.js';
-import { describeLibrary } from '../render/library.js';
-import { painter } from '../render/style.js';
-import { table } from '../render/table.js';
+import { CLUSTER_DEVICES, clusterDeviceColumns, clusterDeviceRows } from '../list/cluster-devices.js';
+import { DEVICES, deviceColumns, deviceRows, machineLines } from '../list/devices.js';
+import { gatherClusters, gatherStatus, serversOf } from '../list/gather.js';
+import { holdersByUuid } from '../list/holders.js';
+import { presentListing } from '../list/present.js';
+import { whyNothing } from '../list/why-nothing.js';
 
 /** See {@link Handler}. */
 export const run: Handler = async (command, { io, parts }) => {
-  const native = await parts.native();
-  const report = native.devices();
-  const cpu = native.cpu();
-  if (command.opts<{ json?: boolean }>().json === true) {
-    io.stdout.write(`${JSON.stringify({ ...report, cpu })}\n`);
-    return EXIT.ok;
+  if (command.opts<{ cluster?: boolean }>().cluster === true) {
+    return presentListing(command, io, CLUSTER_DEVICES, async (home) => {
+      const [clusters, servers] = await Promise.all([gatherClusters(home), gatherStatus(home)]);
+      return {
+        rows: clusterDeviceRows(clusters.found, serversOf(servers.found)),
+        notes: clusters.notes,
+        nothing: whyNothing(CLUSTER_DEVICES.things, home, clusters),
+        columns: clusterDeviceColumns,
+      };
+    });
   }
-  const paint = painter(io.stdout, io.env);
-  const head = ['DEVICE', 'NAME', 'MEMORY', 'USED', 'HEALTH', 'NUMA', 'HELD BY', 'UUID'];
-  if (report.devices.length > 0) io.stdout.write(`${table(head, report.devices.map(deviceRow))}\n`);
-  else io.stdout.write('no GPU or NPU\n');
-  const limits = [
-    cpu.cgroupCpus === null ? '' : `limited to ${cpu.cgroupCpus} CPUs`,
-    cpu.cgroupMemoryBytes === null ? '' : `limited to ${formatBytes(cpu.cgroupMemoryBytes)}`,
-  ].filter((limit) => limit !== '');
-  io.stdout.write(
-    `cpu: ${cpu.model}, ${cpu.sockets} ${cpu.sockets === 1 ? 'socket' : 'sockets'}, ${cpu.physicalCores} cores, CPUs ${formatRanges(cpu.allowed)}, ` +
-      `${formatBytes(cpu.memoryTotalBytes)}${limits.length === 0 ? '' : `, ${limits.join(', ')}`}\n     ${cpu.flags.join(' ')}\n`,
-  );
-  for (const library of report.libraries) {
-    io.stdout.write(
-      `${library.loaded ? paint('green', 'in use') : paint('dim', 'not in use')}  ${describeLibrary(library)}\n`,
-    );
-  }
-  return EXIT.ok;
+  return presentListing(command, io, DEVICES, async (home) => {
+    const [native, clusters, servers] = await Promise.all([parts.native(), gatherClusters(home), gatherStatus(home)]);
+    const report = native.devices();
+    const cpu = native.cpu();
+    return {
+      rows: deviceRows(report.devices, holdersByUuid(clusters.found, serversOf(servers.found))),
+      notes: clusters.notes,
+      nothing: 'no GPU or NPU',
+      columns: () => deviceColumns(clusters.found.length > 0),
+      document: (devices) => ({ ...report, devices, cpu }),
+      after: (paint) => [...(report.devices.length === 0 ? [] : ['']), ...machineLines(cpu, report.libraries, paint)],
+    };
+  });
 };
-
-function deviceRow(device: DeviceInfo): string[] {
-  const pids = device.processes.map(({ pid }) => String(pid));
-  return [
-    `${device.kind} ${device.index}`,
-    device.name,
-    formatBytes(device.memoryTotalBytes),
-    formatBytes(device.memoryUsedBytes),
-    device.health,
-    device.numaNode === null ? '-' : String(device.numaNode),
-    pids.length === 0 ? '-' : pids.join(','),
-    device.uuid,
-  ];
-}

@@ -3,12 +3,17 @@ import { join } from 'node:path';
 import type { Command } from 'commander';
 import type { CompiledConfig, WrittenEngineArg } from '../../config/compile.js';
 import { PYTHON_WORKERS } from '../../config/package-root.js';
+import type { Layer } from '../../config/settings.js';
 import type { ServeConfig } from '../../config/types.js';
 import { EXIT, TwinkleError } from '../../errors.js';
+import { refuseUnplaceable } from '../../runtime/check-placement.js';
 import { configure, REQUIREMENTS, resolvePythons, wantedFlavour } from '../../runtime/configure.js';
-import type { CliContext } from '../io.js';
+import { HeadDoor } from '../../runtime/head-placement.js';
+import type { DescribedNode } from '../../scheduler/node-spec.js';
+import type { CliContext, CliIo } from '../io.js';
 import { flagLayer } from '../serve/flags.js';
 import { superviseHead } from '../serve/lifetime.js';
+import { deviceKinds, readPaperNodes } from '../serve/paper-nodes.js';
 import { type ReadyFacts, Reporter } from '../serve/reporter.js';
 import { EndSignals } from '../serve/signals.js';
 
@@ -22,23 +27,30 @@ export async function serve(
   context: CliContext,
 ): Promise<number> {
   const { io, parts } = context;
-  const flags = command.opts<{ config?: string; dryRun?: boolean; json?: boolean }>();
+  const flags = command.opts<{ config?: string; dryRun?: boolean; json?: boolean; nodes?: string }>();
   const dryRun = flags.dryRun === true;
+  if (flags.nodes !== undefined && !dryRun) {
+    throw new TwinkleError('USAGE', '`--nodes` describes a cluster on paper: nothing can start there; add --dry-run');
+  }
   const reporter = new Reporter(io, flags.json === true);
   const signals = new EndSignals(io.signals);
+  await using door = new HeadDoor(signals.aborted);
   try {
+    const written = flagLayer(command);
+    const nodes = flags.nodes === undefined ? null : await paperNodes(flags.nodes, written, io);
     const compiled = await configure({
-      written: flagLayer(command),
+      written,
       engineArgs,
       env: io.env,
       cwd: io.cwd,
       configFile: flags.config ?? null,
       mayWrite: !dryRun,
       devices: async () => (await parts.native()).devices(),
+      cluster: async (address, home) => (nodes === null ? await door.kinds(address, home) : deviceKinds(nodes)),
     });
     for (const warning of compiled.warnings) reporter.warn(warning);
-    if (dryRun) return await showDryRun(compiled, context, flags.json === true);
-    return await start(compiled, context, reporter, signals);
+    if (dryRun) return await showDryRun(compiled, nodes, context, flags.json === true);
+    return await start(compiled, context, { reporter, signals, door });
   } catch (error) {
     if (signals.aborted.aborted && error === signals.aborted.reason) return signals.forcedCode ?? EXIT.unexpected;
     throw error;
@@ -48,21 +60,29 @@ export async function serve(
   }
 }
 
+interface Company {
+  readonly reporter: Reporter;
+  readonly signals: EndSignals;
+  readonly door: HeadDoor;
+}
+
 async function start(
   compiled: CompiledConfig,
   context: CliContext,
-  reporter: Reporter,
-  signals: EndSignals,
+  { reporter, signals, door }: Company,
 ): Promise<number> {
   const { io, parts } = context;
   const { config } = compiled;
+  const placement = await door.placement(compiled, async () => (await parts.native()).devices());
+  if (placement === null) refuseUnplaceable(config, (await parts.native()).cpu());
   // The head's modules load while Python is looked for.
   const loading = parts.head();
   loading.catch(() => {});
   const pythons = await resolvePythons(config, { env: io.env, progress: reporter, signal: signals.aborted });
   const startHead = await loading;
   signals.aborted.throwIfAborted();
-  const head = await startHead(config, { pythons, env: io.env, ownProcess: true }).catch(async (error: unknown) => {
+  const options = { pythons, env: io.env, ownProcess: true, ...(placement === null ? {} : { placement }) };
+  const head = await startHead(config, options).catch(async (error: unknown) => {
     throw await withPortHolder(error, config);
   });
   const facts = { model: config.models[0]?.servedNames[0] ?? '', ...keyFacts(compiled) };
@@ -90,19 +110,34 @@ async function withPortHolder(error: unknown, config: ServeConfig): Promise<unkn
   });
 }
 
-async function showDryRun(compiled: CompiledConfig, { io }: CliContext, json: boolean): Promise<number> {
-  const [{ planRanks }, { showPlan }, { environmentKey, environmentsFolder, findCached }] = await Promise.all([
-    import('../../runtime/plan.js'),
-    import('../serve/plan-view.js'),
-    import('../../python/cache.js'),
-  ]);
+async function paperNodes(file: string, written: Layer, io: CliIo): Promise<readonly DescribedNode[]> {
+  const shaping = (['gpus', 'npus', 'num-cpus'] as const).find((key) => written.has(key));
+  if (shaping !== undefined) {
+    throw new TwinkleError(
+      'USAGE',
+      `\`--${shaping}\` says what this machine offers, not the nodes of ${file}; leave one out`,
+    );
+  }
+  return await readPaperNodes(file, io.cwd);
+}
+
+async function showDryRun(
+  compiled: CompiledConfig,
+  nodes: readonly DescribedNode[] | null,
+  { io, parts }: CliContext,
+  json: boolean,
+): Promise<number> {
+  const [{ planPlacement }, { planHere }, { showPlan }, { environmentKey, environmentsFolder, findCached }] =
+    await Promise.all([
+      import('../../runtime/plan.js'),
+      import('../../runtime/check-placement.js'),
+      import('../serve/plan-view.js'),
+      import('../../python/cache.js'),
+    ]);
   const { config } = compiled;
   const pythons: Record<string, string> = {};
   for (const model of config.models) {
-    const flavour = wantedFlavour(
-      model.devices.some((device) => device.kind === 'gpu'),
-      io.env,
-    );
+    const flavour = wantedFlavour(model.placement.accelerator === 'GPU', io.env);
     const key = environmentKey(model.engine, flavour, REQUIREMENTS);
     const cached = findCached(environmentsFolder(io.env), key)?.python;
     pythons[model.engine] =
@@ -110,6 +145,11 @@ async function showDryRun(compiled: CompiledConfig, { io }: CliContext, json: bo
       cached ??
       (config.python.mayInstall ? '(would be made)' : '(missing, and --no-setup is said)');
   }
-  showPlan({ compiled, ranks: planRanks(config, io.env, PYTHON_WORKERS), pythons }, io, json);
+  const plan =
+    nodes === null
+      ? planHere(config, (await parts.native()).cpu(), io.env)
+      : planPlacement(config, { nodes, cpus: null, env: io.env, pythonPath: PYTHON_WORKERS });
+  showPlan({ compiled, plan, pythons }, io, json);
+  if (plan.refusal !== null) throw plan.refusal;
   return EXIT.ok;
 }

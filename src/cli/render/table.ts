@@ -1,5 +1,6 @@
 /** Tables for people: columns padded with blanks, no boxes. */
 import { stripVTControlCharacters } from 'node:util';
+import { displayWidth } from './width.js';
 
 /**
  * A table with a head line; ends with a line feed. Colours do not count as width.
@@ -7,7 +8,7 @@ import { stripVTControlCharacters } from 'node:util';
  */
 export function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
   const all = [head, ...rows];
-  const width = (text: string): number => [...stripVTControlCharacters(text)].length;
+  const width = (text: string): number => displayWidth(stripVTControlCharacters(text));
   const widths = head.map((_, column) => Math.max(...all.map((row) => width(row[column] ?? ''))));
   const line = (row: readonly string[]): string =>
     row

@@ -1,13 +1,14 @@
 /** Shows the plan of `serve --dry-run`. Keys are never in it: a configuration holds only hashes, and those are left out. */
 import type { CompiledConfig } from '../../config/compile.js';
-import type { PlannedRank } from '../../runtime/plan.js';
+import type { Bundle } from '../../config/types.js';
+import type { Plan, PlannedGroup } from '../../runtime/plan.js';
 import type { CliIo } from '../io.js';
 import { table } from '../render/table.js';
 
 /** What is shown. */
 export interface PlanView {
   readonly compiled: CompiledConfig;
-  readonly ranks: readonly PlannedRank[];
+  readonly plan: Plan;
   /** Engine → interpreter, or what a start would do about it. */
   readonly pythons: Readonly<Record<string, string>>;
 }
@@ -17,7 +18,8 @@ export function showPlan(view: PlanView, io: CliIo, json: boolean): void {
   const { config, origins } = view.compiled;
   const auth = { mode: config.auth.mode, keys: config.auth.keyHashes.length };
   if (json) {
-    const plan = { ...config, auth, ranks: view.ranks, pythons: view.pythons, origins };
+    const { groups, ranks } = view.plan;
+    const plan = { ...config, auth, groups, ranks, pythons: view.pythons, origins };
     io.stdout.write(`${JSON.stringify({ event: 'plan', ...plan })}\n`);
     return;
   }
@@ -38,11 +40,38 @@ export function showPlan(view: PlanView, io: CliIo, json: boolean): void {
     ]),
   ];
   io.stdout.write(table(['what', 'value'], facts));
-  for (const rank of view.ranks) {
+  for (const group of view.plan.groups) showGroup(group, io);
+  for (const rank of view.plan.ranks) {
     const device = rank.device === null ? 'CPU' : `${rank.device.kind} ${rank.device.index} (${rank.device.uuid})`;
-    io.stdout.write(`\n${rank.model} replica ${rank.replica} rank ${rank.rank} of ${rank.worldSize} on ${device}\n`);
+    io.stdout.write(
+      `\n${rank.model} replica ${rank.replica} rank ${rank.rank} of ${rank.worldSize} on ${device} of node ${rank.node}\n`,
+    );
     for (const [name, value] of Object.entries(rank.environment)) io.stdout.write(`  ${name}=${value}\n`);
   }
+}
+
+function showGroup({ name, strategy, outcome, reason, bundles, nodes }: PlannedGroup, io: CliIo): void {
+  io.stdout.write(`\ngroup ${name}, ${strategy}: ${outcome}${reason === null ? '' : `: ${reason}`}\n`);
+  const rows = bundles.map(({ index, resources, node, devices }) => [
+    String(index),
+    describeBundle(resources),
+    node ?? '-',
+    devices.map(({ uuid, quantity }) => (quantity < 1 ? `${quantity} of ${uuid}` : uuid)).join(', ') || '-',
+  ]);
+  io.stdout.write(indent(table(['BUNDLE', 'RESOURCES', 'NODE', 'DEVICES'], rows)));
+  if (nodes.length > 0) {
+    const reasons = nodes.map((node) => [node.node, node.kind, node.reason]);
+    io.stdout.write(indent(table(['NODE', 'STATE', 'WHY NOT'], reasons)));
+  }
+}
+
+function describeBundle(bundle: Bundle): string {
+  const amounts = Object.entries(bundle).map(([name, amount]) => `${name} ${amount}`);
+  return amounts.join(', ');
+}
+
+function indent(text: string): string {
+  return text.replace(/^(?=.)/gm, '  ');
 }
 
 function describeAccess(auth: { mode: string; keys: number }): string {

@@ -10,6 +10,8 @@ export interface AdminOptions {
   readonly socketPath: string;
   /** The document of `GET /status`, plain JSON; made anew at each request. */
   status(): unknown;
+  /** The document of `GET /cluster`, plain JSON; asked anew at each request. Without it the route answers 404. */
+  readonly cluster?: () => Promise<unknown>;
 }
 
 const MAX_SOCKET_PATH = 107;
@@ -27,6 +29,12 @@ export async function startAdminServer(options: AdminOptions): Promise<FastifyIn
   const app = fastify({ logger: false, forceCloseConnections: true, genReqId: nextRequestId });
   app.setErrorHandler((thrown, _request, reply) => sendError(reply, toTwinkleError(thrown)));
   app.get('/status', (_request, reply) => reply.send(options.status()));
+  app.get('/cluster', async (_request, reply) => {
+    if (options.cluster === undefined) {
+      throw new TwinkleError('ROUTE_NOT_FOUND', 'this process keeps no cluster; ask a head or a server that has one');
+    }
+    return reply.send(await options.cluster());
+  });
   try {
     await app.listen({ path: socketPath });
   } catch (error) {

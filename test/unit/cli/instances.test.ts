@@ -38,6 +38,7 @@ async function register(script: string): Promise<number> {
   const pid = child.pid as number;
   mkdirSync(logs(), { recursive: true });
   writeInstance(session.home, {
+    kind: 'serve',
     instance: 'inst1',
     pid,
     pidStart: processStat(pid)?.start ?? '',
@@ -75,7 +76,14 @@ describe('stop', () => {
     expect(await session.run('stop')).toBe(0);
     expect(session.stdout).toContain('nothing runs in');
     // This very process, but another start time: whoever wrote the file is gone.
-    const facts = { instance: 'old', url: null, startedAt: 1, adminSocket: '/none', logs: '/none' };
+    const facts = {
+      kind: 'serve' as const,
+      instance: 'old',
+      url: null,
+      startedAt: 1,
+      adminSocket: '/none',
+      logs: '/none',
+    };
     writeInstance(session.home, { ...facts, pid: process.pid, pidStart: '1' });
     expect(await session.run('stop', 'old')).toBe(2);
     expect(await session.run('stop')).toBe(0);

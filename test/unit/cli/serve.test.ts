@@ -198,10 +198,75 @@ describe('--dry-run', () => {
       expect.objectContaining({
         event: 'plan',
         auth: { mode: 'keys', keys: 0 },
+        groups: [expect.objectContaining({ name: 'mock/0', strategy: 'PACK', outcome: 'placed' })],
         ranks: [expect.objectContaining({ rank: 0, device: null })],
         pythons: { mock: python },
       }),
     ]);
     expect(existsSync(session.home)).toBe(false);
+  });
+
+  const plan = (): { groups: Record<string, unknown>[]; ranks: Record<string, unknown>[] } =>
+    session.lines().find(({ event }) => event === 'plan') as never;
+  const cluster = (text: string): string => {
+    writeFileSync(join(session.folder, 'nodes.yaml'), text);
+    return 'nodes.yaml';
+  };
+
+  test('on nodes of paper: groups, nodes, devices and environments, without a look at this machine', async () => {
+    session.parts = { ...session.parts, native: () => Promise.reject(new Error('not in this test')) };
+    const nodes = cluster(
+      'nodes:\n  - {id: a, resources: {CPU: 8, GPU: 2, "accelerator_type:L4": 1}}\n' +
+        '  - {id: b, resources: {CPU: 8, GPU: 2, "accelerator_type:L4": 1}}\n',
+    );
+    const shape = ['-tp', '2', '-pp', '2', '--accelerator-type', 'L4', '--dry-run', '--nodes', nodes];
+    expect(await serve(...shape)).toBe(0);
+    expect(session.stdout).toContain('group mock/0, PACK: placed');
+    expect(session.stdout).toMatch(/0 +GPU 1, CPU 1, accelerator_type:L4 0\.001 +a +GPU:0/);
+    expect(session.stdout).toContain('rank 3 of 4 on gpu 1 (GPU:1) of node b');
+    session.stdout = '';
+    expect(await serve(...shape, '--json')).toBe(0);
+    expect(plan().groups).toMatchObject([{ name: 'mock/0', bundles: [{ node: 'a' }, {}, {}, { node: 'b' }] }]);
+    expect(plan().ranks).toHaveLength(4);
+    expect(session.config).toBeNull();
+  });
+
+  test('what has no place ends with 3 and a reason for each node, after the plan', async () => {
+    const nodes = cluster('- {id: a, resources: {CPU: 8, GPU: 2}}\n- {id: b, resources: {CPU: 8}}\n');
+    const config = '{"bundle_per_worker": {"GPU": 1}}';
+    const shape = ['--placement-group-config', config, '--dry-run', '--nodes', nodes];
+    expect(await serve('-dp', '3', ...shape)).toBe(3);
+    expect(session.stdout).toContain('group mock/2, STRICT_PACK: pending');
+    expect(session.stdout).toMatch(/^ +a +busy /m);
+    expect(session.stdout).toMatch(/^ +b +infeasible /m);
+    expect(session.stderr).toContain('[INFEASIBLE]');
+    session.stdout = '';
+    expect(await serve('-tp', '4', '--placement', 'STRICT_PACK', ...shape, '--json')).toBe(3);
+    expect(plan().groups).toMatchObject([{ outcome: 'infeasible', nodes: [{ node: 'a' }, { node: 'b' }] }]);
+  });
+
+  test('this machine that cannot take it: 3, also for a start, before anything is made', async () => {
+    const cpus = ['--num-cpus', '2', '--replica-cpus', '3'];
+    expect(await serve(...cpus, '--dry-run')).toBe(3);
+    expect(await serve(...cpus)).toBe(3);
+    expect(session.config).toBeNull();
+    expect(session.stderr).toContain('no place for mock/0: CPU ');
+  });
+
+  test('more ranks than CPUs share them', async () => {
+    expect(await serve('-tp', '4', '--num-cpus', '2', '--dry-run', '--json')).toBe(0);
+    expect(plan().groups).toMatchObject([{ bundles: new Array(4).fill({ resources: { CPU: 0.5 } }) }]);
+  });
+
+  test('nodes of paper are for plans: not for starts, not beside devices of this machine', async () => {
+    const nodes = cluster('- {resources: {CPU: 1}}\n');
+    expect(await serve('--nodes', nodes)).toBe(2);
+    expect(session.stderr).toContain('add --dry-run');
+    expect(await serve('--nodes', nodes, '--dry-run', '--gpus', '0')).toBe(2);
+    expect(await serve('--nodes', 'none.yaml', '--dry-run')).toBe(2);
+    expect(session.stderr).toContain('cannot read the nodes of none.yaml: there is no such file');
+    expect(await serve('--nodes', cluster('- {resources: {CPU: 1}'), '--dry-run')).toBe(2);
+    expect(await serve('--nodes', cluster('- {ressources: {CPU: 1}}\n'), '--dry-run')).toBe(2);
+    expect(session.stderr).toContain('did you mean `resources`?');
   });
 });

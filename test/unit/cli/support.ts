@@ -37,6 +37,7 @@ export class FakeHead implements Head {
   }
   status(): HeadStatus {
     return {
+      kind: 'serve',
       instance: 'abc',
       pid: process.pid,
       version: '0',
@@ -44,6 +45,7 @@ export class FakeHead implements Head {
       url: this.url,
       home: '/h',
       phase: 'ready',
+      cluster: { kind: 'own', connected: true },
       models: [],
     };
   }
@@ -90,6 +92,9 @@ export class Session {
       this.options = options;
       if (this.startError !== null) throw this.startError;
       return this.head;
+    },
+    standaloneHead: async () => {
+      throw new Error('not in this test');
     },
     native: async () => createFakeNative(),
     probeNative: async () => null,

@@ -26,11 +26,20 @@ describe('defaults', () => {
           tensorParallel: 1,
           pipelineParallel: 1,
           dataParallel: 1,
-          devices: [],
+          placement: {
+            accelerator: null,
+            acceleratorType: null,
+            strategy: 'PACK',
+            dataParallel: 'replica',
+            bundles: null,
+            replicaCpus: null,
+          },
           maxModelLen: null,
           engineArgs: {},
         },
       ],
+      node: { cpus: null, devices: [], links: [], leftOut: [] },
+      address: null,
       http: { host: '127.0.0.1', port: 8000, uds: null, bodyLimit: 16 * 2 ** 20, maxQueue: 1024 },
       auth: { mode: 'anonymous', keyHashes: [], generatedKey: null },
       python: { interpreter: null, mayInstall: true },
@@ -202,28 +211,35 @@ describe('models of engine transformers', () => {
 
   test('without devices it runs on the CPU, with as many replicas as asked', async () => {
     const { config, deviceCalls } = await compile({ engine: null, flags: { model: 'a/b', 'data-parallel-size': '3' } });
-    expect(config.models[0]).toMatchObject({ devices: [], dataParallel: 3 });
+    expect(config.models[0]).toMatchObject({ placement: { accelerator: null }, dataParallel: 3 });
+    expect(config.node.devices).toEqual([]);
     expect(deviceCalls).toBe(1);
   });
 
-  test('with GPUs it takes the first free ones, and --cpu takes none', async () => {
+  test('with GPUs it runs on them: the free ones are offered; --cpu and the demo take none', async () => {
     const report = gpus(3);
     const busy = {
       ...report,
       devices: report.devices.map((d, i) => (i === 0 ? { ...d, processes: [{ pid: 7, memoryBytes: 1 }] } : d)),
     };
-    const { config } = await compile({
-      engine: null,
-      flags: { model: 'a/b', 'data-parallel-size': '2' },
-      report: busy,
-    });
-    expect(config.models[0]?.devices.map(({ index }) => index)).toEqual([1, 2]);
+    const { config } = await compile({ engine: null, flags: { model: 'a/b' }, report: busy });
+    expect(config.models[0]?.placement.accelerator).toBe('GPU');
+    expect(config.node.devices.map(({ index }) => index)).toEqual([1, 2]);
+    expect(config.node.leftOut).toEqual(['gpu 0 is held by pid 7']);
     const cpu = await compile({ engine: null, flags: { model: 'a/b', cpu: true }, report });
-    expect(cpu.config.models[0]?.devices).toEqual([]);
+    expect(cpu.config.models[0]?.placement.accelerator).toBeNull();
+    expect(cpu.config.node.devices).toEqual([]);
     expect(cpu.deviceCalls).toBe(0);
-    await expect(
-      compile({ engine: null, flags: { model: 'a/b', 'data-parallel-size': '3' }, report: busy }),
-    ).rejects.toMatchObject({ code: 'INFEASIBLE', message: expect.stringContaining('gpu 0 is held by pid 7') });
+    const demo = await compile({ engine: null, report });
+    expect(demo.config.models[0]?.placement.accelerator).toBeNull();
+    expect(demo.deviceCalls).toBe(0);
+  });
+
+  test('where all GPUs are taken it still wants one: no silent fall to the CPU', async () => {
+    const report = gpus(1, { processes: [{ pid: 7, memoryBytes: 1 }] });
+    const { config } = await compile({ engine: null, flags: { model: 'a/b' }, report });
+    expect(config.models[0]?.placement.accelerator).toBe('GPU');
+    expect(config.node).toMatchObject({ devices: [], leftOut: ['gpu 0 is held by pid 7'] });
   });
 
   test('NPUs are refused', async () => {

@@ -13,6 +13,7 @@ export interface Wish {
   readonly yaml?: string;
   readonly engineArgs?: readonly WrittenEngineArg[];
   readonly report?: DeviceReport;
+  readonly cluster?: ReadonlySet<'GPU' | 'NPU'>;
   readonly cwd?: string;
   readonly mayWrite?: boolean;
   /** Default: the mock engine, which needs no model on disk. */
@@ -74,6 +75,7 @@ export async function compile(wish: Wish = {}): Promise<CompiledConfig & { reado
         deviceCalls++;
         return wish.report ?? NOTHING;
       },
+      cluster: async () => wish.cluster ?? null,
       engineArgs: checkEngineArgs,
       isEngineArg: (name) => findEngineArg(name) !== null,
       mayWrite: wish.mayWrite ?? false,

@@ -36,6 +36,30 @@ test('answers the status of the moment, and its socket goes with it', async () =
   expect(existsSync(path)).toBe(false);
 });
 
+test('tells its cluster, or clearly that it has none', async () => {
+  let version = 0;
+  const cluster = async () => {
+    version += 1;
+    if (version === 3) throw new Error('the ledger is closed');
+    return { cluster: 'c', version };
+  };
+  const app = await startAdminServer({ socketPath: socketPath(), status: () => ({}), cluster });
+  closeLater(() => app.close());
+  const ask = async (admin: typeof app) => {
+    const reply = await admin.inject('/cluster');
+    return [reply.statusCode, reply.json()];
+  };
+  expect(await ask(app)).toEqual([200, { cluster: 'c', version: 1 }]);
+  expect(await ask(app)).toEqual([200, { cluster: 'c', version: 2 }]);
+  expect(await ask(app)).toMatchObject([500, { error: { message: 'the ledger is closed' } }]);
+  const without = await startAdminServer({ socketPath: socketPath(), status: () => ({}) });
+  closeLater(() => without.close());
+  expect(await ask(without)).toMatchObject([
+    404,
+    { error: { code: 'route_not_found', message: expect.stringContaining('keeps no cluster') } },
+  ]);
+});
+
 test('a taken or too long path is said', async () => {
   const path = socketPath();
   const app = await startAdminServer({ socketPath: path, status: () => ({}) });

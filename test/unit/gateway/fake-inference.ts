@@ -38,6 +38,7 @@ const REPLICA: ReplicaStatus = {
   epoch: 1,
   restarts: 2,
   inFlight: 3,
+  group: null,
   stats: { running: 1, waiting: 4, kv_usage: 0.5, steps: 9, prompt_tokens: 10, generation_tokens: 20 },
   ranks: [{ rank: 0, pid: 123, devices: [], log: '/logs/demo-0-rank0.log' }],
 };

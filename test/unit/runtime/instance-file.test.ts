@@ -11,6 +11,7 @@ beforeEach(() => {
 afterEach(() => rmSync(home, { recursive: true }));
 
 const facts = (instance: string, startedAt: number) => ({
+  kind: 'serve' as const,
   instance,
   startedAt,
   url: null,
@@ -48,4 +49,17 @@ test('stale: the process is gone, or its pid is another process now; rubbish is 
     ['reused', false],
   ]);
   expect(listInstances(join(home, 'nowhere'))).toEqual([]);
+});
+
+test('a file of before there were heads, or of a kind that nobody knows, is a server', () => {
+  writeInstance(home, { ...describeInstance(facts('head', 1)), kind: 'head' });
+  for (const [instance, kind] of [
+    ['older', undefined],
+    ['newer', 'balancer'],
+  ]) {
+    const file = { ...describeInstance(facts(String(instance), 2)), kind };
+    writeFileSync(join(home, 'instances', `${instance}.json`), JSON.stringify(file));
+  }
+  const kinds = listInstances(home).map(({ file }) => `${file.instance} ${file.kind}`);
+  expect(kinds.sort()).toEqual(['head head', 'newer serve', 'older serve']);
 });

@@ -20,6 +20,7 @@ class PlayedGang implements ReplicaGang {
   state: GangState = { at: 'ready' };
   readonly epoch = 1;
   readonly restarts = 0;
+  readonly group = null;
   readonly stats = null;
   readonly card = { max_num_seqs: 2 } as ModelCard;
   readonly violation = vi.fn();

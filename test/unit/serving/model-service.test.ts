@@ -18,6 +18,7 @@ class FakeGang implements ReplicaGang {
   state: GangState = { at: 'ready' };
   epoch = 1;
   restarts = 0;
+  readonly group = null;
   card: ModelCard | null = CARD;
   stats = null;
   frames: ToRank[] = [];

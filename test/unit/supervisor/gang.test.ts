@@ -71,6 +71,52 @@ describe('a gang that is stopped while a launch is under way', () => {
   });
 });
 
+describe('places', () => {
+  const at = (index: number, localRank: number) =>
+    ({ localRank, device: { kind: 'gpu', index, uuid: `GPU-${index}` } }) as const;
+  const seen = (played: PlayedGang): string[] =>
+    [0, 1].map((rank) => {
+      const { env, local_rank } = played.rank(rank).request.launch;
+      return `${env.CUDA_VISIBLE_DEVICES}/${env.LOCAL_RANK}/${local_rank}`;
+    });
+
+  it('hold for every epoch until the gang is started elsewhere; none is the CPU', async () => {
+    using played = new PlayedGang({ worldSize: 2, breaker: { limit: 9, windowMs: 60_000 } });
+    const { gang, native } = played;
+    const stop = async (): Promise<void> => {
+      const stopped = gang.stop();
+      await turn();
+      for (const { pid, alive } of native.processes.spawned) if (alive) native.processes.end(pid, { code: 0 });
+      await stopped;
+    };
+    gang.start();
+    expect(seen(played)).toEqual(['/0/0', '/1/1']);
+    await played.ready();
+    await stop();
+
+    gang.start([at(3, 0), at(1, 0)]);
+    await played.ready();
+    expect(seen(played)).toEqual(['GPU-3/0/0', 'GPU-1/0/0']);
+    gang.start([at(7, 0), at(8, 1)]); // it runs: nothing moves under it
+    expect(gang.places).toEqual([at(3, 0), at(1, 0)]);
+    native.processes.end(native.processes.spawned.at(-1)?.pid as number, { signal: 9 });
+    await vi.waitUntil(() => gang.epoch === 3);
+    expect(seen(played)).toEqual(['GPU-3/0/0', 'GPU-1/0/0']);
+    await played.ready();
+    await stop();
+
+    gang.start([at(7, 0), at(8, 1)]);
+    await played.ready();
+    expect(seen(played)).toEqual(['GPU-7/0/0', 'GPU-8/1/1']);
+    const call = gang.lead?.call('tokenize', { text: 'x' } as never).catch((error: TwinkleError) => error.message);
+    const stopped = gang.stop(new TwinkleError('RANK_FAILED', 'it moves'));
+    await turn();
+    for (const { pid, alive } of native.processes.spawned) if (alive) native.processes.end(pid, { code: 0 });
+    await stopped;
+    expect(await call).toBe('it moves');
+  });
+});
+
 describe('deadlines and signs of life', () => {
   beforeEach(() => {
     vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'setInterval', 'clearInterval'] });

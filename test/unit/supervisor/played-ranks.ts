@@ -47,7 +47,6 @@ export class PlayedGang implements Disposable {
       id: 'm/0',
       engine: 'mock',
       worldSize: 1,
-      devices: [],
       load: { model: 'mock', options: {} },
       breaker: { limit: 1, windowMs: 60_000 },
       phaseTimeoutMs: 1000,

@@ -49,6 +49,36 @@ describe('environment of ranks', () => {
     expect(npu).toMatchObject({ ASCEND_RT_VISIBLE_DEVICES: '5', CUDA_VISIBLE_DEVICES: '' });
   });
 
+  it('names its device for programs, and its order on the node', () => {
+    const place = { localRank: 0, device: { kind: 'npu', index: 5, uuid: 'NPU-5' } } as const;
+    expect(rankEnvironment({ ...IDENTITY, ...place }, {})).toMatchObject({
+      RANK: '1',
+      LOCAL_RANK: '0',
+      TWINKLE_DEVICE_IDS: '5',
+    });
+    expect(rankEnvironment(IDENTITY, {})).toMatchObject({ LOCAL_RANK: '1', TWINKLE_DEVICE_IDS: '' });
+  });
+
+  const gpu = { ...IDENTITY, device: { kind: 'gpu', index: 3, uuid: 'GPU-3' } } as const;
+  const npu = { ...IDENTITY, device: { kind: 'npu', index: 5, uuid: 'NPU-5' } } as const;
+
+  it.each(['RAY_EXPERIMENTAL_NOSET_', 'TWINKLE_NOSET_'])('%s…=1: a mask is never touched', (prefix) => {
+    const cuda = { [`${prefix}CUDA_VISIBLE_DEVICES`]: '1', CUDA_VISIBLE_DEVICES: '0,1,2,3' };
+    expect(rankEnvironment(gpu, cuda)).not.toHaveProperty('CUDA_VISIBLE_DEVICES');
+    expect(rankEnvironment(gpu, cuda).TWINKLE_DEVICE_IDS).toBe('GPU-3');
+    expect(rankEnvironment(IDENTITY, cuda)).not.toHaveProperty('CUDA_VISIBLE_DEVICES');
+    // The other vendor's mask is none of its business.
+    expect(rankEnvironment(npu, cuda).ASCEND_RT_VISIBLE_DEVICES).toBe('5');
+    const ascend = { [`${prefix}ASCEND_RT_VISIBLE_DEVICES`]: 'true' };
+    expect(rankEnvironment(npu, ascend)).not.toHaveProperty('ASCEND_RT_VISIBLE_DEVICES');
+    expect(rankEnvironment(npu, ascend)).toMatchObject({ TWINKLE_DEVICE_IDS: '5', CUDA_VISIBLE_DEVICES: '' });
+  });
+
+  it.each(['', '0', 'false'])('a NOSET variable of "%s" says nothing', (value) => {
+    const env = { RAY_EXPERIMENTAL_NOSET_CUDA_VISIBLE_DEVICES: value };
+    expect(rankEnvironment(gpu, env).CUDA_VISIBLE_DEVICES).toBe('GPU-3');
+  });
+
   it('lets the user’s own network interface win', () => {
     expect(rankEnvironment(IDENTITY, { GLOO_SOCKET_IFNAME: 'eth7' }).GLOO_SOCKET_IFNAME).toBe('eth7');
     expect(rankEnvironment({ ...IDENTITY, masterAddr: '10.0.0.1' }, {})).not.toHaveProperty('GLOO_SOCKET_IFNAME');

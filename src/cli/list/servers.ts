@@ -1,0 +1,99 @@
+/** `status`: servers with their models and ranks, standalone heads in a line, and who does not answer. Pure. */
+import type { ClusterHeadStatus, HeadStatus, InstanceFile } from '../../runtime/types.js';
+import type { ServedModel } from '../../serving/types.js';
+import type { Silent } from '../admin.js';
+import type { Paint } from '../render/style.js';
+import { formatDuration, table } from '../render/table.js';
+import type { Picture } from './picture.js';
+
+/** An instance and its answer. */
+export interface Answered {
+  readonly file: InstanceFile;
+  readonly answer: HeadStatus | ClusterHeadStatus | Silent;
+}
+
+/** Fields that change by themselves: alone they are no news. */
+const PASSING: ReadonlySet<string> = new Set(['stats', 'elapsedMs']);
+
+/** One line an object, as `--json` prints them. */
+export function drawServersJson(all: readonly Answered[]): Picture {
+  const documents = all.map(({ file, answer }) => ('silent' in answer ? { ...facts(file), ...answer } : answer));
+  return {
+    text: () => documents.map((document) => `${JSON.stringify(document)}\n`).join(''),
+    mark: () => JSON.stringify(documents, (key, value: unknown) => (PASSING.has(key) ? null : value)),
+    notes: [],
+  };
+}
+
+/** For people. @param nowMs unix ms, for how long they run */
+export function drawServers(all: readonly Answered[], home: string, nowMs: number, paint: Paint): Picture {
+  const text = (since: (file: InstanceFile) => string, how: Paint): string =>
+    all.length === 0
+      ? `nothing runs in ${home}\n`
+      : all.map(({ file, answer }) => describe(file, answer, since(file), how)).join('');
+  return {
+    text: () => text(({ startedAt }) => formatDuration(nowMs - startedAt), paint),
+    mark: () =>
+      text(
+        () => '',
+        (_, word) => word,
+      ),
+    notes: [],
+  };
+}
+
+function facts({ kind, instance, pid, startedAt, url }: InstanceFile): Record<string, unknown> {
+  return { kind, instance, pid, startedAt, url, phase: null };
+}
+
+function describe(file: InstanceFile, answer: Answered['answer'], since: string, paint: Paint): string {
+  const process = `pid ${file.pid}  since ${since}`;
+  if ('silent' in answer) {
+    return `${file.instance}  ${process}  ${paint('yellow', `does not answer: ${answer.silent}`)}\n`;
+  }
+  const name = paint('bold', answer.instance);
+  if (answer.kind === 'head') {
+    const { nodes, groups } = answer;
+    const pending = groups.pending === 0 ? '0 pending' : paint('yellow', `${groups.pending} pending`);
+    return (
+      `${name}  head  ${state(answer.phase, paint)}  ${answer.address}  ${process}  version ${answer.version}  ` +
+      `nodes ${nodes}  groups ${groups.created} created, ${pending}\n`
+    );
+  }
+  const line = `${name}  ${state(answer.phase, paint)}  ${answer.url ?? 'without HTTP'}  ${process}  version ${answer.version}${membership(answer, paint)}\n`;
+  const rows = answer.models.flatMap((model) => modelRows(model, paint));
+  if (rows.length === 0) return line;
+  const ranks = table(['MODEL', 'REPLICA', 'STATE', 'RANK', 'PID', 'DEVICES', 'IN FLIGHT', 'RESTARTS', 'NOTE'], rows);
+  return line + ranks.replace(/^(?=.)/gm, '  ');
+}
+
+/** Where its devices come from, when that is not itself. Servers of before heads say nothing. */
+function membership({ cluster }: Partial<HeadStatus>, paint: Paint): string {
+  if (cluster === undefined || cluster.kind === 'own') return '';
+  return cluster.connected ? '  member of the head' : `  ${paint('yellow', 'its head is away')}`;
+}
+
+function modelRows(model: ServedModel, paint: Paint): string[][] {
+  const name = model.names.join(', ');
+  const note =
+    model.reason ?? (model.progress === null ? '' : `${model.progress.phase} ${model.progress.detail}`.trim());
+  if (model.replicas.length === 0) return [[name, '-', state(model.state, paint), '-', '-', '-', '-', '-', note]];
+  return model.replicas.flatMap((replica) =>
+    replica.ranks.map((rank) => [
+      name,
+      replica.id,
+      state(replica.state, paint),
+      String(rank.rank),
+      rank.pid === null ? '-' : String(rank.pid),
+      rank.devices.join(',') || 'cpu',
+      String(replica.inFlight),
+      String(replica.restarts),
+      note,
+    ]),
+  );
+}
+
+function state(word: string, paint: Paint): string {
+  if (word === 'ready') return paint('green', word);
+  return paint(word === 'failed' || word === 'stopped' ? 'red' : 'yellow', word);
+}

@@ -1,0 +1,25 @@
+/** The words of `--state`, by listing: read by the command line without loading a listing. */
+import type { GroupStatus, NodeStatus } from '../../cluster/api.js';
+import type { ModelState } from '../../serving/types.js';
+
+/** Of nodes. */
+export const NODE_STATES = ['alive', 'suspect', 'unknown', 'draining', 'dead'] as const satisfies NodeStatus['state'][];
+
+/** Of placement groups. */
+export const GROUP_STATES = ['PENDING', 'CREATED', 'RESCHEDULING', 'REMOVED'] as const satisfies GroupStatus['state'][];
+
+/** Of gangs: the replica's. */
+export const GANG_STATES = [
+  'starting',
+  'ready',
+  'restarting',
+  'failed',
+  'draining',
+  'stopped',
+] as const satisfies ModelState[];
+
+/** Of devices, by what placement groups hold of them: nothing, a part, all. */
+export const DEVICE_STATES = ['free', 'shared', 'held'] as const;
+
+/** See {@link DEVICE_STATES}. */
+export type DeviceState = (typeof DEVICE_STATES)[number];

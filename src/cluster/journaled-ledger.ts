@@ -1,0 +1,139 @@
+/**
+ * The ledger with its journal and its clock: what it decided is written before anybody is told. Batches to the head's own node are
+ * delivered in this process, after the call that made them; all others go where the caller says. Knows no sockets.
+ */
+import type { Journal } from '../store/journal.js';
+import { Ledger } from './ledger.js';
+import type {
+  ClusterTimers,
+  FromAgentBatch,
+  LedgerEnvironment,
+  LedgerEvent,
+  LedgerRecord,
+  ToAgentBatch,
+} from './types.js';
+
+/** The journal is rewritten when it has grown by so much since the last time. */
+const COMPACT_BYTES = 8 * 1024 * 1024;
+
+/** An agent in this process. */
+export interface LocalAgent {
+  readonly node: string;
+  /** Answers at once. */
+  deliver(batch: ToAgentBatch): FromAgentBatch | null;
+}
+
+export interface JournaledLedgerOptions {
+  readonly journal: Journal;
+  /** What the journal held when it was opened. */
+  readonly records: readonly LedgerRecord[];
+  readonly timers: ClusterTimers;
+  readonly newId: () => string;
+  readonly nowMs: () => number;
+  /** To the agent of another process; it may be lost. */
+  readonly send: (node: string, batch: ToAgentBatch) => void;
+  /** Told of every event, after it is in the journal. */
+  readonly onEvent: (event: LedgerEvent) => void;
+  /** The journal cannot be written: nothing may be acknowledged any more. */
+  readonly onFailure: (error: unknown) => void;
+}
+
+export class JournaledLedger {
+  readonly #options: JournaledLedgerOptions;
+  readonly #ledger: Ledger;
+  #local: LocalAgent | null = null;
+  #outbox: ToAgentBatch[] = [];
+  #events: LedgerEvent[] = [];
+  #timer: NodeJS.Timeout | null = null;
+  #depth = 0;
+  #compactedAt = 0;
+  #telling: Promise<void> = Promise.resolve();
+  #closed = false;
+
+  constructor(options: JournaledLedgerOptions) {
+    this.#options = options;
+    const environment: LedgerEnvironment = {
+      nowMs: options.nowMs,
+      wallMs: () => Date.now(),
+      newId: options.newId,
+      send: (node, batch) => {
+        if (node === this.#local?.node) this.#outbox.push(batch);
+        else options.send(node, batch);
+      },
+      append: (record) => {
+        options.journal.append(record);
+      },
+      event: (event) => this.#events.push(event),
+    };
+    this.#ledger = Ledger.restore(environment, options.timers, options.records);
+    this.enter(() => {});
+  }
+
+  /** For reading. Whatever changes it goes through {@link enter}. */
+  get state(): Pick<Ledger, 'epoch' | 'version' | 'group' | 'groups' | 'findGroup' | 'nodes' | 'explain' | 'status'> {
+    return this.#ledger;
+  }
+
+  /** The agent of this process's own node, if it has one: batches go to it directly. */
+  attach(agent: LocalAgent): void {
+    this.#local = agent;
+  }
+
+  /** Change the ledger; what follows from it (own node, timer, journal, events) is done when it returns, or soon. */
+  enter<T>(act: (ledger: Ledger) => T): T {
+    this.#depth += 1;
+    try {
+      return act(this.#ledger);
+    } finally {
+      this.#depth -= 1;
+      if (this.#depth === 0) this.#settle();
+    }
+  }
+
+  /** Resolves when everything decided so far is in the journal. */
+  flushed(): Promise<void> {
+    return this.#options.journal.flush();
+  }
+
+  /** Stops the clock and closes the journal. */
+  async close(): Promise<void> {
+    this.#closed = true;
+    if (this.#timer !== null) clearTimeout(this.#timer);
+    await this.#options.journal.close();
+  }
+
+  #settle(): void {
+    if (this.#closed) return;
+    for (let batch = this.#outbox.shift(); batch !== undefined; batch = this.#outbox.shift()) {
+      const local = this.#local;
+      const answer = local?.deliver(batch) ?? null;
+      if (local !== null && answer !== null && answer.messages.length > 0) this.#ledger.receive(local.node, answer);
+    }
+    this.#arm();
+    const events = this.#events.splice(0);
+    this.#telling = this.#telling.then(() => this.#tell(events));
+  }
+
+  #arm(): void {
+    if (this.#timer !== null) clearTimeout(this.#timer);
+    const wake = this.#ledger.nextWakeMs();
+    this.#timer = null;
+    if (wake === null) return;
+    this.#timer = setTimeout(() => this.enter((ledger) => ledger.tick()), Math.max(0, wake - this.#options.nowMs()));
+  }
+
+  async #tell(events: readonly LedgerEvent[]): Promise<void> {
+    try {
+      await this.#options.journal.flush();
+      if (this.#closed) return;
+      for (const event of events) this.#options.onEvent(event);
+      if (this.#options.journal.size - this.#compactedAt > COMPACT_BYTES) {
+        this.#compactedAt = Number.POSITIVE_INFINITY; // not twice at the same time
+        await this.#options.journal.compact(this.#ledger.snapshotRecords());
+        this.#compactedAt = this.#options.journal.size;
+      }
+    } catch (error) {
+      if (!this.#closed) this.#options.onFailure(error);
+    }
+  }
+}

@@ -1,0 +1,135 @@
+/** Journal → what the ledger knew, and what it knows → the shortest journal that says so. Pure. */
+import { TwinkleError } from '../errors.js';
+import type { GroupMachine } from './group-machine.js';
+import type { NodeFacts, NodeRecord } from './ledger-model.js';
+import { RecentMap } from './recent-map.js';
+import type { BundleSeat, GroupSpec, LedgerRecord } from './types.js';
+import { grantFromWire, grantToWire } from './wire.js';
+
+/** Removed groups that are remembered. */
+export const REMOVED_REMEMBERED = 1000;
+
+/** A group of a journal. */
+export interface FoldedGroup {
+  readonly id: string;
+  readonly spec: GroupSpec;
+  readonly owner: string | null;
+  readonly createdAt: number;
+  /** Bundle → seat; a bundle that is missing has none. */
+  readonly seats: Map<number, BundleSeat>;
+  /** It had bundles once that it lost. */
+  rescheduling: boolean;
+}
+
+/** All that a journal says. */
+export interface FoldedJournal {
+  /** Of the last head; 0: there was none. */
+  epoch: number;
+  /** In joining order. */
+  readonly nodes: Map<string, NodeFacts>;
+  /** In the order of creation. */
+  readonly groups: Map<string, FoldedGroup>;
+  /** In the order of removal, the last {@link REMOVED_REMEMBERED}. */
+  readonly removed: RecentMap<string, FoldedGroup>;
+}
+
+/**
+ * Fold the records, in order.
+ * @throws `JOURNAL_DAMAGED`: a record that fits to none before it
+ */
+export function foldJournal(records: Iterable<LedgerRecord>): FoldedJournal {
+  const journal: FoldedJournal = {
+    epoch: 0,
+    nodes: new Map(),
+    groups: new Map(),
+    removed: new RecentMap(REMOVED_REMEMBERED),
+  };
+  for (const record of records) fold(journal, record);
+  return journal;
+}
+
+function fold(journal: FoldedJournal, record: LedgerRecord): void {
+  const { nodes, groups } = journal;
+  switch (record.r) {
+    case 'epoch':
+      journal.epoch = Math.max(journal.epoch, record.epoch);
+      return;
+    case 'node':
+      nodes.delete(record.hello.id);
+      nodes.set(record.hello.id, record.hello);
+      return;
+    case 'node-gone':
+      nodes.delete(record.id);
+      return;
+    case 'group': {
+      const { id, spec, owner, createdAt } = record;
+      groups.set(id, { id, spec, owner, createdAt, seats: new Map(), rescheduling: false });
+      return;
+    }
+    case 'seats':
+      for (const { bundle, node, txn, grant } of record.seats) {
+        groupOf(journal, record.id).seats.set(bundle, { node, txn, grant: grantFromWire(grant) });
+      }
+      groupOf(journal, record.id).rescheduling = false;
+      return;
+    case 'lost': {
+      const group = groupOf(journal, record.id);
+      for (const bundle of record.bundles) group.seats.delete(bundle);
+      group.rescheduling = true;
+      return;
+    }
+    case 'owner-gone':
+      for (const group of [...groups.values()]) if (group.owner === record.owner) remove(journal, group);
+      return;
+    case 'removed':
+      remove(journal, groupOf(journal, record.id));
+  }
+}
+
+function remove(journal: FoldedJournal, group: FoldedGroup): void {
+  group.rescheduling = false;
+  journal.groups.delete(group.id);
+  journal.removed.set(group.id, group);
+}
+
+function groupOf(journal: FoldedJournal, id: string): FoldedGroup {
+  const group = journal.groups.get(id);
+  if (group === undefined) {
+    throw new TwinkleError('JOURNAL_DAMAGED', `the journal speaks of group ${id}, which it has not introduced`);
+  }
+  return group;
+}
+
+/** What {@link compactRecords} writes down. */
+export interface Books {
+  readonly epoch: number;
+  readonly nodes: Iterable<NodeRecord>;
+  /** In the order of creation. */
+  readonly groups: Iterable<GroupMachine>;
+  /** In the order of removal. */
+  readonly removed: Iterable<GroupMachine>;
+}
+
+/** A journal without history: folded, it gives the same as the one that led here. */
+export function compactRecords({ epoch, nodes, groups, removed }: Books): LedgerRecord[] {
+  const records: LedgerRecord[] = [{ r: 'epoch', epoch }];
+  for (const { facts } of nodes) records.push({ r: 'node', hello: facts });
+  for (const group of removed) {
+    introduce(group, records);
+    records.push({ r: 'removed', id: group.id });
+  }
+  for (const group of groups) {
+    introduce(group, records);
+    if (group.state === 'RESCHEDULING') records.push({ r: 'lost', id: group.id, bundles: group.missing() });
+  }
+  return records;
+}
+
+function introduce(group: GroupMachine, records: LedgerRecord[]): void {
+  const { id, spec, owner, createdAt } = group;
+  records.push({ r: 'group', id, spec, owner, createdAt });
+  const seats = group.seats.flatMap((seat, bundle) =>
+    seat === null ? [] : [{ bundle, node: seat.node, txn: seat.txn, grant: grantToWire(seat.grant) }],
+  );
+  if (seats.length > 0) records.push({ r: 'seats', id, seats });
+}

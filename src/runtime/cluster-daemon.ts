@@ -1,0 +1,161 @@
+/** The standalone head of `start --head`: ledger, journal, this box's node, the socket for clients and agents, the admin socket. Wiring only. */
+import { createHash, randomBytes } from 'node:crypto';
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { ClusterHead } from '../cluster/cluster-head.js';
+import { JournaledLedger } from '../cluster/journaled-ledger.js';
+import { openOwnNode } from '../cluster/own-node.js';
+import { watchLocally } from '../cluster/owners.js';
+import type { ClusterTimers, LedgerRecord, NodeHello } from '../cluster/types.js';
+import { packageVersion } from '../config/package-root.js';
+import { startAdminServer } from '../gateway/admin/admin-server.js';
+import type { Native } from '../native/types.js';
+import type { Logger } from '../observability/logger.js';
+import { openJournal } from '../store/journal.js';
+import { ProcessWatcher } from '../supervisor/process-watcher.js';
+import { runAll } from '../util/run-all.js';
+import { makeFolders } from './folders.js';
+import { headAddress } from './head-address.js';
+import { describeInstance, isSameProcess, removeInstance, writeInstance } from './instance-file.js';
+import { sweepHome } from './sweep-home.js';
+import type { ClusterHeadStatus } from './types.js';
+
+export interface ClusterDaemonOptions {
+  /** Folder of state, logs and sockets; the journal is in `<home>/head`. */
+  readonly home: string;
+  /** This box; null: the head offers no devices of its own. */
+  readonly node: Omit<NodeHello, 'held' | 'incarnation'> | null;
+  readonly timers: ClusterTimers;
+  readonly native: Native;
+  readonly log: Logger;
+  readonly instance: string;
+}
+
+export interface ClusterDaemon extends AsyncDisposable {
+  /** Where clients and agents connect. */
+  readonly address: string;
+  status(): ClusterHeadStatus;
+  /** Resolves with what went wrong when the head cannot go on: its journal cannot be written. */
+  readonly failed: Promise<unknown>;
+}
+
+/**
+ * Start. What the head before it knew is known again.
+ * @throws `JOURNAL_DAMAGED`; an error that names the pid when another head has this home
+ */
+export async function startClusterDaemon(options: ClusterDaemonOptions): Promise<ClusterDaemon> {
+  const { home, log, instance, native, timers } = options;
+  const startedAt = Date.now();
+  const disposals: (() => unknown)[] = [];
+  const close = async (): Promise<void> => {
+    const errors = await runAll(disposals.splice(0).reverse());
+    if (errors.length > 0) throw errors[0];
+  };
+  let fail: (error: unknown) => void = () => {};
+  const failed = new Promise<unknown>((resolve) => {
+    fail = resolve;
+  });
+  try {
+    await sweepHome(home);
+    const folders = makeFolders(home, instance);
+    disposals.push(() => folders.remove());
+    const folder = join(home, 'head');
+    mkdirSync(folder, { recursive: true, mode: 0o700 });
+    const records: LedgerRecord[] = [];
+    const onRecord = (record: unknown): void => void records.push(record as LedgerRecord);
+    const journal = await openJournal({ folder, name: 'ledger', sync: 'kernel', onRecord });
+    const address = headAddress(home);
+    const cluster = clusterId(folder, records.length === 0);
+    const watcher = ProcessWatcher.of(native);
+    const head = new ClusterHead({
+      address,
+      cluster,
+      timers,
+      log,
+      watch: watchLocally(
+        (pid, pidStart) => isSameProcess({ pid, pidStart }),
+        (pid) => watcher.gone(pid),
+      ),
+    });
+    const core = new JournaledLedger({
+      journal,
+      records,
+      timers,
+      newId: () => randomBytes(12).toString('hex'),
+      nowMs: () => performance.now(),
+      send: (node, batch) => head.send(node, batch),
+      onEvent: (event) => head.tell(event),
+      onFailure: (error) => {
+        log.error({ error: String(error) }, 'journal_failed');
+        fail(error);
+      },
+    });
+    disposals.push(() => core.close());
+    if (options.node !== null) {
+      const own = openOwnNode({ ...options.node, incarnation: incarnation(options.node) }, core.state, () =>
+        performance.now(),
+      );
+      core.attach(own);
+      core.enter((ledger) => ledger.nodeHello(own.hello()));
+    }
+    await head.open(core);
+    disposals.push(
+      () => rmSync(address.slice('ipc://'.length), { force: true }),
+      () => head.close(),
+    );
+    const status = (): ClusterHeadStatus => {
+      const groups = [...core.state.groups()];
+      return {
+        kind: 'head',
+        instance,
+        pid: process.pid,
+        version: packageVersion(),
+        startedAt,
+        home,
+        address,
+        phase: disposals.length === 0 ? 'stopping' : 'ready',
+        cluster,
+        epoch: core.state.epoch,
+        nodes: [...core.state.nodes()].length,
+        groups: {
+          created: groups.filter(({ state }) => state === 'CREATED').length,
+          pending: groups.filter(({ state }) => state === 'PENDING' || state === 'RESCHEDULING').length,
+        },
+      };
+    };
+    const adminSocket = join(folders.sockets, 'admin.sock');
+    const admin = await startAdminServer({
+      socketPath: adminSocket,
+      status,
+      cluster: async () => head.snapshot(),
+    });
+    disposals.push(() => admin.close());
+    const facts = { kind: 'head' as const, instance, startedAt, url: null, address, adminSocket, logs: folders.logs };
+    writeInstance(home, describeInstance(facts));
+    disposals.push(() => removeInstance(home, instance));
+    log.info({ instance, address, cluster, epoch: core.state.epoch }, 'head_ready');
+    return { address, status, failed, [Symbol.asyncDispose]: close };
+  } catch (error) {
+    await close().catch(() => {});
+    throw error;
+  }
+}
+
+/** Id of the cluster: that of the journal beside it; a new journal begins a new cluster. */
+function clusterId(folder: string, isNew: boolean): string {
+  const path = join(folder, 'cluster-id');
+  if (!isNew && existsSync(path)) return readFileSync(path, 'utf8').trim();
+  const id = randomBytes(8).toString('hex');
+  writeFileSync(path, `${id}\n`, { mode: 0o600 });
+  return id;
+}
+
+/** The head's own node stays what it was over a restart of the head, unless the box booted or offers something else now. */
+function incarnation(node: Omit<NodeHello, 'held' | 'incarnation'>): string {
+  const { total, devices, labels, id } = node;
+  const boot = readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim();
+  return createHash('sha256')
+    .update(JSON.stringify([boot, id, total, labels, devices]))
+    .digest('hex')
+    .slice(0, 16);
+}

@@ -1,0 +1,123 @@
+/** The best node for a demand among those that an attempt may still use. Equivalent to looking at every node; knows no strategies. */
+import { canGrant, type Demand, isFractioned, scoreOf, sumsTell } from './demand.js';
+import { matches } from './labels.js';
+import { freeWholes } from './link-book.js';
+import { addLinks, compareLinks, type Linkage, UNLINKED } from './linked-devices.js';
+import type { Entry, Kind, Shelf } from './node-index.js';
+import { districtOf, type NodePool } from './node-pool.js';
+import { covers } from './resources.js';
+import type { Scope } from './scope.js';
+import { scoreAmounts } from './score.js';
+import type { NodeView } from './types.js';
+
+/** Sets of linked devices that are wanted on the node: what decides between nodes of equal score. */
+export interface Wish {
+  readonly resource: string;
+  /** How many devices belong together, set by set. */
+  readonly sizes: readonly number[];
+}
+
+/** How well a node takes a demand; −1: it does not, by labels, by sum or because no devices can grant it. */
+export function rate(view: NodeView, demand: Demand): number {
+  const score = scoreOf(demand, view.free.amounts);
+  if (score < 0 || !matches(view.spec, demand.selector)) return -1;
+  return sumsTell(demand, isFractioned(view.free, demand.names)) || canGrant(demand, view.free) ? score : -1;
+}
+
+/** The candidate with the highest score; among equals the one that fulfils the wish best, then the one that joined first. */
+export function pickNode(scope: Scope, demand: Demand, wish: Wish | null = null): NodeView | null {
+  const { best, tied } =
+    demand.only === null ? search(scope, demand, wish?.resource ?? null) : compared(scope.known(demand.only), demand);
+  if (best < 0) return null;
+  let chosen: NodeView | null = null;
+  let linkage = UNLINKED;
+  for (const view of tied) {
+    const its = wish === null || tied.length === 1 ? UNLINKED : fulfilment(scope.pool, view, wish);
+    const better = chosen === null ? -1 : compareLinks(its, linkage) || view.order - chosen.order;
+    if (better >= 0) continue;
+    chosen = view;
+    linkage = its;
+  }
+  return chosen;
+}
+
+interface Ties {
+  readonly best: number;
+  /** Of each group of equals at least the first. */
+  readonly tied: readonly NodeView[];
+}
+
+function compared(views: readonly NodeView[], demand: Demand): Ties {
+  let best = -1;
+  let tied: NodeView[] = [];
+  for (const view of views) {
+    const score = rate(view, demand);
+    if (score < best) continue;
+    if (score > best) tied = [];
+    best = score;
+    tied.push(view);
+  }
+  return { best, tied };
+}
+
+function search(scope: Scope, demand: Demand, linked: string | null): Ties {
+  const { units } = demand;
+  const index = scope.index(demand, linked);
+  const { sorted } = index.projection;
+  let best = -1;
+  let firsts: { readonly shelf: Shelf; readonly entry: Entry }[] = [];
+  for (const shelf of index.district(districtOf(scope.domain))?.shelves.values() ?? []) {
+    // Most shelves are not worth more than a look at their first node, candidate or not.
+    const top = shelf.entries.first?.amount ?? 0;
+    const bound = scoreAmounts(shelf.amounts, sorted, top, units);
+    if (bound < 0 || bound < best) continue;
+    const entry = scope.first(shelf, demand.never);
+    if (entry === null) continue;
+    const score = entry.amount === top ? bound : scoreAmounts(shelf.amounts, sorted, entry.amount, units);
+    if (score < 0 || score < best || !matches(entry.view.spec, demand.labels)) continue;
+    if (!sumsTell(demand, shelf.fractioned) && !canGrant(demand, entry.view.free)) continue;
+    if (score > best) firsts = [];
+    best = score;
+    firsts.push({ shelf, entry });
+  }
+  const tied: NodeView[] = [];
+  for (const { shelf, entry } of firsts) {
+    // Rounding can give the same score to different amounts, which are not in joining order.
+    let next: Entry | null = entry;
+    while (next !== null && scoreAmounts(shelf.amounts, sorted, next.amount, units) === best) {
+      tied.push(next.view);
+      next = scope.next(shelf, { ...next, order: Number.POSITIVE_INFINITY }, demand.never);
+    }
+  }
+  return { best, tied };
+}
+
+function fulfilment(pool: NodePool, view: NodeView, { resource, sizes }: Wish): Linkage {
+  let wholes = freeWholes(view.free, resource);
+  let linkage = UNLINKED;
+  for (const size of sizes) {
+    const set = pool.links.best(view.spec, resource, wholes, Math.min(size, wholes.length));
+    linkage = addLinks(linkage, set.linkage);
+    wholes = wholes.filter((instance) => !set.instances.includes(instance));
+  }
+  return linkage;
+}
+
+/** Whether a candidate could take it if everything on it were free. */
+export function isFeasible(scope: Scope, demand: Demand): boolean {
+  const fits = (view: NodeView): boolean =>
+    covers(view.spec.total, demand.resources) && matches(view.spec, demand.labels);
+  if (demand.only !== null) {
+    return scope.known(demand.only).some((view) => fits(view) && !demand.never.has(view.spec.id));
+  }
+  const index = scope.index(demand);
+  const barred = new Map<Kind, number>();
+  for (const id of new Set([...scope.left(), ...demand.never])) {
+    const kind = index.kindOf(id);
+    if (kind !== null) barred.set(kind, (barred.get(kind) ?? 0) + 1);
+  }
+  for (const kind of index.district(districtOf(scope.domain))?.kinds.values() ?? []) {
+    if (fits(kind.sample) && kind.count > (barred.get(kind) ?? 0)) return true;
+  }
+  return false;
+}

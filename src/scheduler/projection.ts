@@ -1,0 +1,36 @@
+/** What of a node a demand looks at: resource names and labels. Nodes that are equal in it are interchangeable. Pure. */
+import type { Demand } from './demand.js';
+import { isUnitResource } from './resources.js';
+
+export interface Projection {
+  readonly key: string;
+  /** Resource names in alphabetical order. */
+  readonly names: readonly string[];
+  /** Which of them has the amounts that order nodes which are equal in the rest; −1: none is fit for it. */
+  readonly sorted: number;
+  readonly units: readonly string[];
+  readonly labels: readonly string[];
+  /** Label by whose value nodes are kept apart; null: together. */
+  readonly domain: string | null;
+  /** The resource of which it matters which devices are free, all else being equal; null: how many is enough. */
+  readonly linked: string | null;
+}
+
+/** Bytes take the most different values, CPUs come next; devices cannot be ordered by their sum. */
+const BEST_SORTED = ['memory', 'object_store_memory', 'CPU'];
+
+export function projectionOf(demand: Demand, domain: string | null, linked: string | null): Projection {
+  const all = demand.names;
+  const sorted =
+    BEST_SORTED.find((name) => demand.resources.has(name)) ?? all.find((name) => !isUnitResource(name)) ?? null;
+  const labels = demand.labels.length === 0 ? [] : [...new Set(demand.labels.map(({ key }) => key))].sort();
+  return {
+    key: JSON.stringify([all, labels, domain, linked]),
+    names: all,
+    sorted: sorted === null ? -1 : all.indexOf(sorted),
+    units: all.filter(isUnitResource),
+    labels,
+    domain,
+    linked,
+  };
+}

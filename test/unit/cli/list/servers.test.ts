@@ -1,0 +1,63 @@
+import { describe, expect, test } from 'vitest';
+import { drawServers, drawServersJson } from '../../../../src/cli/list/servers.js';
+import type { Paint } from '../../../../src/cli/render/style.js';
+import type { ClusterHeadStatus } from '../../../../src/runtime/types.js';
+import { instanceFile, model, replica, server } from './fixtures.js';
+
+const plain: Paint = (_, text) => text;
+const HEAD: ClusterHeadStatus = {
+  kind: 'head',
+  instance: 'head1',
+  pid: 9,
+  version: '0.1.0',
+  startedAt: 0,
+  home: '/h',
+  address: '10.0.0.1:6379',
+  phase: 'ready',
+  cluster: 'c1',
+  epoch: 2,
+  nodes: 3,
+  groups: { created: 4, pending: 1 },
+};
+const file = instanceFile({ instance: 'head1', kind: 'head', pid: 9 });
+
+describe('status', () => {
+  test('a head is a line of its own kind', () => {
+    expect(drawServers([{ file, answer: HEAD }], '/h', 61_000, plain).text(80)).toBe(
+      'head1  head  ready  10.0.0.1:6379  pid 9  since 61 s  version 0.1.0  nodes 3  groups 4 created, 1 pending\n',
+    );
+  });
+
+  test('one who does not answer hides nobody', () => {
+    const all = [
+      { file: instanceFile({ instance: 'mute' }), answer: { silent: 'no answer within 3 s' } },
+      { file, answer: HEAD },
+    ];
+    const text = drawServers(all, '/h', 1000, plain).text(null);
+    expect(text).toMatch(/^mute {2}pid 7 {2}since 1 s {2}does not answer: no answer within 3 s\nhead1 {2}head/);
+    const json = drawServersJson(all)
+      .text(null)
+      .trimEnd()
+      .split('\n')
+      .map((line) => JSON.parse(line));
+    expect(json).toEqual([
+      { kind: 'serve', instance: 'mute', pid: 7, startedAt: 0, url: null, phase: null, silent: 'no answer within 3 s' },
+      HEAD,
+    ]);
+  });
+
+  test('counters and clocks are no news; requests and states are', () => {
+    const of = (inFlight: number, steps: number, elapsedMs: number) => {
+      const stats = { running: 0, waiting: 0, kv_usage: 0, steps, prompt_tokens: 0, generation_tokens: 0 };
+      const progress = { phase: 'load', progress: 0.5, detail: '', elapsedMs };
+      const answer = server({ models: [model({ progress, replicas: [replica({ inFlight, stats })] })] });
+      return [{ file: instanceFile(), answer }];
+    };
+    const json = (...args: Parameters<typeof of>) => drawServersJson(of(...args)).mark();
+    expect(json(1, 10, 5)).toBe(json(1, 99, 6));
+    expect(json(1, 10, 5)).not.toBe(json(2, 10, 5));
+    const table = (nowMs: number, inFlight: number) => drawServers(of(inFlight, 1, nowMs), '/h', nowMs, plain).mark();
+    expect(table(1000, 1)).toBe(table(90_000, 1));
+    expect(table(1000, 1)).not.toBe(table(1000, 2));
+  });
+});
