@@ -42,24 +42,20 @@ export class LedgerClock {
     const nowMs = core.env.nowMs();
     this.#excuse(nowMs);
     for (const node of [...nodes.living()]) this.#judge(node, nowMs);
-    placing.expireAttempts(nowMs);
+    
     for (const node of [...nodes.refusing()]) reports.endRefusal(node, nowMs);
     claims.resend(nowMs - core.timers.resendMs);
     if (nowMs < this.#heartbeatAtMs) return;
     this.#heartbeatAtMs = nowMs + core.timers.heartbeatMs;
-    for (const node of nodes.living()) this.renew(node, nowMs);
+    for (const node of nodes.living()) this.renew(node);
   }
 
   /** Prolong what is committed there, and ask for a report. */
-  renew(node: NodeRecord, nowMs: number): void {
+  renew(node: NodeRecord): void {
     if (node.state === 'unknown') return;
     const { core } = this.#parts;
-    const { fencingMs, graceMs, deadMs } = core.timers;
-    // It may hear us though we do not hear it. Its lease must end before it is dead to us and its work begins elsewhere, also when this
-    // message takes half of the time that lies between the two.
-    const onTheWayMs = (deadMs - fencingMs) / 2;
-    const leftMs = Math.max(0, deadMs - onTheWayMs - (nowMs - node.heardAtMs));
-    core.post(node.spec.id, { t: 'renew', fencingMs: Math.min(fencingMs, leftMs), graceMs });
+    const { fencingMs, graceMs } = core.timers;
+    core.post(node.spec.id, { t: 'renew', fencingMs, graceMs, heardMs: node.reportedAtMs });
   }
 
   /** A head that was held up itself, with its mail unread, does not take that for the silence of others. */

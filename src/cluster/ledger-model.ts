@@ -54,6 +54,8 @@ export interface NodeRecord {
   state: 'alive' | 'suspect' | 'unknown' | 'dead';
   draining: boolean;
   heardAtMs: number;
+  /** When its last report was sent, by its own clock; null: none since it joined this head. */
+  reportedAtMs: number | null;
   readonly claims: Map<string, Claim>;
   /** Held there, known to no group here. Until they are released the node takes nothing new. */
   strangers: number;

@@ -51,6 +51,7 @@ export class LedgerNodes {
       state,
       draining: false,
       heardAtMs,
+      reportedAtMs: null,
       claims: new Map(),
       strangers: 0,
       refusal: null,

@@ -11,18 +11,27 @@ export class LedgerReports {
   readonly #nodes: LedgerNodes;
   readonly #claims: LedgerClaims;
   readonly #placing: LedgerPlacing;
+  readonly #renew: (node: NodeRecord) => void;
 
-  constructor(core: LedgerCore, nodes: LedgerNodes, claims: LedgerClaims, placing: LedgerPlacing) {
+  /** @param renew prolong what is committed there */
+  constructor(
+    core: LedgerCore,
+    nodes: LedgerNodes,
+    claims: LedgerClaims,
+    placing: LedgerPlacing,
+    renew: (node: NodeRecord) => void,
+  ) {
     this.#core = core;
     this.#nodes = nodes;
     this.#claims = claims;
     this.#placing = placing;
+    this.#renew = renew;
   }
 
   /** One message of the agent of that node. */
   take(node: NodeRecord, message: FromAgent): void {
     if (message.t === 'alive') {
-      this.#heartbeat(node, message.held);
+      this.#heartbeat(node, message);
       return;
     }
     const claim = node.claims.get(message.txn);
@@ -62,7 +71,11 @@ export class LedgerReports {
     this.#claims.resendTo(node);
   }
 
-  #heartbeat(node: NodeRecord, held: readonly HeldReservation[]): void {
+  #heartbeat(node: NodeRecord, { atMs, held }: FromAgent & { t: 'alive' }): void {
+    const first = node.reportedAtMs === null;
+    node.reportedAtMs = Math.max(node.reportedAtMs ?? atMs, atMs);
+    // Its lease may be nearly over: the head before this one was the last to prolong it.
+    if (first) this.#renew(node);
     const listed = this.#compare(node, held);
     for (const claim of node.claims.values()) {
       // The report may be older than the commit. Asked again, the agent says for certain.

@@ -63,7 +63,7 @@ export class Ledger {
     const nodes = new LedgerNodes(core);
     const claims = new LedgerClaims(core);
     const placing = new LedgerPlacing(core, nodes, claims);
-    const reports = new LedgerReports(core, nodes, claims, placing);
+    const reports = new LedgerReports(core, nodes, claims, placing, (node) => this.#clock.renew(node));
     this.#core = core;
     this.#nodes = nodes;
     this.#placing = placing;
@@ -101,7 +101,7 @@ export class Ledger {
   nodeHello(hello: NodeHello): void {
     this.#run(() => {
       const node = this.#membership.hello(hello);
-      this.#clock.renew(node, this.#core.env.nowMs());
+      this.#clock.renew(node);
     });
   }
 

@@ -44,7 +44,7 @@ export function openOwnNode(
       const renewals = messages.filter(({ t }) => t === 'renew');
       const rest = messages.filter(({ t }) => t !== 'renew');
       const answers = rest.length === 0 ? [] : table.apply({ epoch, messages: rest }, nowMs());
-      const alive = renewals.map((): FromAgent => ({ t: 'alive', held: table.held() }));
+      const alive = renewals.map((): FromAgent => ({ t: 'alive', atMs: nowMs(), held: table.held() }));
       return { incarnation: facts.incarnation, messages: [...answers, ...alive] };
     },
   };

@@ -3,6 +3,9 @@
 export class RecentMap<K, V> {
   readonly #limit: number;
   readonly #entries = new Map<K, V>();
+  /** Keys in the order of setting, as a ring: a Map finds its oldest key slowly once many before it are gone. */
+  readonly #ring: K[] = [];
+  #next = 0;
 
   /** @param limit entries kept; the oldest goes first */
   constructor(limit: number) {
@@ -13,21 +16,23 @@ export class RecentMap<K, V> {
     return this.#entries.get(key);
   }
 
-  has(key: K): boolean {
-    return this.#entries.has(key);
-  }
-
-  /** Setting a key again makes it the newest. */
+  /** A key that is set again keeps its age. */
   set(key: K, value: V): void {
-    this.#entries.delete(key);
+    const known = this.#entries.has(key);
     this.#entries.set(key, value);
-    if (this.#entries.size <= this.#limit) return;
-    const oldest = this.#entries.keys().next();
-    if (oldest.done !== true) this.#entries.delete(oldest.value);
+    if (known) return;
+    const oldest = this.#ring[this.#next];
+    if (oldest !== undefined) this.#entries.delete(oldest);
+    this.#ring[this.#next] = key;
+    this.#next = (this.#next + 1) % this.#limit;
   }
 
   /** Oldest first. */
-  values(): IterableIterator<V> {
-    return this.#entries.values();
+  *values(): IterableIterator<V> {
+    for (let at = 0; at < this.#ring.length; at++) {
+      const key = this.#ring[(this.#next + at) % this.#ring.length];
+      const value = key === undefined ? undefined : this.#entries.get(key);
+      if (value !== undefined) yield value;
+    }
   }
 }

@@ -142,7 +142,7 @@ export class ReservationTable {
         this.#drop(message.txn, 'it was released');
         return { t: 'released', txn: message.txn };
       case 'renew':
-        return this.#renew({ stateful: message.fencingMs, serving: message.graceMs }, nowMs);
+        return this.#renew(message, nowMs);
     }
   }
 
@@ -179,14 +179,16 @@ export class ReservationTable {
     return this.#held.has(txn) ? { t: 'committed', txn } : { t: 'lost', txn, reason: NOT_RENEWED };
   }
 
-  #renew(lease: Lease, nowMs: number): FromAgent {
+  #renew({ fencingMs, graceMs, heardMs }: ToAgent & { t: 'renew' }, nowMs: number): FromAgent {
     const ends = this.#leaseEndsMs;
-    // Never shorter: a head that does not hear this node promises less and less.
-    this.#leaseEndsMs = {
-      stateful: Math.max(ends?.stateful ?? nowMs, nowMs + lease.stateful),
-      serving: Math.max(ends?.serving ?? nowMs, nowMs + lease.serving),
-    };
-    return { t: 'alive', held: this.held() };
+    if (heardMs !== null && ends !== null) {
+      // Late ones are older than what is known already.
+      this.#leaseEndsMs = {
+        stateful: Math.max(ends.stateful, heardMs + fencingMs),
+        serving: Math.max(ends.serving, heardMs + graceMs),
+      };
+    }
+    return { t: 'alive', atMs: nowMs, held: this.held() };
   }
 
   #expiryOf({ committed, hold, preparedUntilMs }: Held): number {

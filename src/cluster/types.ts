@@ -129,8 +129,17 @@ export type ToAgent =
     }
   | { readonly t: 'commit'; readonly txn: string }
   | { readonly t: 'release'; readonly txn: string }
-  /** Heartbeat: every committed reservation lives for its timer from now on. */
-  | { readonly t: 'renew'; readonly fencingMs: number; readonly graceMs: number };
+  /**
+   * Heartbeat, answered by `alive`. Every committed reservation lives for its timer, counted from when the agent sent the report that the
+   * head has heard last: so a renewal that is read late prolongs nothing beyond what the head can know.
+   */
+  | {
+      readonly t: 'renew';
+      readonly fencingMs: number;
+      readonly graceMs: number;
+      /** `atMs` of the last `alive` that the head has; null: it has none, and this prolongs nothing. */
+      readonly heardMs: number | null;
+    };
 
 /** What travels in one message to one agent. */
 export interface ToAgentBatch {
@@ -147,8 +156,8 @@ export type FromAgent =
   /** The commit came too late: the reservation was gone. */
   | { readonly t: 'lost'; readonly txn: string; readonly reason: string }
   | { readonly t: 'released'; readonly txn: string }
-  /** Heartbeat, with all that is held: the ledger compares. */
-  | { readonly t: 'alive'; readonly held: readonly HeldReservation[] };
+  /** Heartbeat, with all that is held: the ledger compares. `atMs` is the agent's own clock, given back in the next `renew`. */
+  | { readonly t: 'alive'; readonly atMs: number; readonly held: readonly HeldReservation[] };
 
 export interface FromAgentBatch {
   readonly incarnation: string;
@@ -163,7 +172,7 @@ export interface ClusterTimers {
   readonly suspectMs: number;
   /** Silence after which a node is dead. Longer than `fencingMs`, so that what held state there has stopped. */
   readonly deadMs: number;
-  /** Stateful reservations end so long after the last renewal that the agent saw. */
+  /** Stateful reservations end so long after the agent's last report of which it knows that the head has heard it. */
   readonly fencingMs: number;
   /** Serving reservations go on so long without a head (`head_grace`). */
   readonly graceMs: number;

@@ -103,8 +103,13 @@ export class GroupKeeper {
   async #open(): Promise<void> {
     const { plan, context } = this;
     this.#sinceMs = context.nowMs();
+    const { cluster } = context.source;
+    let returned = false;
+    const stopWatching = cluster.onConnection((connected) => {
+      returned ||= connected;
+    });
     try {
-      const group = await context.source.cluster.createGroup({
+      const group = await cluster.createGroup({
         name: plan.name,
         namespace: context.namespace,
         lifetime: 'owner',
@@ -123,13 +128,15 @@ export class GroupKeeper {
       this.#wake();
     } catch (thrown) {
       const error = asTwinkleError(thrown);
-      if (error.code === 'HEAD_UNREACHABLE' && context.source.cluster.kind === 'head') this.#awaitHead();
+      if (error.code === 'HEAD_UNREACHABLE' && cluster.kind === 'head') this.#awaitHead(returned);
       else await this.#fail(error);
+    } finally {
+      stopWatching();
     }
   }
 
-  /** Ask again when there is somebody to ask. */
-  #awaitHead(): void {
+  /** Ask again when there is somebody to ask. @param returned the head came back while it was asked */
+  #awaitHead(returned: boolean): void {
     if (this.#halted) return;
     const { source, news } = this.context;
     const again = (): void => {
@@ -140,7 +147,7 @@ export class GroupKeeper {
       if (connected) again();
     });
     news.waiting('the head does not answer', this.#sinceMs);
-    if (source.cluster.connected) again(); // it came back before we listened
+    if (returned) again();
   }
 
   /** One at a time: whatever changes meanwhile is looked at afterwards, and only as it is then. */

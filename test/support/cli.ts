@@ -32,6 +32,7 @@ export class CliServer implements AsyncDisposable {
   private constructor(
     readonly child: ChildProcess,
     readonly home: string,
+    private readonly ownsHome: boolean,
   ) {
     let stderr = '';
     let stdout = '';
@@ -60,7 +61,7 @@ export class CliServer implements AsyncDisposable {
       env: { ...process.env, TWINKLE_HOME: home, ...env },
       stdio: ['ignore', 'pipe', 'pipe'],
     });
-    return new CliServer(child, home);
+    return new CliServer(child, home, env.TWINKLE_HOME === undefined);
   }
 
   /** Start and wait for `ready`. */
@@ -107,7 +108,7 @@ export class CliServer implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     if (!this.#over) this.child.kill('SIGTERM');
     await this.ended;
-    rmSync(this.home, { recursive: true, force: true });
+    if (this.ownsHome) rmSync(this.home, { recursive: true, force: true });
   }
 
   #tell(): void {

@@ -27,7 +27,7 @@ export interface NetworkFaults {
   readonly loss: number;
   /** Chance of a message to come twice. */
   readonly repeat: number;
-  /** Longest time on the way; up to half of `deadMs - fencingMs`, on which fencing rests. */
+  /** Longest time on the way. */
   readonly delayMs: number;
 }
 

@@ -10,9 +10,10 @@ describe('ledger: nodes', () => {
     kit.pass(10_000);
     expect(stateOf(kit, 'n0')).toBe('alive');
     expect(kit.sentTo('n0', 'renew').length).toBeGreaterThanOrEqual(20);
-    // One heartbeat after it was heard: 250 ms before it would be dead, less the 500 ms of silence.
-    expect(kit.sentTo('n0', 'renew')[0]).toEqual({ t: 'renew', fencingMs: 1500, graceMs: 60_000 });
-    expect(kit.sentTo('n0', 'renew').at(-1)).toEqual({ t: 'renew', fencingMs: 1250, graceMs: 60_000 });
+    const renewals = kit.sentTo('n0', 'renew');
+    expect(renewals[0]).toEqual({ t: 'renew', fencingMs: 1500, graceMs: 60_000, heardMs: null });
+    expect(renewals[1]).toMatchObject({ heardMs: 0 }); // at once after its first report
+    expect(renewals.at(-1)).toMatchObject({ heardMs: 9500 });
   });
 
   it('suspects who is silent, buries who stays so, and never prolongs a lease beyond that', () => {
@@ -25,12 +26,12 @@ describe('ledger: nodes', () => {
       const before = kit.sent.length;
       kit.pass(50);
       for (const { message } of kit.sent.slice(before))
-        if (message.t === 'renew') ends.push(kit.nowMs + message.fencingMs);
+        if (message.t === 'renew') ends.push((message.heardMs ?? 0) + message.fencingMs);
       const state = stateOf(kit, 'n0') ?? '';
       if (states.at(-1) !== state) states.push(state);
     }
     expect(states).toEqual(['alive', 'suspect', 'dead']);
-    expect(Math.max(...ends)).toBeLessThanOrEqual(since + kit.timers.deadMs + 50);
+    expect(Math.max(...ends)).toBe(since + kit.timers.fencingMs);
   });
 
   it('takes nothing new to a suspect, and all of it again once it is heard', () => {
@@ -41,7 +42,7 @@ describe('ledger: nodes', () => {
     const id = kit.ledger.createGroup(groupOf(), null);
     expect(kit.ledger.explain(id)[0]?.reason).toMatch(/silent for \d+ ms/);
     if (agent !== undefined) kit.agents.set('n0', agent);
-    kit.say('n0', { t: 'alive', held: [] });
+    kit.say('n0', { t: 'alive', atMs: 0, held: [] });
     expect(stateOf(kit, 'n0')).toBe('alive');
     expect(kit.state(id)).toBe('CREATED FINISHED n0');
   });
@@ -103,7 +104,7 @@ describe('ledger: nodes', () => {
     expect(kit.state(id)).toBe('CREATED FINISHED n0 n0');
     expect(kit.agents.get('n0')?.table.held()).toHaveLength(1);
     expect(kit.journal.map(({ r }) => r).slice(-4)).toEqual(['lost', 'node-gone', 'node', 'seats']);
-    kit.ledger.receive('n0', { incarnation: 'n0-1', messages: [{ t: 'alive', held: [] }] });
+    kit.ledger.receive('n0', { incarnation: 'n0-1', messages: [{ t: 'alive', atMs: 0, held: [] }] });
     expect(kit.state(id)).toBe('CREATED FINISHED n0 n0');
   });
 
@@ -130,7 +131,7 @@ describe('ledger: nodes', () => {
   it('asks before it believes that a committed reservation is gone, and moves the bundle when it is', () => {
     const kit = new LedgerKit([helloOf('n0')]);
     const id = kit.ledger.createGroup(groupOf({ hold: 'stateful' }), null);
-    kit.say('n0', { t: 'alive', held: [] }); // a report from before the commit
+    kit.say('n0', { t: 'alive', atMs: 0, held: [] }); // a report from before the commit
     expect(kit.state(id)).toBe('CREATED FINISHED n0');
     expect(kit.journal.filter(({ r }) => r === 'lost')).toEqual([]);
     const { txn } = kit.sentTo('n0', 'prepare')[0] ?? { txn: '' };

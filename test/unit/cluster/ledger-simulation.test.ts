@@ -85,7 +85,7 @@ const plan = fc.record({
   faults: fc.record({
     loss: fc.constantFrom(0, 0.05, 0.3),
     repeat: fc.constantFrom(0, 0.3),
-    delayMs: fc.constantFrom(1, 30, 249),
+    delayMs: fc.constantFrom(1, 30, 400),
   }),
   ops: fc.array(op, { minLength: 5, maxLength: 40 }),
 });
@@ -139,7 +139,11 @@ function play(simulation: ClusterSimulation, one: Op): void {
 /** One stateful group and misfortunes that only leases can tell apart: one-way cuts, stalls, heads that come and go. */
 const fencingPlan = fc.record({
   seed: fc.nat(),
-  faults: fc.record({ loss: fc.constantFrom(0, 0.2), repeat: fc.constant(0), delayMs: fc.constantFrom(1, 100, 249) }),
+  faults: fc.record({
+    loss: fc.constantFrom(0, 0.2),
+    repeat: fc.constantFrom(0, 0.3),
+    delayMs: fc.constantFrom(1, 100, 900),
+  }),
   ops: fc.array(
     fc.oneof(
       {

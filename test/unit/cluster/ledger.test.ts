@@ -202,7 +202,7 @@ describe('ledger: two phases', () => {
     kit.say('n0', { t: 'refused', txn, reason: 'GPU 0 is on fire' });
     expect(kit.ledger.group(id)).toMatchObject({ state: 'PENDING', position: 0 });
     expect(kit.sentTo('n0', 'prepare')).toHaveLength(1);
-    kit.say('n0', { t: 'alive', held: [] });
+    kit.say('n0', { t: 'alive', atMs: 0, held: [] });
     expect(kit.sentTo('n0', 'prepare')).toHaveLength(1);
     kit.pass(260);
     expect(kit.sentTo('n0', 'prepare')).toHaveLength(2);

@@ -209,10 +209,10 @@ describe('a group that waits', () => {
 
   it('that cannot even be made fails its replicas', async () => {
     const kit = new Kit();
-    kit.cluster.refusal = new TwinkleError('HEAD_UNREACHABLE', 'nobody answers');
+    kit.cluster.refusal = new TwinkleError('PLACEMENT_INVALID', 'no such bundle');
     await kit.keeper.open();
-    expect(kit.keeper.failure?.code).toBe('HEAD_UNREACHABLE');
-    expect(kit.gang.loss?.code).toBe('HEAD_UNREACHABLE');
+    expect(kit.keeper.failure?.code).toBe('PLACEMENT_INVALID');
+    expect(kit.gang.loss?.code).toBe('PLACEMENT_INVALID');
     await kit.end();
   });
 });
@@ -311,6 +311,61 @@ describe('a group that is removed by somebody', () => {
     expect(kit.gang.state.at).toBe('failed');
     expect(kit.keeper.failure?.code).toBe('GROUP_REMOVED');
     await kit.end();
+  });
+});
+
+describe('a head that goes away', () => {
+  it('makes another group when the lease ended, after the ranks have ended and the old group is given up', async () => {
+    const kit = new Kit();
+    await kit.keeper.open();
+    kit.cluster.group.create('a:0', 'a:1');
+    await turn();
+    const played = kit.played[0] as PlayedGang;
+    await played.ready();
+    const [old] = kit.cluster.groups;
+    old?.set({ state: 'REMOVED', scheduling: 'REMOVED', reason: 'the lease is over' });
+    await turn();
+    expect(kit.news.moved).toHaveBeenCalledWith('the lease is over');
+    expect([old?.removed, kit.cluster.groups.length]).toEqual([0, 1]); // its ranks still run
+    for (const { pid } of played.native.processes.spawned) played.native.processes.end(pid, { code: 0 });
+    await vi.waitUntil(() => kit.cluster.groups.length === 2);
+    expect([old?.removed, old?.listeners]).toEqual([1, 0]);
+    expect(kit.keeper.failure).toBeNull();
+    kit.cluster.group.create('a:2', 'a:3');
+    await vi.waitUntil(() => kit.gang.state.at === 'starting');
+    expect(kit.environments()).toEqual(['GPU-a2/0', 'GPU-a3/1']);
+    await kit.end();
+    expect(kit.cluster.group.removed).toBe(1);
+  });
+
+  it('asks again when the head is back, and not before', async () => {
+    const kit = new Kit();
+    kit.cluster.connected = false;
+    kit.cluster.refusal = new TwinkleError('HEAD_UNREACHABLE', 'away');
+    await kit.keeper.open();
+    expect(kit.news.waiting).toHaveBeenCalledWith('the head does not answer', 0);
+    expect(kit.keeper.failure).toBeNull();
+    kit.cluster.connection(false);
+    expect(kit.cluster.groups).toEqual([]);
+    kit.cluster.refusal = null;
+    kit.cluster.connection(true);
+    await vi.waitUntil(() => kit.cluster.groups.length === 1);
+    await kit.end();
+    kit.cluster.connection(true);
+    await turn();
+    expect(kit.cluster.groups).toHaveLength(1);
+  });
+
+  it('asks nobody any more once it has ended', async () => {
+    const kit = new Kit();
+    kit.cluster.connected = false;
+    kit.cluster.refusal = new TwinkleError('HEAD_UNREACHABLE', 'away');
+    await kit.keeper.open();
+    await kit.keeper.release();
+    kit.cluster.refusal = null;
+    kit.cluster.connection(true);
+    await turn();
+    expect(kit.cluster.groups).toEqual([]);
   });
 });
 

@@ -113,6 +113,16 @@ describe('placeGroup', () => {
     }
   });
 
+  it('tells a whole free device from two halves', () => {
+    const state = cluster(times(3, { GPU: 2 }));
+    const part = (instance: number) => [instance, 5000] as const;
+    const halves = { resources: toResources({ GPU: 1 }), instances: new Map([['GPU', [part(0), part(1)]]]) };
+    for (const node of ['n0', 'n2']) expect(state.claim(node, halves)).toBe(true);
+    hold(state, 'n1', 0);
+    expect(outcomeOf(placeGroup(state, request([{ GPU: 1 }])))).toBe('n1');
+    expect(outcomeOf(placeGroup(state, request([{ GPU: 0.5 }])))).toBe('n0');
+  });
+
   it('puts all on the soft target while it has room, else where there is most', () => {
     const state = cluster([{ GPU: 8 }, { GPU: 2 }, { GPU: 4 }]);
     const soft: Wanted = { strategy: 'STRICT_PACK', softTarget: 'n1' };
@@ -201,6 +211,25 @@ describe('placeGroup', () => {
         expect(outcomeOf(plain)).toBe('n0,n0');
       },
     );
+
+    it('notices that other devices are free, as many as before', () => {
+      const state = cluster(times(2, { GPU: 8 }), [], true);
+      hold(state, 'n0', 0, 1, 2, 5, 6, 7);
+      hold(state, 'n1', 0, 1, 2, 3, 4, 5);
+      const pair = request(times(2, { GPU: 1 }), { tensorParallel: 2 });
+      expect(outcomeOf(placeGroup(state, pair))).toBe('n1,n1');
+      state.giveBack('n1', {
+        resources: toResources({ GPU: 1 }),
+        instances: new Map([['GPU', [[0, 10_000] as const]]]),
+      });
+      hold(state, 'n1', 6);
+      state.giveBack('n0', {
+        resources: toResources({ GPU: 1 }),
+        instances: new Map([['GPU', [[5, 10_000] as const]]]),
+      });
+      hold(state, 'n0', 3);
+      expect([outcomeOf(placeGroup(state, pair)), gpusOf(placeGroup(state, pair))]).toEqual(['n0,n0', [[4], [5]]]);
+    });
 
     it('does not take a worse score for better links', () => {
       const state = cluster(times(2, { GPU: 8 }), [], true);
