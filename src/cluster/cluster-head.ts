@@ -11,6 +11,7 @@ import type { ClusterSnapshot, GroupStatus } from './api.js';
 import type { AgentHello, ClientHello, HeadWelcome } from './client-protocol.js';
 import { readGroupSpec } from './group-spec.js';
 import type { JournaledLedger } from './journaled-ledger.js';
+import { LazyCommits } from './lazy-commits.js';
 import { Owners } from './owners.js';
 import { groupStatus, snapshotOf } from './status-view.js';
 import type { ClusterTimers, FromAgentBatch, LedgerEvent, ToAgentBatch } from './types.js';
@@ -34,6 +35,7 @@ export class ClusterHead {
   /** Group → sessions that are told of its changes: who made it, found it, or named it in a hello. */
   readonly #interest = new Map<string, Set<string>>();
   readonly #owners: Owners;
+  readonly #commits = new LazyCommits((node, batch) => this.#agents.get(node)?.cast('to-agent', batch));
   #core: JournaledLedger | null = null;
   #hub: PeerHub | null = null;
 
@@ -55,18 +57,30 @@ export class ClusterHead {
 
   /** For {@link JournaledLedger}: to the agent of a node, if it is connected. */
   send(node: string, batch: ToAgentBatch): void {
-    this.#agents.get(node)?.cast('to-agent', batch);
+    this.#commits.send(node, batch);
   }
 
-  /** For {@link JournaledLedger}: tells those who use a group how it is. */
-  tell(event: LedgerEvent): void {
-    this.#options.log.info({ ...event }, `ledger_${event.e}`);
-    if (event.e !== 'group') return;
-    const interested = this.#interest.get(event.id);
-    if (interested === undefined) return;
-    const status = this.#status(event.id);
-    for (const session of interested) this.#clients.get(session)?.cast('group', status);
-    if (status.state === 'REMOVED') this.#interest.delete(event.id);
+  /** For {@link JournaledLedger}: tells those who use a group how it is now; what it went through meanwhile is only logged. */
+  tell(events: readonly LedgerEvent[]): void {
+    const { log } = this.#options;
+    const changed = new Set<string>();
+    for (const event of events) {
+      if (event.e === 'node') {
+        log.info(event, 'ledger_node');
+        // The ledger hears a dead node only when it says hello again, and it does so when it connects again.
+        if (event.state === 'dead') this.#agents.get(event.id)?.close('taken for dead: join again');
+      } else {
+        log.debug(event, 'ledger_group');
+        changed.add(event.id);
+      }
+    }
+    for (const id of changed) {
+      const interested = this.#interest.get(id);
+      const status = interested === undefined ? null : groupStatus(this.#ledger.state, id);
+      if (interested === undefined || status === null) continue;
+      for (const session of interested) this.#clients.get(session)?.cast('group', status);
+      if (status.state === 'REMOVED') this.#interest.delete(id);
+    }
   }
 
   /** Listen. Owners of the journal's groups are watched from now on. */
@@ -87,6 +101,7 @@ export class ClusterHead {
 
   async close(): Promise<void> {
     this.#owners.close();
+    this.#commits.flush();
     await this.#hub?.close();
   }
 

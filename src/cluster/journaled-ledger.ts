@@ -32,8 +32,8 @@ export interface JournaledLedgerOptions {
   readonly nowMs: () => number;
   /** To the agent of another process; it may be lost. */
   readonly send: (node: string, batch: ToAgentBatch) => void;
-  /** Told of every event, after it is in the journal. */
-  readonly onEvent: (event: LedgerEvent) => void;
+  /** Told of what happened in one turn, after it is in the journal. */
+  readonly onEvents: (events: readonly LedgerEvent[]) => void;
   /** The journal cannot be written: nothing may be acknowledged any more. */
   readonly onFailure: (error: unknown) => void;
 }
@@ -126,7 +126,7 @@ export class JournaledLedger {
     try {
       await this.#options.journal.flush();
       if (this.#closed) return;
-      for (const event of events) this.#options.onEvent(event);
+      if (events.length > 0) this.#options.onEvents(events);
       if (this.#options.journal.size - this.#compactedAt > COMPACT_BYTES) {
         this.#compactedAt = Number.POSITIVE_INFINITY; // not twice at the same time
         await this.#options.journal.compact(this.#ledger.snapshotRecords());

@@ -42,7 +42,7 @@ export class LedgerClock {
     const nowMs = core.env.nowMs();
     this.#excuse(nowMs);
     for (const node of [...nodes.living()]) this.#judge(node, nowMs);
-    
+    placing.expireAttempts(nowMs);
     for (const node of [...nodes.refusing()]) reports.endRefusal(node, nowMs);
     claims.resend(nowMs - core.timers.resendMs);
     if (nowMs < this.#heartbeatAtMs) return;

@@ -1,5 +1,5 @@
 /** The standalone head of `start --head`: ledger, journal, this box's node, the socket for clients and agents, the admin socket. Wiring only. */
-import { createHash, randomBytes } from 'node:crypto';
+import { createHash, randomBytes, randomUUID } from 'node:crypto';
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { ClusterHead } from '../cluster/cluster-head.js';
@@ -81,16 +81,18 @@ export async function startClusterDaemon(options: ClusterDaemonOptions): Promise
       journal,
       records,
       timers,
-      newId: () => randomBytes(12).toString('hex'),
+      newId: () => randomUUID().replaceAll('-', ''),
       nowMs: () => performance.now(),
       send: (node, batch) => head.send(node, batch),
-      onEvent: (event) => head.tell(event),
+      onEvents: (events) => head.tell(events),
       onFailure: (error) => {
         log.error({ error: String(error) }, 'journal_failed');
         fail(error);
       },
     });
     disposals.push(() => core.close());
+    // Transactions are named by the epoch: nobody may see it before the journal has it.
+    await core.flushed();
     if (options.node !== null) {
       const own = openOwnNode({ ...options.node, incarnation: incarnation(options.node) }, core.state, () =>
         performance.now(),

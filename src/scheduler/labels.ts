@@ -31,7 +31,8 @@ export function parseSelector(written: unknown, name: string): LabelSelector {
 function parseCondition(key: string, text: string, name: string): LabelCondition {
   const list = LIST.exec(text);
   const not = list === null ? text.startsWith('!') : list[1] === '!';
-  const values = list === null ? [text.slice(not ? 1 : 0)] : (list[2] ?? '').split(',').map((value) => value.trim());
+  // One blank may follow a comma, as Ray has it.
+  const values = list === null ? [text.slice(not ? 1 : 0)] : (list[2] ?? '').split(/, ?/);
   const wrong = values.find((value) => !VALUE.test(value));
   if (wrong !== undefined) {
     throw invalid(

@@ -19,11 +19,25 @@ export interface Entry {
   readonly order: number;
 }
 
+/** What an index knows of a node. Used again when the node moves to another shelf: nothing is as frequent. */
 interface Placed extends Entry {
   view: NodeView;
-  readonly shelf: Shelf;
-  readonly kind: Kind;
-  readonly district: District;
+  amount: Units;
+  variant: number;
+  order: number;
+  shelf: Shelf;
+  kind: Kind;
+  district: District;
+}
+
+/** A node of a pool with its place in each index. */
+export interface NodeRecord {
+  /** Null: it is gone. */
+  view: NodeView | null;
+  /** Place of its latest change in the log of the pool. */
+  stamp: number;
+  /** By slot of the index. */
+  readonly places: (Placed | undefined)[];
 }
 
 /** Nodes with equal labels and equal free amounts, but for the sorted resource. */
@@ -57,31 +71,20 @@ export const EVERYWHERE = '';
 
 export class NodeIndex {
   readonly projection: Projection;
+  /** Which of a record's places are its own. */
+  readonly slot: number;
+  /** Stamps below are known here. */
+  seen: number;
   readonly #links: LinkBook;
   readonly #districts = new Map<string, District>();
-  readonly #placed = new Map<string, Placed>();
-  readonly #stale = new Set<string>();
   #values: readonly string[] | null = null;
 
-  constructor(projection: Projection, links: LinkBook) {
+  /** @param seen stamps below are of no interest: their records are put by the caller */
+  constructor(projection: Projection, links: LinkBook, slot: number, seen: number) {
     this.projection = projection;
     this.#links = links;
-  }
-
-  /** The node changed, came or went: it is looked at when the index is next used. */
-  touch(id: string): void {
-    this.#stale.add(id);
-  }
-
-  /** How many nodes are to be looked at. */
-  get stale(): number {
-    return this.#stale.size;
-  }
-
-  /** Take over what changed. */
-  refresh(node: (id: string) => NodeView | null): void {
-    for (const id of this.#stale) this.#put(id, node(id));
-    this.#stale.clear();
+    this.slot = slot;
+    this.seen = seen;
   }
 
   /** Null: no node has this value. */
@@ -95,51 +98,55 @@ export class NodeIndex {
     return this.#values;
   }
 
-  /** The kind of a node of the index. */
-  kindOf(id: string): Kind | null {
-    return this.#placed.get(id)?.kind ?? null;
+  /** The kind of a node; null: it is not in the index. */
+  kindOf(record: NodeRecord): Kind | null {
+    return record.places[this.slot]?.kind ?? null;
   }
 
-  #put(id: string, view: NodeView | null): void {
+  /** Take over how a node is now. */
+  put(record: NodeRecord): void {
     const { domain, names, sorted, linked } = this.projection;
-    const before = this.#placed.get(id) ?? null;
+    const { view } = record;
     const value = view?.schedulable !== true ? null : domain === null ? EVERYWHERE : labelOf(view.spec, domain);
-    if (view === null || value === null || value === undefined) {
-      if (before !== null) this.#drop(before);
-      if (before !== null) this.#leave(id, before);
-      return;
+    let place = record.places[this.slot];
+    if (place !== undefined && (view === null || value == null || place.view.spec !== view.spec)) {
+      this.#unshelve(place);
+      this.#leave(place);
+      record.places[this.slot] = undefined;
+      place = undefined;
     }
-    const same = before?.view.spec === view.spec ? before : null;
+    if (view === null || value === null || value === undefined) return;
     const key = this.#shelfKey(view);
     const amount = sorted < 0 ? 0 : (view.free.amounts.get(names[sorted] as string) ?? 0);
     const variant = linked === null ? 0 : this.#links.variant(view, linked);
-    const { order } = view;
-    if (same?.shelf.key === key && same.amount === amount && same.variant === variant && same.order === order) {
-      same.view = view;
-      return;
-    }
-    if (before !== null) this.#drop(before);
-    if (before !== null && same === null) this.#leave(id, before);
-    const district = same?.district ?? this.#district(value);
-    const kind = same?.kind ?? this.#kind(district, view);
-    if (same === null) {
+    if (place === undefined) {
+      const district = this.#district(value);
+      const kind = this.#kind(district, view);
       district.size += 1;
       kind.count += 1;
+      const shelf = this.#shelf(district, key, view);
+      const { order } = view;
+      record.places[this.slot] = place = { view, amount, variant, order, shelf, kind, district };
+    } else if (place.shelf.key === key && place.amount === amount && place.variant === variant) {
+      place.view = view;
+      return;
+    } else {
+      this.#unshelve(place);
+      place.view = view;
+      place.amount = amount;
+      place.variant = variant;
+      place.shelf = this.#shelf(place.district, key, view);
     }
-    const shelf = this.#shelf(district, key, view);
-    const entry: Placed = { view, amount, variant, order, shelf, kind, district };
-    shelf.entries.add(entry);
-    this.#placed.set(id, entry);
+    place.shelf.entries.add(place);
   }
 
-  #drop(entry: Placed): void {
-    const { shelf, district } = entry;
-    shelf.entries.delete(entry);
+  #unshelve(place: Placed): void {
+    const { shelf, district } = place;
+    shelf.entries.delete(place);
     if (shelf.entries.first === null) district.shelves.delete(shelf.key);
   }
 
-  #leave(id: string, { kind, district }: Placed): void {
-    this.#placed.delete(id);
+  #leave({ kind, district }: Placed): void {
     kind.count -= 1;
     if (kind.count === 0) district.kinds.delete(kind.key);
     district.size -= 1;

@@ -113,7 +113,7 @@ export function isFeasible(scope: Scope, demand: Demand): boolean {
   const index = scope.index(demand);
   const barred = new Map<Kind, number>();
   for (const id of new Set([...scope.left(), ...demand.never])) {
-    const kind = index.kindOf(id);
+    const kind = scope.pool.kindIn(index, id);
     if (kind !== null) barred.set(kind, (barred.get(kind) ?? 0) + 1);
   }
   for (const kind of index.district(districtOf(scope.domain))?.kinds.values() ?? []) {

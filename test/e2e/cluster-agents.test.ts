@@ -76,6 +76,30 @@ describe('agents as processes', () => {
     void all;
   });
 
+  it('one that was stopped for longer than a node may be silent is taken for dead, and joins again when it goes on', async () => {
+    await using box = new FakeBox('gpu:1');
+    const { address } = await box.start();
+    await using sleeper = await AgentProcess.join(address, 'a', { GPU: 1 }, ON_AGENTS);
+    await using other = await AgentProcess.join(address, 'b', { CPU: 1 }, ON_AGENTS);
+    await using cluster = await join(address);
+    const group = await cluster.createGroup(spread(1));
+    await group.ready();
+    sleeper.child.kill('SIGSTOP');
+    const stateOf = async (id: string): Promise<string | undefined> =>
+      (await cluster.snapshot()).nodes.find((node) => node.id === id)?.state;
+    await expect.poll(() => stateOf('a'), { timeout: 20_000 }).toBe('dead');
+    expect(group.status.state).toBe('RESCHEDULING');
+    expect(await stateOf('b')).toBe('alive');
+    sleeper.child.kill('SIGCONT');
+    await expect.poll(() => stateOf('a'), { timeout: 20_000 }).toBe('alive');
+    // What it held is nobody's any more; the group is placed there anew.
+    await group.ready({ timeoutMs: 20_000 });
+    await expect
+      .poll(async () => (await sleeper.held()).map((held) => [held.group, held.committed]))
+      .toEqual([[group.id, true]]);
+    void other;
+  });
+
   it('hold on while the head is killed and started again; what is stateful ends by itself, what serves goes on', async () => {
     await using box = new FakeBox('gpu:1');
     const head = await box.start();

@@ -8,13 +8,18 @@ import { smiDevices } from './smi.mjs';
 /** The interpreter with torch, transformers, pyzmq and msgspec. */
 export const PYTHON = process.env.TWINKLE_PYTHON ?? 'python3';
 
+/** Set while a step is written on a box without a GPU: what only a device can show is then named as not checked. */
+export const FAKE_DEVICES = process.env.TWINKLE_FAKE_DEVICES || null;
+
 const VERSIONS =
   'import json,sys,torch,transformers;print(json.dumps({"prefix":sys.prefix,"python":sys.version.split()[0],"torch":torch.__version__,"cuda":torch.version.cuda,"transformers":transformers.__version__}))';
 
 function machine() {
-  const [gpu] = smiDevices();
+  const gpus = FAKE_DEVICES === null ? smiDevices() : [];
+  const [gpu] = gpus;
   return {
-    device: gpu?.name,
+    device: gpu?.name ?? FAKE_DEVICES,
+    devices: gpus.length,
     driver: gpu?.driverVersion,
     cpu: cpus()[0]?.model,
     cores: cpus().length,
@@ -58,6 +63,12 @@ export class Report {
     this.#figures[name] = value;
     console.log(`     ${name}: ${JSON.stringify(value)}`);
     this.write();
+  }
+
+  /** What only a device can show: run `look` there, and say that it was not checked elsewhere. */
+  async onDevice(what, look) {
+    if (FAKE_DEVICES === null) await look();
+    else this.figure(what, 'not checked: the devices are fake');
   }
 
   /** Run one part; what it throws is a failed check. */

@@ -23,13 +23,22 @@ export function cli(args, { home, anyCode = false } = {}) {
 
 /** Start it and wait for `ready`. */
 export async function serve(args) {
-  const home = mkdtempSync(join(tmpdir(), 'twinkle-gpu-'));
+  const server = launch(args);
+  await server.ready;
+  return server;
+}
+
+/**
+ * Start it. `ready` resolves when it serves; `events` are what it has said, each with `atMs` of `performance.now()`.
+ * @param home shared with others, which then removes it; default: one of its own
+ */
+export function launch(args, shared = null) {
+  const home = shared ?? mkdtempSync(join(tmpdir(), 'twinkle-gpu-'));
   const started = performance.now();
   const child = spawn(process.execPath, [MAIN, 'serve', '--json', '--port', '0', '--python', PYTHON, ...args], {
     env: { ...process.env, TWINKLE_HOME: home },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
-  const phases = [];
   let words = '';
   child.stderr.on('data', (chunk) => {
     words += chunk;
@@ -39,7 +48,8 @@ export async function serve(args) {
     child,
     pid: child.pid,
     home,
-    phases,
+    events: [],
+    phases: [],
     status: () => JSON.parse(cli(['status', '--json'], { home })),
     rank: () => server.status().models[0].replicas[0].ranks[0],
     ask: (path, body) => ask(`${server.url}${path}`, body),
@@ -47,7 +57,7 @@ export async function serve(args) {
     async stop() {
       if (child.exitCode === null && child.signalCode === null) child.kill('SIGTERM');
       await ended;
-      rmSync(home, { recursive: true, force: true });
+      if (shared === null) rmSync(home, { recursive: true, force: true });
     },
     /** kill -9 of Node. */
     async kill() {
@@ -55,18 +65,27 @@ export async function serve(args) {
       await ended;
     },
   };
-  for await (const line of createInterface({ input: child.stdout })) {
-    const event = JSON.parse(line);
-    if (event.event === 'progress') phases.push([Math.round(performance.now() - started), event.phase, event.detail]);
-    if (event.event !== 'ready') continue;
-    child.stdout.resume();
-    return Object.assign(server, {
-      url: event.url,
-      port: Number(new URL(event.url).port),
-      readyMs: Math.round(performance.now() - started),
-    });
+  server.ready = follow();
+  server.ready.catch(() => {}); // whoever waits for it hears it
+  return server;
+
+  async function follow() {
+    for await (const line of createInterface({ input: child.stdout })) {
+      const atMs = performance.now();
+      const event = JSON.parse(line);
+      server.events.push({ ...event, atMs });
+      if (event.event === 'progress') server.phases.push([Math.round(atMs - started), event.phase, event.detail]);
+      if (event.event !== 'ready') continue;
+      child.stdout.resume();
+      return Object.assign(server, {
+        url: event.url,
+        port: Number(new URL(event.url).port),
+        readyMs: Math.round(atMs - started),
+        readyAtMs: atMs,
+      });
+    }
+    throw new Error(`serve ended before it was ready:\n${words}\n${logs(home)}`.slice(0, 6000));
   }
-  throw new Error(`serve ended before it was ready:\n${words}\n${logs(home)}`.slice(0, 6000));
 }
 
 function logs(home) {

@@ -1,5 +1,6 @@
 /** What nvidia-smi says: the witness that our own NVML figures are held against. Knows nothing of twinkle-node. */
 import { execFileSync } from 'node:child_process';
+import { stripVTControlCharacters } from 'node:util';
 
 const MIB = 2 ** 20;
 
@@ -37,8 +38,28 @@ export function smiDevices() {
 
 /** Processes with a compute context on any GPU. */
 export function smiProcesses() {
-  return query('compute-apps', ['pid', 'used_memory']).map((row) => ({
+  return query('compute-apps', ['pid', 'gpu_uuid', 'used_memory']).map((row) => ({
     pid: Number(row.pid),
+    uuid: row.gpu_uuid,
     memoryBytes: Number(row.used_memory) * MIB,
   }));
+}
+
+/** `nvidia-smi topo -m`: for each GPU, how it reaches every other (`NV18`, `PIX`, …), and its NUMA node (null: it names none). */
+export function smiTopology() {
+  const text = execFileSync('nvidia-smi', ['topo', '-m'], { encoding: 'utf8' });
+  // Colours are written whoever reads; a wide column is followed by more than one tab.
+  const lines = stripVTControlCharacters(text).split('\n');
+  const table = lines.map((line) => line.split(/\t+/).map((cell) => cell.trim()));
+  const head = table.find((cells) => cells.includes('GPU0') && cells.includes('CPU Affinity')) ?? [];
+  const names = head.filter((cell) => cell !== '');
+  const rows = table.filter((cells) => /^GPU\d+$/.test(cells[0] ?? '') && cells.includes('X'));
+  return {
+    text: lines.slice(0, rows.length + 2).join('\n'),
+    gpus: rows.map(([, ...cells]) => {
+      const row = Object.fromEntries(names.map((name, at) => [name, cells[at] ?? '']));
+      const numa = row['NUMA Affinity'] ?? '';
+      return { to: rows.map(([name]) => row[name]), numa: /^\d+$/.test(numa) ? Number(numa) : null };
+    }),
+  };
 }
