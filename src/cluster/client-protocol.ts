@@ -1,7 +1,10 @@
-/** What travels between a head and its clients and agents, on top of transport/peer-frames: methods, bodies and pushes. */
+/**
+ * What travels between a head and its clients and agents, on top of transport/peer-frames. Casts: `group` (a GroupStatus, head → client),
+ * `to-agent` (a ToAgentBatch, head → agent), `from-agent` (a FromAgentBatch, agent → head).
+ */
 import type { NodeReason } from '../scheduler/types.js';
 import type { ClusterSnapshot, GroupStatus } from './api.js';
-import type { ClusterTimers, FromAgentBatch, GroupSpec, NodeHello, ToAgentBatch } from './types.js';
+import type { ClusterTimers, GroupSpec, NodeHello } from './types.js';
 
 /** Body of an agent's hello. */
 export type AgentHello = NodeHello;
@@ -32,11 +35,4 @@ export interface ClientCalls {
   'group.explain': { readonly params: { readonly id: string }; readonly result: readonly NodeReason[] };
   'group.remove': { readonly params: { readonly id: string }; readonly result: null };
   'cluster.snapshot': { readonly params: null; readonly result: ClusterSnapshot };
-}
-
-/** One-way messages, by method. `group`: head → client; `to-agent`: head → agent; `from-agent`: agent → head. */
-export interface ClusterCasts {
-  readonly group: GroupStatus;
-  readonly 'to-agent': ToAgentBatch;
-  readonly 'from-agent': FromAgentBatch;
 }

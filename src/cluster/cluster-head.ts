@@ -182,9 +182,9 @@ export class ClusterHead {
         const spec = readGroupSpec(params.spec);
         const owner = spec.lifetime === 'detached' ? null : session;
         const id = core.enter((ledger) => ledger.createGroup(spec, owner));
-        this.#statusFor(session, id);
         await core.flushed();
-        return this.#status(id);
+        // Interested only from here on: the answer tells what happened until now.
+        return this.#statusFor(session, id);
       }
       case 'group.find': {
         const group = core.state.findGroup(String(params.name), String(params.namespace));

@@ -11,6 +11,9 @@ export function groupStatus(ledger: Pick<Ledger, 'group' | 'status'>, id: string
   return view === null ? null : statusOf(view, ledger.status());
 }
 
+/** Removed groups that a snapshot shows: the latest. The ledger remembers more, for those who ask by id. */
+const REMOVED_SHOWN = 50;
+
 /**
  * Everything, at one version.
  * @param cluster id of the cluster
@@ -25,8 +28,15 @@ export function snapshotOf(
     epoch: ledger.epoch,
     version: ledger.version,
     nodes: Array.from(ledger.nodes(), (node) => nodeStatus(node, status)),
-    groups: Array.from(ledger.groups(), (view) => statusOf(view, status)),
+    groups: shown(ledger.groups()).map((view) => statusOf(view, status)),
   };
+}
+
+function shown(groups: Iterable<GroupView>): GroupView[] {
+  const all = [...groups];
+  const removed = all.filter(({ state }) => state === 'REMOVED').sort((a, b) => a.createdAt - b.createdAt);
+  const forgotten = new Set(removed.slice(0, -REMOVED_SHOWN));
+  return forgotten.size === 0 ? all : all.filter((view) => !forgotten.has(view));
 }
 
 function statusOf(view: GroupView, status: LedgerStatus): GroupStatus {

@@ -6,28 +6,20 @@ import { isFractioned, labelOf } from './demand.js';
 import type { LinkBook } from './link-book.js';
 import type { Projection } from './projection.js';
 import { WHOLE } from './resources.js';
-import { SortedList } from './sorted-list.js';
+import { type Entry, isShelfOf, type Shelf, ShelfTable } from './shelf-table.js';
 import type { NodeView, Units } from './types.js';
-
-/** A node on its shelf. */
-export interface Entry {
-  readonly view: NodeView;
-  /** Free amount of the sorted resource. */
-  readonly amount: Units;
-  /** Which devices are free, where that matters; else 0. */
-  readonly variant: number;
-  readonly order: number;
-}
 
 /** What an index knows of a node. Used again when the node moves to another shelf: nothing is as frequent. */
 interface Placed extends Entry {
   view: NodeView;
   amount: Units;
   variant: number;
-  order: number;
+  readonly order: number;
   shelf: Shelf;
-  kind: Kind;
-  district: District;
+  /** Labels of the projection. */
+  readonly labels: string;
+  readonly kind: Kind;
+  readonly district: District;
 }
 
 /** A node of a pool with its place in each index. */
@@ -40,17 +32,6 @@ export interface NodeRecord {
   readonly places: (Placed | undefined)[];
 }
 
-/** Nodes with equal labels and equal free amounts, but for the sorted resource. */
-export interface Shelf {
-  readonly key: string;
-  /** By falling amount, then by variant, then by order. */
-  readonly entries: SortedList<Entry>;
-  /** Free amounts by name of the projection; that of the sorted one is not valid. */
-  readonly amounts: readonly Units[];
-  /** A device is taken in part: sums do not tell what can be granted. */
-  readonly fractioned: boolean;
-}
-
 /** Nodes with equal labels and totals. */
 export interface Kind {
   readonly key: string;
@@ -61,7 +42,7 @@ export interface Kind {
 
 /** The nodes of one value of the domain label, or all. */
 export interface District {
-  readonly shelves: Map<string, Shelf>;
+  readonly table: ShelfTable;
   readonly kinds: Map<string, Kind>;
   size: number;
 }
@@ -78,6 +59,8 @@ export class NodeIndex {
   readonly #links: LinkBook;
   readonly #districts = new Map<string, District>();
   #values: readonly string[] | null = null;
+  /** Used again at each change. */
+  readonly #path: Units[] = [];
 
   /** @param seen stamps below are of no interest: their records are put by the caller */
   constructor(projection: Projection, links: LinkBook, slot: number, seen: number) {
@@ -105,48 +88,54 @@ export class NodeIndex {
 
   /** Take over how a node is now. */
   put(record: NodeRecord): void {
-    const { domain, names, sorted, linked } = this.projection;
+    const { domain, names, sorted, units, labels, linked } = this.projection;
     const { view } = record;
     const value = view?.schedulable !== true ? null : domain === null ? EVERYWHERE : labelOf(view.spec, domain);
     let place = record.places[this.slot];
     if (place !== undefined && (view === null || value == null || place.view.spec !== view.spec)) {
-      this.#unshelve(place);
       this.#leave(place);
       record.places[this.slot] = undefined;
       place = undefined;
     }
     if (view === null || value === null || value === undefined) return;
-    const key = this.#shelfKey(view);
-    const amount = sorted < 0 ? 0 : (view.free.amounts.get(names[sorted] as string) ?? 0);
+    const { amounts } = view.free;
+    const path = this.#path;
+    for (let at = 0; at < names.length; at++) path[at] = at === sorted ? 0 : (amounts.get(names[at] as string) ?? 0);
+    const fractioned = isFractioned(view.free, units);
+    const labelled = place?.labels ?? labelKey(view, labels);
+    const rest = fractioned ? labelled + fractionKey(view, units) : labelled;
+    const amount = sorted < 0 ? 0 : (amounts.get(names[sorted] as string) ?? 0);
     const variant = linked === null ? 0 : this.#links.variant(view, linked);
     if (place === undefined) {
       const district = this.#district(value);
-      const kind = this.#kind(district, view);
+      const kind = this.#kind(district, view, labelled);
       district.size += 1;
       kind.count += 1;
-      const shelf = this.#shelf(district, key, view);
+      const shelf = district.table.of(path, rest, fractioned);
       const { order } = view;
-      record.places[this.slot] = place = { view, amount, variant, order, shelf, kind, district };
-    } else if (place.shelf.key === key && place.amount === amount && place.variant === variant) {
-      place.view = view;
-      return;
+      record.places[this.slot] = place = { view, amount, variant, order, shelf, labels: labelled, kind, district };
     } else {
-      this.#unshelve(place);
+      const stays = isShelfOf(place.shelf, path, rest);
+      if (stays && place.amount === amount && place.variant === variant) {
+        place.view = view;
+        return;
+      }
+      place.shelf.entries.delete(place);
+      if (!stays) {
+        if (place.shelf.entries.first === null) place.district.table.delete(place.shelf);
+        place.shelf = place.district.table.of(path, rest, fractioned);
+      }
       place.view = view;
       place.amount = amount;
       place.variant = variant;
-      place.shelf = this.#shelf(place.district, key, view);
     }
     place.shelf.entries.add(place);
   }
 
-  #unshelve(place: Placed): void {
-    const { shelf, district } = place;
+  #leave(place: Placed): void {
+    const { shelf, kind, district } = place;
     shelf.entries.delete(place);
-    if (shelf.entries.first === null) district.shelves.delete(shelf.key);
-  }
-
-  #leave({ kind, district }: Placed): void {
+    if (shelf.entries.first === null) district.table.delete(shelf);
     kind.count -= 1;
     if (kind.count === 0) district.kinds.delete(kind.key);
     district.size -= 1;
@@ -158,17 +147,16 @@ export class NodeIndex {
   #district(value: string): District {
     let district = this.#districts.get(value);
     if (district === undefined) {
-      district = { shelves: new Map(), kinds: new Map(), size: 0 };
+      district = { table: new ShelfTable(), kinds: new Map(), size: 0 };
       this.#districts.set(value, district);
       this.#values = null;
     }
     return district;
   }
 
-  #kind(district: District, view: NodeView): Kind {
-    const { names, labels } = this.projection;
-    let key = labelKey(view, labels);
-    for (const name of names) key += `,${view.spec.total.get(name) ?? 0}`;
+  #kind(district: District, view: NodeView, labels: string): Kind {
+    let key = labels;
+    for (const name of this.projection.names) key += `,${view.spec.total.get(name) ?? 0}`;
     let kind = district.kinds.get(key);
     if (kind === undefined) {
       kind = { key, sample: view, count: 0 };
@@ -176,42 +164,16 @@ export class NodeIndex {
     }
     return kind;
   }
-
-  #shelfKey(view: NodeView): string {
-    const { names, sorted, units, labels } = this.projection;
-    const { amounts } = view.free;
-    let key = labels.length === 0 ? '' : labelKey(view, labels);
-    for (let at = 0; at < names.length; at++) {
-      if (at !== sorted) key += `,${amounts.get(names[at] as string) ?? 0}`;
-    }
-    if (isFractioned(view.free, units)) for (const name of units) key += `;${fractions(view, name)}`;
-    return key;
-  }
-
-  #shelf(district: District, key: string, view: NodeView): Shelf {
-    let shelf = district.shelves.get(key);
-    if (shelf === undefined) {
-      const { names, units } = this.projection;
-      shelf = {
-        key,
-        entries: new SortedList(byAmount),
-        amounts: names.map((name) => view.free.amounts.get(name) ?? 0),
-        fractioned: isFractioned(view.free, units),
-      };
-      district.shelves.set(key, shelf);
-    }
-    return shelf;
-  }
 }
 
-function byAmount(a: Entry, b: Entry): number {
-  return b.amount - a.amount || a.variant - b.variant || a.order - b.order;
-}
-
-/** Parts of devices, ascending. With the sum they say all: how many are free as wholes follows. */
-function fractions(view: NodeView, name: string): string {
-  const parts = (view.free.instances.get(name) ?? []).filter((units) => units !== 0 && units !== WHOLE);
-  return parts.sort((a, b) => a - b).join();
+/** Parts of devices, ascending. With the sums they say all: how many are free as wholes follows. */
+function fractionKey(view: NodeView, names: readonly string[]): string {
+  let key = '';
+  for (const name of names) {
+    const parts = (view.free.instances.get(name) ?? []).filter((units) => units !== 0 && units !== WHOLE);
+    key += `;${parts.sort((a, b) => a - b).join()}`;
+  }
+  return key;
 }
 
 /** Values are preceded by their lengths, so that no value can pass for another. */

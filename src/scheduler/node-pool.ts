@@ -25,6 +25,8 @@ export class NodePool {
   /** Records in the order of their changes; the first has the stamp `#dropped`. */
   #log: NodeRecord[] = [];
   #dropped = 0;
+  /** The indexes in any order, and whose turn it is to catch up. */
+  #list: readonly NodeIndex[] = [];
   #turn = 0;
 
   constructor(links = new LinkBook()) {
@@ -74,6 +76,7 @@ export class NodePool {
     if (index === undefined) {
       index = new NodeIndex(projection, this.links, this.#freeSlot(), this.#end);
       for (const record of this.#records.values()) index.put(record);
+      this.#list = [...this.#indexes.values(), index];
     }
     // The map is kept in order of use.
     this.#indexes.delete(projection.key);
@@ -96,7 +99,7 @@ export class NodePool {
     if (this.#indexes.size === 0) return;
     record.stamp = this.#end;
     this.#log.push(record);
-    const indexes = [...this.#indexes.values()];
+    const indexes = this.#list;
     this.#turn = (this.#turn + 1) % indexes.length;
     const next = indexes[this.#turn];
     if (next !== undefined && this.#end - next.seen >= BEHIND) this.#catchUp(next);

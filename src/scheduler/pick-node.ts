@@ -3,11 +3,12 @@ import { canGrant, type Demand, isFractioned, scoreOf, sumsTell } from './demand
 import { matches } from './labels.js';
 import { freeWholes } from './link-book.js';
 import { addLinks, compareLinks, type Linkage, UNLINKED } from './linked-devices.js';
-import type { Entry, Kind, Shelf } from './node-index.js';
+import type { Kind } from './node-index.js';
 import { districtOf, type NodePool } from './node-pool.js';
 import { covers } from './resources.js';
 import type { Scope } from './scope.js';
 import { scoreAmounts } from './score.js';
+import type { Entry, Shelf } from './shelf-table.js';
 import type { NodeView } from './types.js';
 
 /** Sets of linked devices that are wanted on the node: what decides between nodes of equal score. */
@@ -66,7 +67,7 @@ function search(scope: Scope, demand: Demand, linked: string | null): Ties {
   const { sorted } = index.projection;
   let best = -1;
   let firsts: { readonly shelf: Shelf; readonly entry: Entry }[] = [];
-  for (const shelf of index.district(districtOf(scope.domain))?.shelves.values() ?? []) {
+  for (const shelf of index.district(districtOf(scope.domain))?.table.shelves() ?? []) {
     // Most shelves are not worth more than a look at their first node, candidate or not.
     const top = shelf.entries.first?.amount ?? 0;
     const bound = scoreAmounts(shelf.amounts, sorted, top, units);

@@ -49,7 +49,7 @@ function sentence(plan: Plan, attempt: Attempt, failure: Failure): string {
 function closestFree({ scope, used }: Attempt, demand: Demand, plan: Plan): NodeView | null {
   const views: NodeView[] = demand.only === null ? [] : scope.known(demand.only);
   if (demand.only === null) {
-    for (const shelf of scope.district(demand)?.shelves.values() ?? []) {
+    for (const shelf of scope.district(demand)?.table.shelves() ?? []) {
       const entry = scope.first(shelf, demand.never);
       if (entry !== null) views.push(entry.view);
     }

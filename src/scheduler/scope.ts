@@ -1,7 +1,8 @@
 /** The nodes that one attempt may still use: candidates of its domain that have not left. Knows no demands but by their index. */
 import type { Demand } from './demand.js';
-import type { District, Entry, NodeIndex, Shelf } from './node-index.js';
+import type { District, NodeIndex } from './node-index.js';
 import { type DomainValue, districtOf, isCandidate, type NodePool } from './node-pool.js';
+import type { Entry, Shelf } from './shelf-table.js';
 import type { NodeView } from './types.js';
 
 /** Nodes only ever leave it; the pool must not change while it is used, but for nodes that it never looked at. */

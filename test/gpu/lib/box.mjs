@@ -1,9 +1,11 @@
 /** One box with a head and servers that share a home. Knows how to look at them; what should be seen is the steps' business. */
+import { execFile } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
 import { descendants } from '../../../bench/lib/processes.mjs';
-import { cli, launch } from './server.mjs';
+import { cli, launch, MAIN } from './server.mjs';
 
 const LOOK_MS = 10;
 
@@ -71,6 +73,16 @@ export class Box {
       }
     }
   }
+}
+
+/** A command to its end, whatever it is: exit code and standard error. */
+export async function cliEnd(args, { home }) {
+  const env = { ...process.env, TWINKLE_HOME: home };
+  const run = promisify(execFile)(process.execPath, [MAIN, ...args], { env, timeout: 30_000, encoding: 'utf8' });
+  return run.then(
+    ({ stderr }) => ({ code: 0, stderr }),
+    ({ code, stderr }) => ({ code, stderr }),
+  );
 }
 
 /** Poll until `look()` is truthy. @returns it, and the milliseconds since the call */

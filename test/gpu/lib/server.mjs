@@ -8,7 +8,8 @@ import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { PYTHON } from './report.mjs';
 
-const MAIN = fileURLToPath(new URL('../../../dist/cli/main.js', import.meta.url));
+/** The built CLI. */
+export const MAIN = fileURLToPath(new URL('../../../dist/cli/main.js', import.meta.url));
 
 /** The CLI to its end; its standard output. A command that ends with another code than 0 throws unless `anyCode`. */
 export function cli(args, { home, anyCode = false } = {}) {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -96,14 +97,29 @@ def pick_device(name: str) -> torch.device:
     if name == "cpu":
         return torch.device("cpu")
     if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        given = os.environ.get("TWINKLE_DEVICE_IDS")
+        return _own_device(given) if torch.cuda.is_available() and given != "" else torch.device("cpu")
     if not torch.cuda.is_available():
         built = "" if torch.version.cuda else " (this torch is built without CUDA)"
         raise LoadError(f"device {name} was asked for but torch sees no CUDA device{built}; set device to cpu or auto")
+    if name == "cuda":
+        return _own_device(os.environ.get("TWINKLE_DEVICE_IDS"))
     device = torch.device(name)
     if (device.index or 0) >= torch.cuda.device_count():
         raise LoadError(f"device {name} was asked for but there are only {torch.cuda.device_count()}: cuda:0 and up")
     return device
+
+
+def _own_device(given: str | None) -> torch.device:
+    """The device that the placement gave this rank, also where no mask hides the others (NOSET). Raises LoadError."""
+    count = torch.cuda.device_count()
+    if not given or count == 1:
+        return torch.device("cuda")
+    wanted = given.removeprefix("GPU-").lower()
+    for index in range(count):
+        if str(getattr(torch.cuda.get_device_properties(index), "uuid", "")).lower() == wanted:
+            return torch.device("cuda", index)
+    raise LoadError(f"torch sees {count} CUDA devices but not {given}, which this rank was given; set device to cuda:N")
 
 
 def read_template(option: str | None) -> str | None:
