@@ -78,6 +78,7 @@ export const ERRORS = {
     exit: EXIT.cannotJoin,
     title: 'No head answers where one is expected, or the connection to it was lost.',
   },
+  JOURNAL_FAILED: { ...unavailable, title: 'The head cannot write its journal now, so it acknowledges nothing.' },
   JOURNAL_IN_USE: { ...internal, exit: EXIT.usage, title: 'Another process has the journal open.' },
   JOURNAL_DAMAGED: { ...internal, title: 'The journal of a head cannot be read.' },
   PYTHON_MISSING: { ...internal, exit: EXIT.usage, title: 'No suitable Python was found.' },

@@ -76,8 +76,12 @@ export class ClusterHead {
     }
     for (const id of changed) {
       const interested = this.#interest.get(id);
-      const status = interested === undefined ? null : groupStatus(this.#ledger.state, id);
-      if (interested === undefined || status === null) continue;
+      if (interested === undefined) continue;
+      const status = groupStatus(this.#ledger.state, id);
+      if (status === null) {
+        this.#interest.delete(id); // removed, and forgotten among many others
+        continue;
+      }
       for (const session of interested) this.#clients.get(session)?.cast('group', status);
       if (status.state === 'REMOVED') this.#interest.delete(id);
     }
@@ -130,6 +134,7 @@ export class ClusterHead {
     if (role === 'client') {
       this.#clients.set(session, peer);
       this.#owners.here(session, true);
+      this.#dropUnnamed(session, body as Partial<ClientHello> | null);
       peer.onClose(({ cause }) => {
         if (this.#clients.get(session) !== peer) return; // it has joined again
         this.#clients.delete(session);
@@ -150,6 +155,18 @@ export class ClusterHead {
     peer.onClose(({ cause }) => {
       if (cause === 'bye') left('it left');
       // Otherwise it is silent: the ledger's timers decide, and it may come back.
+    });
+  }
+
+  /** Groups whose creation the client was never told of, because the connection broke meanwhile: nobody would ever remove them. */
+  #dropUnnamed(session: string, hello: Partial<ClientHello> | null): void {
+    const named = new Set(hello?.groups ?? []);
+    const unnamed = [...this.#ledger.state.groups()].filter(
+      ({ id, owner, state }) => owner === session && state !== 'REMOVED' && !named.has(id),
+    );
+    if (unnamed.length === 0) return;
+    this.#ledger.enter((ledger) => {
+      for (const { id } of unnamed) ledger.removeGroup(id);
     });
   }
 
@@ -182,7 +199,7 @@ export class ClusterHead {
         const spec = readGroupSpec(params.spec);
         const owner = spec.lifetime === 'detached' ? null : session;
         const id = core.enter((ledger) => ledger.createGroup(spec, owner));
-        await core.flushed();
+        await this.#durable(() => core.enter((ledger) => ledger.removeGroup(id)));
         // Interested only from here on: the answer tells what happened until now.
         return this.#statusFor(session, id);
       }
@@ -200,12 +217,23 @@ export class ClusterHead {
         return core.state.explain(String(params.id));
       case 'group.remove':
         core.enter((ledger) => ledger.removeGroup(String(params.id)));
-        await core.flushed();
+        await this.#durable(() => {});
         return null;
       case 'cluster.snapshot':
         return this.snapshot();
       default:
         throw new TwinkleError('PROTOCOL', `a head has no method \`${method}\``);
+    }
+  }
+
+  /** Wait for the journal; what cannot be written now must not be acknowledged. @param undo when it cannot */
+  async #durable(undo: () => void): Promise<void> {
+    try {
+      await this.#ledger.flushed();
+    } catch (error) {
+      undo();
+      const why = error instanceof Error ? error.message : String(error);
+      throw new TwinkleError('JOURNAL_FAILED', `the head cannot write its journal (${why}): make room, and try again`);
     }
   }
 

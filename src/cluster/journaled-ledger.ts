@@ -16,6 +16,9 @@ import type {
 /** The journal is rewritten when it has grown by so much since the last time. */
 const COMPACT_BYTES = 8 * 1024 * 1024;
 
+/** Between attempts to write a journal whose disk is full. */
+const RETRY_MS = 500;
+
 /** An agent in this process. */
 export interface LocalAgent {
   readonly node: string;
@@ -34,7 +37,7 @@ export interface JournaledLedgerOptions {
   readonly send: (node: string, batch: ToAgentBatch) => void;
   /** Told of what happened in one turn, after it is in the journal. */
   readonly onEvents: (events: readonly LedgerEvent[]) => void;
-  /** The journal cannot be written: nothing may be acknowledged any more. */
+  /** The journal cannot be written now (a full disk): nobody is told anything until it can. */
   readonly onFailure: (error: unknown) => void;
 }
 
@@ -123,17 +126,31 @@ export class JournaledLedger {
   }
 
   async #tell(events: readonly LedgerEvent[]): Promise<void> {
+    if (!(await this.#written())) return;
+    if (events.length > 0) this.#options.onEvents(events);
+    const { journal } = this.#options;
+    if (journal.size - this.#compactedAt <= COMPACT_BYTES) return;
+    this.#compactedAt = journal.size; // whether it succeeds or not: not at every turn
     try {
-      await this.#options.journal.flush();
-      if (this.#closed) return;
-      if (events.length > 0) this.#options.onEvents(events);
-      if (this.#options.journal.size - this.#compactedAt > COMPACT_BYTES) {
-        this.#compactedAt = Number.POSITIVE_INFINITY; // not twice at the same time
-        await this.#options.journal.compact(this.#ledger.snapshotRecords());
-        this.#compactedAt = this.#options.journal.size;
-      }
+      await journal.compact(this.#ledger.snapshotRecords());
+      this.#compactedAt = journal.size;
     } catch (error) {
       if (!this.#closed) this.#options.onFailure(error);
     }
+  }
+
+  /** Waits until everything decided so far is in the journal, however long its disk is full. False: closed meanwhile. */
+  async #written(): Promise<boolean> {
+    while (!this.#closed) {
+      try {
+        await this.#options.journal.flush();
+        return !this.#closed;
+      } catch (error) {
+        if (this.#closed) return false;
+        this.#options.onFailure(error);
+        await new Promise((resolve) => setTimeout(resolve, RETRY_MS).unref());
+      }
+    }
+    return false;
   }
 }

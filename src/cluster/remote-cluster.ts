@@ -8,7 +8,7 @@ import { Emitter } from '../util/emitter.js';
 import type { Cluster, ClusterSnapshot, Group, GroupStatus } from './api.js';
 import type { ClientCalls, ClientHello, HeadWelcome } from './client-protocol.js';
 import { LocalGroup } from './local-group.js';
-import { DEFAULT_TIMERS, type GroupSpec, type Hold } from './types.js';
+import { DEFAULT_TIMERS, type GroupSpec } from './types.js';
 
 export interface RemoteClusterOptions {
   /** Of the head: `ipc://…`. */
@@ -31,7 +31,9 @@ export class RemoteCluster implements Cluster {
   readonly #groups = new Map<string, Known>();
   /** Removed while the head was away: it has to learn it. */
   readonly #unsaid = new Set<string>();
-  readonly #leases = new Map<string, NodeJS.Timeout>();
+  /** Their lease ended here; what ran in them may still be ending, so the head must not give their devices away before `remove`. */
+  readonly #forsaken = new Set<string>();
+  #timer: NodeJS.Timeout | null = null;
   #connection: PeerConnection | null = null;
   #timers = DEFAULT_TIMERS;
 
@@ -48,7 +50,7 @@ export class RemoteCluster implements Cluster {
       address,
       role: 'client',
       session,
-      body: (): ClientHello => ({ groups: [...cluster.#groups.keys()] }),
+      body: (): ClientHello => ({ groups: [...cluster.#groups.keys(), ...cluster.#forsaken] }),
       handlers: {
         call: (method) => {
           throw new TwinkleError('PROTOCOL', `a head may not call \`${method}\``);
@@ -74,18 +76,18 @@ export class RemoteCluster implements Cluster {
   }
 
   async createGroup(spec: GroupSpec): Promise<Group> {
-    const first = await this.#call('group.create', { spec });
-    const { id } = first;
-    const known: Known = {
-      status: first,
-      group: new LocalGroup(id, {
-        status: () => known.status,
-        explain: () => this.#call('group.explain', { id }),
-        remove: () => this.#remove(id),
-      }),
-    };
-    this.#groups.set(id, known);
-    return known.group;
+    return this.#know(await this.#call('group.create', { spec }));
+  }
+
+  /** The living group of that name. Throws `GROUP_NOT_FOUND`. */
+  async findGroup(name: string, namespace: string): Promise<Group> {
+    const status = await this.#call('group.find', { name, namespace });
+    return this.#groups.get(status.id)?.group ?? this.#know(status);
+  }
+
+  /** Remove any group, whoever made it. Throws `GROUP_NOT_FOUND`. */
+  async removeGroup(id: string): Promise<void> {
+    await this.#call('group.remove', { id });
   }
 
   snapshot(): Promise<ClusterSnapshot> {
@@ -98,8 +100,8 @@ export class RemoteCluster implements Cluster {
 
   /** Leave: groups that are not detached are removed by the head. */
   async [Symbol.asyncDispose](): Promise<void> {
-    for (const timer of this.#leases.values()) clearTimeout(timer);
-    this.#leases.clear();
+    if (this.#timer !== null) clearTimeout(this.#timer);
+    this.#groups.clear();
     await this.#connection?.close('the client ends');
   }
 
@@ -108,7 +110,23 @@ export class RemoteCluster implements Cluster {
     return this.#connection.call<ClientCalls[M]['result']>(method, params);
   }
 
+  #know(first: GroupStatus): Group {
+    const { id } = first;
+    const known: Known = {
+      status: first,
+      group: new LocalGroup(id, {
+        status: () => known.status,
+        explain: () => this.#call('group.explain', { id }),
+        remove: () => this.#remove(id),
+      }),
+    };
+    this.#groups.set(id, known);
+    this.#guard();
+    return known.group;
+  }
+
   async #remove(id: string): Promise<void> {
+    this.#forsaken.delete(id);
     this.#unsaid.add(id);
     try {
       await this.#call('group.remove', { id });
@@ -132,13 +150,7 @@ export class RemoteCluster implements Cluster {
   #changed(state: PeerConnection['state']): void {
     const connection = this.#connection;
     if (connection === null) return;
-    if (state === 'disconnected') {
-      for (const [id, { status }] of this.#groups) this.#arm(id, status.hold);
-    } else {
-      for (const timer of this.#leases.values()) clearTimeout(timer);
-      this.#leases.clear();
-      this.#welcomed(connection.welcome.body as HeadWelcome);
-    }
+    if (state === 'connected') this.#welcomed(connection.welcome.body as HeadWelcome);
     this.#events.emit('connection', state === 'connected');
   }
 
@@ -152,20 +164,23 @@ export class RemoteCluster implements Cluster {
     for (const id of this.#unsaid) void this.#remove(id);
   }
 
-  /** The lease of a group runs from the moment when the head was last heard. */
-  #arm(id: string, hold: Hold): void {
-    const leaseMs = hold === 'serving' ? this.#timers.graceMs : this.#timers.fencingMs;
-    const silentMs = performance.now() - (this.#connection?.lastHeardMs ?? performance.now());
-    const timer = setTimeout(
-      () => {
-        this.#leases.delete(id);
-        const known = this.#groups.get(id);
-        if (known === undefined) return;
-        this.#update(lost(known.status, `the head has been silent for ${leaseMs / 1000} s: the lease is over`));
-      },
-      Math.max(0, leaseMs - silentMs),
-    );
-    this.#leases.set(id, timer);
+  /** A lease runs from the moment when the head was last heard, whether or not the connection seems to stand. */
+  #guard(): void {
+    if (this.#timer !== null) clearTimeout(this.#timer);
+    this.#timer = null;
+    const now = performance.now();
+    const heard = this.#connection?.lastHeardMs ?? now;
+    let next = Number.POSITIVE_INFINITY;
+    for (const [id, { status }] of [...this.#groups]) {
+      const leaseMs = status.hold === 'serving' ? this.#timers.graceMs : this.#timers.fencingMs;
+      if (now < heard + leaseMs) {
+        next = Math.min(next, heard + leaseMs);
+        continue;
+      }
+      this.#forsaken.add(id);
+      this.#update(lost(status, `the head has been silent for ${leaseMs / 1000} s: the lease is over`));
+    }
+    if (next < Number.POSITIVE_INFINITY) this.#timer = setTimeout(() => this.#guard(), Math.max(1, next - now));
   }
 }
 

@@ -1,6 +1,6 @@
 /** The standalone head of `start --head`: ledger, journal, this box's node, the socket for clients and agents, the admin socket. Wiring only. */
-import { createHash, randomBytes, randomUUID } from 'node:crypto';
-import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { randomBytes, randomUUID } from 'node:crypto';
+import { chmodSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { ClusterHead } from '../cluster/cluster-head.js';
 import { JournaledLedger } from '../cluster/journaled-ledger.js';
@@ -17,6 +17,7 @@ import { runAll } from '../util/run-all.js';
 import { makeFolders } from './folders.js';
 import { headAddress } from './head-address.js';
 import { describeInstance, isSameProcess, removeInstance, writeInstance } from './instance-file.js';
+import { nodeId, takeOver } from './own-node-facts.js';
 import { sweepHome } from './sweep-home.js';
 import type { ClusterHeadStatus } from './types.js';
 
@@ -24,7 +25,7 @@ export interface ClusterDaemonOptions {
   /** Folder of state, logs and sockets; the journal is in `<home>/head`. */
   readonly home: string;
   /** This box; null: the head offers no devices of its own. */
-  readonly node: Omit<NodeHello, 'held' | 'incarnation'> | null;
+  readonly node: Omit<NodeHello, 'held' | 'incarnation' | 'id'> | null;
   readonly timers: ClusterTimers;
   readonly native: Native;
   readonly log: Logger;
@@ -35,8 +36,6 @@ export interface ClusterDaemon extends AsyncDisposable {
   /** Where clients and agents connect. */
   readonly address: string;
   status(): ClusterHeadStatus;
-  /** Resolves with what went wrong when the head cannot go on: its journal cannot be written. */
-  readonly failed: Promise<unknown>;
 }
 
 /**
@@ -51,19 +50,18 @@ export async function startClusterDaemon(options: ClusterDaemonOptions): Promise
     const errors = await runAll(disposals.splice(0).reverse());
     if (errors.length > 0) throw errors[0];
   };
-  let fail: (error: unknown) => void = () => {};
-  const failed = new Promise<unknown>((resolve) => {
-    fail = resolve;
-  });
   try {
     await sweepHome(home);
     const folders = makeFolders(home, instance);
     disposals.push(() => folders.remove());
     const folder = join(home, 'head');
-    mkdirSync(folder, { recursive: true, mode: 0o700 });
+    mkdirSync(folder, { recursive: true });
+    chmodSync(folder, 0o700); // it guards the socket, also when it was there before
     const records: LedgerRecord[] = [];
     const onRecord = (record: unknown): void => void records.push(record as LedgerRecord);
     const journal = await openJournal({ folder, name: 'ledger', sync: 'kernel', onRecord });
+    const { tornBytes } = journal.replayed;
+    if (tornBytes > 0) log.warn({ tornBytes }, 'journal_end_cut');
     const address = headAddress(home);
     const cluster = clusterId(folder, records.length === 0);
     const watcher = ProcessWatcher.of(native);
@@ -85,22 +83,20 @@ export async function startClusterDaemon(options: ClusterDaemonOptions): Promise
       nowMs: () => performance.now(),
       send: (node, batch) => head.send(node, batch),
       onEvents: (events) => head.tell(events),
-      onFailure: (error) => {
-        log.error({ error: String(error) }, 'journal_failed');
-        fail(error);
-      },
+      onFailure: (error) => log.error({ error: String(error) }, 'journal_failed'),
     });
     disposals.push(() => core.close());
     // Transactions are named by the epoch: nobody may see it before the journal has it.
     await core.flushed();
     if (options.node !== null) {
-      const own = openOwnNode({ ...options.node, incarnation: incarnation(options.node) }, core.state, () =>
-        performance.now(),
-      );
+      const facts = takeOver(options.node, nodeId(folder), records, core.state.groups());
+      if (facts.kept) log.warn({ total: facts.node.total }, 'offer_kept_for_groups_of_before');
+      const own = openOwnNode(facts.node, core.state, () => performance.now());
       core.attach(own);
       core.enter((ledger) => ledger.nodeHello(own.hello()));
     }
     await head.open(core);
+    chmodSync(address.slice('ipc://'.length), 0o600);
     disposals.push(
       () => rmSync(address.slice('ipc://'.length), { force: true }),
       () => head.close(),
@@ -136,7 +132,7 @@ export async function startClusterDaemon(options: ClusterDaemonOptions): Promise
     writeInstance(home, describeInstance(facts));
     disposals.push(() => removeInstance(home, instance));
     log.info({ instance, address, cluster, epoch: core.state.epoch }, 'head_ready');
-    return { address, status, failed, [Symbol.asyncDispose]: close };
+    return { address, status, [Symbol.asyncDispose]: close };
   } catch (error) {
     await close().catch(() => {});
     throw error;
@@ -150,14 +146,4 @@ function clusterId(folder: string, isNew: boolean): string {
   const id = randomBytes(8).toString('hex');
   writeFileSync(path, `${id}\n`, { mode: 0o600 });
   return id;
-}
-
-/** The head's own node stays what it was over a restart of the head, unless the box booted or offers something else now. */
-function incarnation(node: Omit<NodeHello, 'held' | 'incarnation'>): string {
-  const { total, devices, labels, id } = node;
-  const boot = readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim();
-  return createHash('sha256')
-    .update(JSON.stringify([boot, id, total, labels, devices]))
-    .digest('hex')
-    .slice(0, 16);
 }

@@ -26,7 +26,8 @@ const JOIN_MS = 10_000;
  * @throws `HEAD_UNREACHABLE` when none runs there or it does not answer
  */
 export async function joinHead(home: string, signal?: AbortSignal): Promise<RemoteCluster> {
-  if (runningHead(home) === null) {
+  const head = runningHead(home);
+  if (head === null) {
     throw new TwinkleError(
       'HEAD_UNREACHABLE',
       `no head runs in ${home}: start one with \`twinkle-node start --head\`, or say --address local`,
@@ -34,7 +35,7 @@ export async function joinHead(home: string, signal?: AbortSignal): Promise<Remo
   }
   const pidStart = processStat(process.pid)?.start ?? '0';
   return await RemoteCluster.join({
-    address: headAddress(home),
+    address: head.address ?? headAddress(home),
     session: sessionId({ pid: process.pid, pidStart }, randomBytes(6).toString('hex')),
     timeoutMs: JOIN_MS,
     ...(signal === undefined ? {} : { signal }),

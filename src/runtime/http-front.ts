@@ -61,7 +61,15 @@ export async function openHttp(options: HttpFrontOptions): Promise<HttpFront> {
     try {
       writeInstance(
         config.home,
-        describeInstance({ kind: 'serve', instance, startedAt, url, adminSocket, logs: options.logFolder }),
+        describeInstance({
+          kind: 'serve',
+          instance,
+          startedAt,
+          url,
+          address: null,
+          adminSocket,
+          logs: options.logFolder,
+        }),
       );
     } catch (error) {
       await admin.close();

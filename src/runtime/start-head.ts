@@ -1,5 +1,5 @@
 /** From what `start --head` was told to a running head: devices of this box, log, timers. Wiring only. */
-import { createHash, randomBytes } from 'node:crypto';
+import { randomBytes } from 'node:crypto';
 import { mkdirSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
@@ -38,19 +38,17 @@ export async function startStandaloneHead(request: HeadRequest, native: Native, 
   const instance = randomBytes(6).toString('hex');
   const offer = offeredHere(request, native, env);
   const identity = {
-    id: nodeId(home),
     name: hostname(),
     address: '127.0.0.1',
-    incarnation: '',
     version: packageVersion(),
     pid: process.pid,
   };
   const folder = join(home, 'logs', instance);
-  mkdirSync(folder, { recursive: true, mode: 0o700 });
+  makeHome(home, folder);
   const log = fileLogger(request.logLevel, join(folder, 'head.log'));
   for (const reason of offer.leftOut) log.warn({ reason }, 'device_left_out');
   const timers = { ...DEFAULT_TIMERS, graceMs: request.graceMs };
-  const node = localNode(identity, offer, native.cpu());
+  const node = localNode({ ...identity, id: '', incarnation: '' }, offer, native.cpu());
   try {
     const daemon = await startClusterDaemon({ home, node, timers, native, log, instance });
     return {
@@ -100,7 +98,15 @@ function offeredHere(request: HeadRequest, native: Native, env: Env): NodeConfig
   return { ...found, devices, links, cpus };
 }
 
-/** One node per home: several heads with homes of their own may share a box. */
-function nodeId(home: string): string {
-  return createHash('sha256').update(`${hostname()} ${home}`).digest('hex').slice(0, 16);
+/** @throws `CONFIG_INVALID` when the home folder cannot be used */
+function makeHome(home: string, folder: string): void {
+  try {
+    mkdirSync(folder, { recursive: true, mode: 0o700 });
+  } catch (error) {
+    throw new TwinkleError(
+      'CONFIG_INVALID',
+      `cannot use ${home} as the home folder: ${(error as Error).message}; give another one with --home or TWINKLE_HOME`,
+      { cause: error },
+    );
+  }
 }

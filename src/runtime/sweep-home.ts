@@ -1,5 +1,5 @@
 /** Tidies a home folder at a start: what killed heads left behind, and logs and incidents beyond what anybody reads. */
-import { readdirSync, rmSync, statSync } from 'node:fs';
+import { existsSync, readdirSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { listInstances, removeInstance } from './instance-file.js';
 import { isRefused } from './stale-socket.js';
@@ -16,7 +16,7 @@ export async function sweepHome(home: string): Promise<void> {
     // A head without HTTP has no instance file; whether it lives, its ranks' socket tells.
     const sockets = entries(join(home, 'run')).filter(({ name }) => !living.has(name));
     for (const { path, name } of sockets) {
-      if (await isRefused(join(path, 'ranks'))) rmSync(path, { recursive: true, force: true });
+      if (await isDead(path)) rmSync(path, { recursive: true, force: true });
       else living.add(name);
     }
     const logs = entries(join(home, 'logs')).filter(({ name }) => !living.has(name));
@@ -26,6 +26,16 @@ export async function sweepHome(home: string): Promise<void> {
   } catch {
     // somebody else tidies at the same time, or the folder is read-only: the start itself will say what matters
   }
+}
+
+/** A start makes its folder a moment before its sockets. */
+const YOUNG_MS = 60_000;
+
+/** Whether nobody listens in the socket folder of an instance. A standalone head has no ranks; a killed one leaves what it has. */
+async function isDead(folder: string): Promise<boolean> {
+  const sockets = ['ranks', 'admin.sock'].map((name) => join(folder, name)).filter((path) => existsSync(path));
+  for (const path of sockets) if (!(await isRefused(path))) return false;
+  return sockets.length > 0 || Date.now() - statSync(folder).mtimeMs > YOUNG_MS;
 }
 
 /** What a folder holds, newest first; nothing when it is not there. */

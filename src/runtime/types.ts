@@ -80,6 +80,8 @@ export interface InstanceFile {
   readonly pidStart: string;
   readonly startedAt: number;
   readonly url: string | null;
+  /** Of a standalone head: where its clients connect. Null: a server. */
+  readonly address: string | null;
   /** HTTP over a unix socket in a 0700 folder: GET /status. */
   readonly adminSocket: string;
   /** Folder of `<model>-<replica>-rank<N>.log`. */

@@ -1,12 +1,12 @@
 /**
- * Nodes of a pool by what one projection sees of them. A shelf holds nodes that differ only in the amount of one resource, best first, so
- * one look at its first node stands for all of them. Kinds are the same for totals. Knows no strategies.
+ * Nodes of a pool by what one projection sees of them: on racks by what is free, in kinds by what they have in all. Knows no demands and no
+ * strategies.
  */
 import { isFractioned, labelOf } from './demand.js';
 import type { LinkBook } from './link-book.js';
 import type { Projection } from './projection.js';
+import { type Entry, isRackOf, Racks, type Shelf } from './racks.js';
 import { WHOLE } from './resources.js';
-import { type Entry, isShelfOf, type Shelf, ShelfTable } from './shelf-table.js';
 import type { NodeView, Units } from './types.js';
 
 /** What an index knows of a node. Used again when the node moves to another shelf: nothing is as frequent. */
@@ -42,7 +42,7 @@ export interface Kind {
 
 /** The nodes of one value of the domain label, or all. */
 export interface District {
-  readonly table: ShelfTable;
+  readonly racks: Racks;
   readonly kinds: Map<string, Kind>;
   size: number;
 }
@@ -99,43 +99,45 @@ export class NodeIndex {
     }
     if (view === null || value === null || value === undefined) return;
     const { amounts } = view.free;
+    const [first, second] = sorted;
     const path = this.#path;
-    for (let at = 0; at < names.length; at++) path[at] = at === sorted ? 0 : (amounts.get(names[at] as string) ?? 0);
+    for (let at = 0; at < names.length; at++) {
+      path[at] = at === first || at === second ? 0 : (amounts.get(names[at] as string) ?? 0);
+    }
     const fractioned = isFractioned(view.free, units);
     const labelled = place?.labels ?? labelKey(view, labels);
     const rest = fractioned ? labelled + fractionKey(view, units) : labelled;
-    const amount = sorted < 0 ? 0 : (amounts.get(names[sorted] as string) ?? 0);
+    const amount = first < 0 ? 0 : (amounts.get(names[first] as string) ?? 0);
+    const other = second < 0 ? 0 : (amounts.get(names[second] as string) ?? 0);
     const variant = linked === null ? 0 : this.#links.variant(view, linked);
     if (place === undefined) {
       const district = this.#district(value);
       const kind = this.#kind(district, view, labelled);
       district.size += 1;
       kind.count += 1;
-      const shelf = district.table.of(path, rest, fractioned);
-      const { order } = view;
-      record.places[this.slot] = place = { view, amount, variant, order, shelf, labels: labelled, kind, district };
-    } else {
-      const stays = isShelfOf(place.shelf, path, rest);
-      if (stays && place.amount === amount && place.variant === variant) {
-        place.view = view;
-        return;
-      }
-      place.shelf.entries.delete(place);
-      if (!stays) {
-        if (place.shelf.entries.first === null) place.district.table.delete(place.shelf);
-        place.shelf = place.district.table.of(path, rest, fractioned);
-      }
-      place.view = view;
-      place.amount = amount;
-      place.variant = variant;
+      const shelf = district.racks.shelf(district.racks.rack(path, rest, fractioned, view.spec), amount, other);
+      place = { view, amount, variant, order: view.order, shelf, labels: labelled, kind, district };
+      record.places[this.slot] = place;
+      shelf.entries.add(place);
+      return;
     }
+    const { shelf, district } = place;
+    const stays = isRackOf(shelf.rack, path, rest);
+    if (stays && shelf.second === other && place.amount === amount && place.variant === variant) {
+      place.view = view;
+      return;
+    }
+    district.racks.delete(shelf, place);
+    place.view = view;
+    place.amount = amount;
+    place.variant = variant;
+    place.shelf = district.racks.shelf(district.racks.rack(path, rest, fractioned, view.spec), amount, other);
     place.shelf.entries.add(place);
   }
 
   #leave(place: Placed): void {
     const { shelf, kind, district } = place;
-    shelf.entries.delete(place);
-    if (shelf.entries.first === null) district.table.delete(shelf);
+    district.racks.delete(shelf, place);
     kind.count -= 1;
     if (kind.count === 0) district.kinds.delete(kind.key);
     district.size -= 1;
@@ -147,7 +149,7 @@ export class NodeIndex {
   #district(value: string): District {
     let district = this.#districts.get(value);
     if (district === undefined) {
-      district = { table: new ShelfTable(), kinds: new Map(), size: 0 };
+      district = { racks: new Racks(), kinds: new Map(), size: 0 };
       this.#districts.set(value, district);
       this.#values = null;
     }

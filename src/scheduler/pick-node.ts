@@ -7,8 +7,7 @@ import type { Kind } from './node-index.js';
 import { districtOf, type NodePool } from './node-pool.js';
 import { covers } from './resources.js';
 import type { Scope } from './scope.js';
-import { scoreAmounts } from './score.js';
-import type { Entry, Shelf } from './shelf-table.js';
+import { searched, type Ties } from './search.js';
 import type { NodeView } from './types.js';
 
 /** Sets of linked devices that are wanted on the node: what decides between nodes of equal score. */
@@ -28,7 +27,7 @@ export function rate(view: NodeView, demand: Demand): number {
 /** The candidate with the highest score; among equals the one that fulfils the wish best, then the one that joined first. */
 export function pickNode(scope: Scope, demand: Demand, wish: Wish | null = null): NodeView | null {
   const { best, tied } =
-    demand.only === null ? search(scope, demand, wish?.resource ?? null) : compared(scope.known(demand.only), demand);
+    demand.only === null ? searched(scope, demand, wish?.resource ?? null) : compared(scope.known(demand.only), demand);
   if (best < 0) return null;
   let chosen: NodeView | null = null;
   let linkage = UNLINKED;
@@ -42,12 +41,6 @@ export function pickNode(scope: Scope, demand: Demand, wish: Wish | null = null)
   return chosen;
 }
 
-interface Ties {
-  readonly best: number;
-  /** Of each group of equals at least the first. */
-  readonly tied: readonly NodeView[];
-}
-
 function compared(views: readonly NodeView[], demand: Demand): Ties {
   let best = -1;
   let tied: NodeView[] = [];
@@ -57,38 +50,6 @@ function compared(views: readonly NodeView[], demand: Demand): Ties {
     if (score > best) tied = [];
     best = score;
     tied.push(view);
-  }
-  return { best, tied };
-}
-
-function search(scope: Scope, demand: Demand, linked: string | null): Ties {
-  const { units } = demand;
-  const index = scope.index(demand, linked);
-  const { sorted } = index.projection;
-  let best = -1;
-  let firsts: { readonly shelf: Shelf; readonly entry: Entry }[] = [];
-  for (const shelf of index.district(districtOf(scope.domain))?.table.shelves() ?? []) {
-    // Most shelves are not worth more than a look at their first node, candidate or not.
-    const top = shelf.entries.first?.amount ?? 0;
-    const bound = scoreAmounts(shelf.amounts, sorted, top, units);
-    if (bound < 0 || bound < best) continue;
-    const entry = scope.first(shelf, demand.never);
-    if (entry === null) continue;
-    const score = entry.amount === top ? bound : scoreAmounts(shelf.amounts, sorted, entry.amount, units);
-    if (score < 0 || score < best || !matches(entry.view.spec, demand.labels)) continue;
-    if (!sumsTell(demand, shelf.fractioned) && !canGrant(demand, entry.view.free)) continue;
-    if (score > best) firsts = [];
-    best = score;
-    firsts.push({ shelf, entry });
-  }
-  const tied: NodeView[] = [];
-  for (const { shelf, entry } of firsts) {
-    // Rounding can give the same score to different amounts, which are not in joining order.
-    let next: Entry | null = entry;
-    while (next !== null && scoreAmounts(shelf.amounts, sorted, next.amount, units) === best) {
-      tied.push(next.view);
-      next = scope.next(shelf, { ...next, order: Number.POSITIVE_INFINITY }, demand.never);
-    }
   }
   return { best, tied };
 }

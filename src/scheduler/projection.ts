@@ -6,8 +6,8 @@ export interface Projection {
   readonly key: string;
   /** Resource names in alphabetical order. */
   readonly names: readonly string[];
-  /** Which of them has the amounts that order nodes which are equal in the rest; −1: none is fit for it. */
-  readonly sorted: number;
+  /** Which two of them have the amounts that order nodes which are equal in the rest; −1: none is fit for it. */
+  readonly sorted: readonly [first: number, second: number];
   readonly units: readonly string[];
   readonly labels: readonly string[];
   /** Label by whose value nodes are kept apart; null: together. */
@@ -21,13 +21,13 @@ const BEST_SORTED = ['memory', 'object_store_memory', 'CPU'];
 
 export function projectionOf(demand: Demand, domain: string | null, linked: string | null): Projection {
   const all = demand.names;
-  const sorted =
-    BEST_SORTED.find((name) => demand.resources.has(name)) ?? all.find((name) => !isUnitResource(name)) ?? null;
+  const amounts = all.filter((name) => !isUnitResource(name) && !BEST_SORTED.includes(name));
+  const [first, second] = [...BEST_SORTED.filter((name) => demand.resources.has(name)), ...amounts];
   const labels = demand.labels.length === 0 ? [] : [...new Set(demand.labels.map(({ key }) => key))].sort();
   return {
     key: JSON.stringify([all, labels, domain, linked]),
     names: all,
-    sorted: sorted === null ? -1 : all.indexOf(sorted),
+    sorted: [first === undefined ? -1 : all.indexOf(first), second === undefined ? -1 : all.indexOf(second)],
     units: all.filter(isUnitResource),
     labels,
     domain,

@@ -49,10 +49,13 @@ function sentence(plan: Plan, attempt: Attempt, failure: Failure): string {
 function closestFree({ scope, used }: Attempt, demand: Demand, plan: Plan): NodeView | null {
   const views: NodeView[] = demand.only === null ? [] : scope.known(demand.only);
   if (demand.only === null) {
-    for (const shelf of scope.district(demand)?.table.shelves() ?? []) {
-      const entry = scope.first(shelf, demand.never);
-      if (entry !== null) views.push(entry.view);
-    }
+    scope.district(demand)?.racks.each(({ sample, shelves }) => {
+      if (!matches(sample, demand.labels)) return;
+      for (const shelf of shelves.values()) {
+        const entry = scope.first(shelf, demand.never);
+        if (entry !== null) views.push(entry.view);
+      }
+    });
   }
   const again = plan.request.strategy === 'STRICT_SPREAD' ? [] : used.views();
   const large = [...views, ...again].filter(({ spec }) => covers(spec.total, demand.resources));

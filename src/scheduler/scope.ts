@@ -2,7 +2,7 @@
 import type { Demand } from './demand.js';
 import type { District, NodeIndex } from './node-index.js';
 import { type DomainValue, districtOf, isCandidate, type NodePool } from './node-pool.js';
-import type { Entry, Shelf } from './shelf-table.js';
+import type { Entry, Shelf } from './racks.js';
 import type { NodeView } from './types.js';
 
 /** Nodes only ever leave it; the pool must not change while it is used, but for nodes that it never looked at. */

@@ -18,12 +18,18 @@ export function score(free: Resources, names: readonly string[], units: readonly
 
 /**
  * The same for amounts that were looked up before.
- * @param have amounts by name, but for the one at `sorted`, which is `amount`
+ * @param have amounts by name, but for the two at `sorted`, which are `first` and `second`
  */
-export function scoreAmounts(have: readonly Units[], sorted: number, amount: Units, units: readonly Units[]): number {
+export function scoreAmounts(
+  have: readonly Units[],
+  sorted: readonly [first: number, second: number],
+  first: Units,
+  second: Units,
+  units: readonly Units[],
+): number {
   let sum = 0;
   for (let at = 0; at < units.length; at++) {
-    const there = at === sorted ? amount : (have[at] as Units);
+    const there = at === sorted[0] ? first : at === sorted[1] ? second : (have[at] as Units);
     const want = units[at] as Units;
     if (there < want) return -1;
     sum += (there - want) / there;

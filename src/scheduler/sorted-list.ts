@@ -16,58 +16,64 @@ export class SortedList<T> {
   }
 
   add(item: T): void {
-    const at = Math.min(this.#runAfter(item), this.#runs.length - 1);
+    const at = Math.min(this.#runOf(item, false), this.#runs.length - 1);
     const run = this.#runs[at];
     if (run === undefined) {
       this.#runs.push([item]);
       return;
     }
-    run.splice(this.#placeAfter(run, item), 0, item);
+    const place = this.#placeIn(run, item, false);
+    // Unlike `splice`, this leaves nothing to collect.
+    run.push(item);
+    run.copyWithin(place + 1, place, run.length - 1);
+    run[place] = item;
     if (run.length > LONGEST_RUN) this.#runs.splice(at + 1, 0, run.splice(run.length / 2));
   }
 
   /** Remove the item that compares equal. */
   delete(item: T): void {
-    const at = lowest(this.#runs.length, (run) => this.#compare(this.#last(run), item) >= 0);
+    const at = this.#runOf(item, true);
     const run = this.#runs[at];
     if (run === undefined) return;
-    const place = lowest(run.length, (index) => this.#compare(run[index] as T, item) >= 0);
-    const found = run[place];
-    if (found === undefined || this.#compare(found, item) !== 0) return;
-    run.splice(place, 1);
+    const place = this.#placeIn(run, item, true);
+    if (this.#compare(run[place] as T, item) !== 0) return;
+    run.copyWithin(place, place + 1);
+    run.pop();
     if (run.length === 0) this.#runs.splice(at, 1);
   }
 
   /** The first item of all, or the first behind `bound`, which need not be in the list. Null: there is none. */
   after(bound: T | null): T | null {
     if (bound === null) return this.first;
-    const run = this.#runs[this.#runAfter(bound)];
-    return run === undefined ? null : (run[this.#placeAfter(run, bound)] ?? null);
+    const run = this.#runs[this.#runOf(bound, false)];
+    return run === undefined ? null : (run[this.#placeIn(run, bound, false)] as T);
   }
 
-  /** The first run whose last item is behind. */
-  #runAfter(bound: T): number {
-    return lowest(this.#runs.length, (run) => this.#compare(this.#last(run), bound) > 0);
+  /** The first run with an item behind `bound`, or at it if `equal`; the number of runs when there is none. */
+  #runOf(bound: T, equal: boolean): number {
+    const runs = this.#runs;
+    let low = 0;
+    let high = runs.length;
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      const run = runs[middle] as T[];
+      const order = this.#compare(run[run.length - 1] as T, bound);
+      if (order > 0 || (equal && order === 0)) high = middle;
+      else low = middle + 1;
+    }
+    return low;
   }
 
-  #placeAfter(run: readonly T[], bound: T): number {
-    return lowest(run.length, (index) => this.#compare(run[index] as T, bound) > 0);
+  /** The first place of a run with an item behind `bound`, or at it if `equal`; its length when there is none. */
+  #placeIn(run: readonly T[], bound: T, equal: boolean): number {
+    let low = 0;
+    let high = run.length;
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      const order = this.#compare(run[middle] as T, bound);
+      if (order > 0 || (equal && order === 0)) high = middle;
+      else low = middle + 1;
+    }
+    return low;
   }
-
-  #last(run: number): T {
-    const items = this.#runs[run] as T[];
-    return items[items.length - 1] as T;
-  }
-}
-
-/** The lowest index for which `holds`, which stays true from there on; `length` when there is none. */
-function lowest(length: number, holds: (index: number) => boolean): number {
-  let low = 0;
-  let high = length;
-  while (low < high) {
-    const middle = (low + high) >> 1;
-    if (holds(middle)) high = middle;
-    else low = middle + 1;
-  }
-  return low;
 }

@@ -102,6 +102,7 @@ class LineReader {
   #goodBytes = 0;
   #seenBytes = 0;
   #tornAt: number | null = null;
+  #tornLines = 0;
   /** The beginning of a line whose end has not come. */
   #begun: Buffer[] = [];
 
@@ -123,12 +124,15 @@ class LineReader {
   }
 
   end(): JournalContent {
+    // The first write of a journal may be torn; a file of many lines of which none is valid is no journal.
+    if (this.#records === 0 && this.#tornLines > 1) throw this.#damaged('fails its checksum, as do all others');
     return { records: this.#records, bytes: this.#goodBytes, tornBytes: this.#seenBytes - this.#goodBytes };
   }
 
   #line(line: Buffer): void {
     if (!isWhole(line)) {
       this.#tornAt ??= this.#records + 1;
+      this.#tornLines += 1;
       return;
     }
     if (this.#tornAt !== null) throw this.#damaged('fails its checksum, and valid lines follow');

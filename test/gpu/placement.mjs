@@ -20,6 +20,7 @@ for (const signal of ['SIGTERM', 'SIGINT']) process.on(signal, () => process.exi
 if (uuids.length < 2) {
   // The report of a box where it could run is worth more than one that says this.
   console.log(`     not run: it takes two GPUs and here are ${uuids.length}`);
+  await box.close();
   process.exit(0);
 }
 await report.part('survey', () => survey(scene));

@@ -15,19 +15,23 @@ import torch.distributed as dist
 
 MIB = 1 << 20
 SIZE = 256 * MIB
-ROUNDS = 20
+WARM_ROUNDS = 5
+ROUNDS = 50
 
 
 def main() -> None:
     """The device first: without a group it is still said."""
     seen = [str(torch.cuda.get_device_properties(at).uuid) for at in range(torch.cuda.device_count())]
-    said: dict[str, object] = {"rank": int(os.environ["RANK"]), "uuids": seen, "mask": os.environ["CUDA_VISIBLE_DEVICES"]}
+    mask = os.environ["CUDA_VISIBLE_DEVICES"]
+    said: dict[str, object] = {"rank": int(os.environ["RANK"]), "uuids": seen, "mask": mask}
     os.environ["MASTER_PORT"] = sys.argv[1]
     dist.init_process_group("nccl", device_id=torch.device("cuda:0"))
     try:
         numbers = torch.full((SIZE // 4,), float(dist.get_rank() + 1), device="cuda")
         dist.all_reduce(numbers)
         said["sum"] = [numbers.min().item(), numbers.max().item()]
+        for _ in range(WARM_ROUNDS):
+            dist.all_reduce(numbers)
         torch.cuda.synchronize()
         started = time.perf_counter()
         for _ in range(ROUNDS):

@@ -4,7 +4,7 @@ import { closeSync, mkdirSync, openSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Command } from 'commander';
 import { parseNumber } from '../../config/quantity.js';
-import { EXIT, TwinkleError } from '../../errors.js';
+import { asTwinkleError, type ErrorCode, EXIT, TwinkleError } from '../../errors.js';
 import type { HeadRequest } from '../../runtime/start-head.js';
 import { homeFolder, runningInstances } from '../home.js';
 import type { CliContext, CliIo, Handler } from '../io.js';
@@ -30,6 +30,13 @@ interface ReadyMessage {
   readonly instance: string;
   readonly pid: number;
   readonly cluster: string;
+}
+
+/** Why it could not start. */
+interface FailedMessage {
+  readonly event: 'failed';
+  readonly code: ErrorCode;
+  readonly message: string;
 }
 
 /** A head that is not ready by then hangs. */
@@ -88,15 +95,18 @@ async function stay(request: HeadRequest, context: CliContext, flags: StartFlags
   const signals = new EndSignals(io.signals);
   try {
     const { startStandaloneHead } = await parts.standaloneHead();
-    const head = await startStandaloneHead(request, await parts.native(), io.env);
+    const head = await startStandaloneHead(request, await parts.native(), io.env).catch((error: unknown) => {
+      const { code, message } = asTwinkleError(error);
+      io.tellParent?.({ event: 'failed', code, message });
+      throw error;
+    });
     try {
       const { instance, address, cluster, pid } = head.status();
       const ready: ReadyMessage = { event: 'ready', address, instance, pid, cluster };
       if (io.tellParent !== undefined) io.tellParent(ready);
       else if (flags.json === true) io.stdout.write(`${JSON.stringify(ready)}\n`);
       else show(ready, io);
-      const end = await Promise.race([signals.first, head.failed]);
-      if (end !== 'SIGINT' && end !== 'SIGTERM') throw end;
+      await signals.first;
     } finally {
       await head[Symbol.asyncDispose]();
     }
@@ -139,9 +149,10 @@ function readiness(child: ChildProcess, log: string): Promise<ReadyMessage> {
       child.kill('SIGTERM');
       reject(new TwinkleError('HEAD_UNREACHABLE', `the head was not ready within ${READY_MS / 1000} s; see ${log}`));
     }, READY_MS);
-    child.once('message', (message) => {
+    child.once('message', (message: ReadyMessage | FailedMessage) => {
       clearTimeout(timer);
-      resolve(message as ReadyMessage);
+      if (message.event === 'ready') resolve(message);
+      else reject(new TwinkleError(message.code, message.message));
     });
     child.once('error', reject);
     child.once('exit', (code, signal) => {

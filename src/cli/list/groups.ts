@@ -86,7 +86,7 @@ export function belowGroup(group: GroupRow, nameOf: NodeNames, detail: boolean):
 
 function waiting({ state, position, attempts, reason }: GroupRow): Cell[] {
   if (position === null && reason === null) return [];
-  const place = position === null ? [] : [`position ${position} in the queue`];
+  const place = position === null ? [] : [`place ${position + 1} in the queue`];
   const tries = attempts === 0 ? [] : [`${attempts} ${attempts === 1 ? 'attempt' : 'attempts'}`];
   const facts = [...place, ...tries].join(', ');
   const format = state === 'REMOVED' ? 'dim' : 'yellow';

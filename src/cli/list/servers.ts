@@ -85,7 +85,7 @@ function modelRows(model: ServedModel, paint: Paint): string[][] {
       state(replica.state, paint),
       String(rank.rank),
       rank.pid === null ? '-' : String(rank.pid),
-      rank.devices.join(',') || 'cpu',
+      rank.devices.join(',') || '-',
       String(replica.inFlight),
       String(replica.restarts),
       note,

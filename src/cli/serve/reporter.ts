@@ -58,7 +58,10 @@ export class Reporter implements SetupProgress {
   progress(model: string, progress: StartProgress): void {
     const percent = progress.progress > 0 && progress.progress < 1 ? `${Math.floor(progress.progress * 100)} %` : '';
     const detail = [percent, progress.detail].filter((part) => part !== '').join(' ');
-    this.#status.update(`${model}: ${progress.phase}`, detail);
+    // Why it waits must be seen in a log file, too.
+    if (progress.phase === 'placement' && this.#io.stderr.isTTY !== true)
+      this.note(`${model}: waiting for its place: ${progress.detail}`);
+    else this.#status.update(`${model}: ${progress.phase}`, detail);
     this.event('progress', { model, ...snake(progress) });
   }
 

@@ -110,6 +110,11 @@ export async function within(what, limitMs, promise) {
   }
 }
 
+/** What comes of a promise, unless the server ends before it serves. */
+export function orItsEnd(server, promise) {
+  return Promise.race([promise, server.ready.then(() => promise)]);
+}
+
 /** Environment that a process was started with. */
 export function environmentOf(pid) {
   const lines = readFileSync(`/proc/${pid}/environ`, 'utf8').split('\0');

@@ -1,7 +1,7 @@
 /** The report of a step: machine, checks, figures, as JSON in $OUT. A check that fails or throws does not stop the others. */
 import { execFileSync } from 'node:child_process';
 import { mkdirSync, writeFileSync } from 'node:fs';
-import { cpus, release, totalmem } from 'node:os';
+import { cpus, release, tmpdir, totalmem } from 'node:os';
 import { join } from 'node:path';
 import { smiDevices } from './smi.mjs';
 
@@ -37,6 +37,7 @@ function tidy(text, prefix) {
     [process.cwd(), '.'],
     [prefix, '<python>'],
     [process.env.HOME, '~'],
+    [tmpdir(), '$TMPDIR'],
   ];
   return folders.reduce((clean, [folder, name]) => (folder ? clean.replaceAll(folder, name) : clean), text);
 }

@@ -1,7 +1,7 @@
 /** kill -9 of the head under load: servers go on, and a new head finds them where they are. */
 import { eventually } from '../lib/box.mjs';
 import { smiProcesses } from '../lib/smi.mjs';
-import { ask, same } from './scene.mjs';
+import { ask, GRACE_S, same } from './scene.mjs';
 
 /** Answers that must come while no head runs. */
 const AWAY_ANSWERS = 40;
@@ -9,6 +9,9 @@ const AWAY_ANSWERS = 40;
 /** Kill the head, ask on, start it again. */
 export async function headAway(scene) {
   const { report, box, serving } = scene;
+  // The grace counts from the head's last word, not from when a server joined it.
+  const oldEnough = () => serving.every(({ readyAtMs }) => performance.now() - readyAtMs > GRACE_S * 1000);
+  await eventually('every server is older than the grace', oldEnough, GRACE_S * 1000 + 5000);
   const before = picture(scene);
   const right = await ask(serving[0]);
   const load = { away: false, over: false, answers: 0, whileAway: 0, wrong: [] };
@@ -21,9 +24,9 @@ export async function headAway(scene) {
   load.away = false;
   const { cluster } = box.head;
   const started = performance.now();
-  const again = box.startHead();
+  const again = box.startHead('--head-grace', String(GRACE_S));
   const startMs = performance.now() - started;
-  const created = () => picture(scene).every(({ state }) => state === 'CREATED');
+  const created = () => ofState(box, 'CREATED', before);
   const back = await eventually('every group is there again', created, 20_000);
   load.over = true;
   await Promise.all(asking);
@@ -37,7 +40,7 @@ export async function headAway(scene) {
   report.figure('the head, ms', {
     away: Math.round(started - killed),
     startAgain: Math.round(startMs),
-    // Of which most are the CLI's own starts.
+    // Of which most is the CLI's own start.
     groupsKnownAgain: Math.round(back.ms),
   });
   const [{ available }] = box.list('nodes');
@@ -46,6 +49,11 @@ export async function headAway(scene) {
     const [seen, wanted] = [smiProcesses().map(({ pid }) => pid), before.flatMap(({ pids }) => pids)];
     report.check('nvidia-smi: the same ranks on the devices', same(seen.sort(), wanted.sort()), { seen, wanted });
   });
+}
+
+function ofState(box, state, groups) {
+  const all = new Map(box.list('placement-groups').map((group) => [group.id, group.state]));
+  return groups.every(({ id }) => all.get(id) === state);
 }
 
 async function askOn(server, right, load) {

@@ -1,5 +1,5 @@
 /** A type of accelerator that this box does not have: through a head it waits, alone it is refused. */
-import { cliEnd, eventually } from '../lib/box.mjs';
+import { cliEnd, eventually, orItsEnd } from '../lib/box.mjs';
 import { PYTHON } from '../lib/report.mjs';
 import { MOCK } from './scene.mjs';
 
@@ -11,7 +11,7 @@ export async function otherType({ report, box }) {
   const server = box.serve('elsewhere', ...MOCK, ...OTHER);
   try {
     const judged = () => [box.group(server)].find((group) => group?.reason);
-    const { value } = await eventually('its group is judged', judged, 30_000);
+    const { value } = await orItsEnd(server, eventually('its group is judged', judged, 30_000));
     const { state, scheduling, reason } = value;
     const right = state === 'PENDING' && scheduling === 'INFEASIBLE' && NAMED.test(reason);
     report.check('--accelerator-type L4 waits as infeasible, and says the type', right, { state, scheduling, reason });

@@ -1,6 +1,6 @@
 /** Servers with a GPU each through one head: two fill a box of two, a third waits, and the end of the first makes room. */
 import { cpuSeconds, descendants } from '../../../bench/lib/processes.mjs';
-import { eventually, isAlive, within } from '../lib/box.mjs';
+import { eventually, isAlive, orItsEnd, within } from '../lib/box.mjs';
 import { gpu } from '../lib/device-watch.mjs';
 import { smiProcesses } from '../lib/smi.mjs';
 import { ask, READY_MS, same } from './scene.mjs';
@@ -12,7 +12,8 @@ export async function share(scene) {
   const { report, box, uuids, type } = scene;
   for (const at of uuids.keys()) {
     const server = scene.demo(`demo-${at}`);
-    await eventually(`${server.name} has its place`, () => box.group(server)?.state === 'CREATED', READY_MS);
+    const placed = () => box.group(server)?.state === 'CREATED';
+    await orItsEnd(server, eventually(`${server.name} has its place`, placed, READY_MS));
   }
   await within('all serve', READY_MS, Promise.all(scene.serving.map(({ ready }) => ready)));
   const times = scene.serving.map(({ name, readyMs, phases }) => ({ name, readyMs, phases }));
@@ -45,7 +46,8 @@ export async function makeRoom(scene) {
   const [first, second] = scene.serving;
   const third = scene.demo('late');
   const waits = ({ event, phase }) => event === 'progress' && phase === 'placement';
-  const { value: said } = await eventually('it says why it waits', () => third.events.find(waits), READY_MS);
+  const told = eventually('it says why it waits', () => third.events.find(waits), READY_MS);
+  const { value: said } = await orItsEnd(third, told);
   const { state, position, reason } = box.group(third);
   const explained = state === 'PENDING' && position === 0 && /GPU 0 free of/.test(reason ?? '');
   report.check('one more waits, first in the queue, and says for what', explained, {

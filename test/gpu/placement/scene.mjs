@@ -6,6 +6,8 @@ import { cli } from '../lib/server.mjs';
 
 /** An interpreter may need long to import torch from a cold disk. */
 export const READY_MS = 120_000;
+/** `--head-grace` of the head, seconds: servers are older than that when it is killed, and it is away for less. */
+export const GRACE_S = 20;
 /** Noise of the driver's own bookkeeping, bytes. */
 const SLACK = 16 * 2 ** 20;
 /** One GPU a rank, where the engine would take none. */

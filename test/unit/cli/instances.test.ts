@@ -44,6 +44,7 @@ async function register(script: string): Promise<number> {
     pidStart: processStat(pid)?.start ?? '',
     startedAt: Date.now() - 61_000,
     url: 'http://127.0.0.1:1',
+    address: null,
     adminSocket: join(session.folder, 'admin.sock'),
     logs: logs(),
   });
@@ -81,6 +82,7 @@ describe('stop', () => {
       instance: 'old',
       url: null,
       startedAt: 1,
+      address: null,
       adminSocket: '/none',
       logs: '/none',
     };

@@ -31,7 +31,15 @@ function register(instance: string, kind: InstanceFile['kind'] = 'serve'): strin
   born += 1;
   writeInstance(
     session.home,
-    describeInstance({ kind, instance, startedAt: Date.now() - 61_000 + born, url: null, adminSocket, logs: '/none' }),
+    describeInstance({
+      kind,
+      instance,
+      startedAt: Date.now() - 61_000 + born,
+      url: null,
+      address: null,
+      adminSocket,
+      logs: '/none',
+    }),
   );
   return adminSocket;
 }
@@ -291,6 +299,7 @@ test('an instance file of an older version is a server', async () => {
     instance: 'serve1',
     startedAt: 1,
     url: null,
+    address: null,
     adminSocket: join(session.folder, 'serve1.sock'),
     logs: '/none',
   });

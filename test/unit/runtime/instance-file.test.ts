@@ -15,6 +15,7 @@ const facts = (instance: string, startedAt: number) => ({
   instance,
   startedAt,
   url: null,
+  address: null,
   adminSocket: '/a',
   logs: '/l',
 });

@@ -42,13 +42,29 @@ async function runFolder(name: string, alive: boolean): Promise<() => void> {
 
 it('removes what dead heads left and keeps what living ones use, with an instance file or without', async () => {
   const stale = {
-    ...describeInstance({ kind: 'serve', instance: 'dead', startedAt: 1, url: null, adminSocket: 's', logs: 'l' }),
+    ...describeInstance({
+      kind: 'serve',
+      instance: 'dead',
+      startedAt: 1,
+      url: null,
+      address: null,
+      adminSocket: 's',
+      logs: 'l',
+    }),
     pidStart: '0',
   };
   writeInstance(home, stale);
   writeInstance(
     home,
-    describeInstance({ kind: 'serve', instance: 'living', startedAt: 1, url: null, adminSocket: 's', logs: 'l' }),
+    describeInstance({
+      kind: 'serve',
+      instance: 'living',
+      startedAt: 1,
+      url: null,
+      address: null,
+      adminSocket: 's',
+      logs: 'l',
+    }),
   );
   const closers = [await runFolder('dead', false), await runFolder('living', true), await runFolder('embedded', true)];
   await sweepHome(home);

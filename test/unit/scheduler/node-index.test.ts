@@ -1,13 +1,24 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { ClusterState } from '../../../src/scheduler/cluster-state.js';
+import { take } from '../../../src/scheduler/free.js';
 import { placeGroup } from '../../../src/scheduler/place-group.js';
 import { toResources } from '../../../src/scheduler/resources.js';
-import type { GroupRequest, NodeSpec, PlacedBundle } from '../../../src/scheduler/types.js';
+import type { Grant, GroupRequest, NodeSpec, NodeView, PlacedBundle, Resources } from '../../../src/scheduler/types.js';
 import { groupRequest, nodeSpec, outcomeOf } from './arbitrary.js';
 import { naiveOutcome } from './naive-placement.js';
 
 const NODES = 12;
+
+const PLAIN: GroupRequest = {
+  strategy: 'PACK',
+  bundles: [],
+  selectors: null,
+  softTarget: null,
+  domain: null,
+  occupied: new Set(),
+  tensorParallel: 1,
+};
 
 type Step =
   | { readonly do: 'join'; readonly spec: NodeSpec; readonly on: boolean }
@@ -78,17 +89,52 @@ describe('indexes', () => {
     }
     const wanting = (name: string): Step => ({
       do: 'create',
-      request: {
-        strategy: 'SPREAD',
-        bundles: [toResources({ [name]: 1 })],
-        selectors: null,
-        softTarget: null,
-        domain: null,
-        occupied: new Set(),
-        tensorParallel: 1,
-      },
+      request: { ...PLAIN, strategy: 'SPREAD', bundles: [toResources({ [name]: 1 })] },
     });
     play([...names, ...names].map(wanting), state);
+  });
+
+  it('choose as a scan does after thousands of changes that one of them did not look at', () => {
+    const state = new ClusterState();
+    for (let node = 0; node < 300; node++) {
+      const total = toResources({ CPU: 4, GPU: 4, memory: 4 });
+      state.addNode({ id: `n${node}`, total, labels: new Map(), devices: new Map() });
+    }
+    const wants = [{ GPU: 1 }, { CPU: 1, memory: 1 }].map(toResources);
+    let seed = 7;
+    const below = (limit: number): number => {
+      seed = (Math.imul(seed, 1_664_525) + 1_013_904_223) >>> 0;
+      return Math.floor((seed / 2 ** 32) * limit);
+    };
+    const held: { readonly node: string; readonly grant: Grant }[] = [];
+    for (let change = 0; change < 9000; change++) {
+      const node = `n${below(300)}`;
+      const taken = take(
+        (state.node(node) as NodeView).free,
+        [toResources({ CPU: 1 }), ...wants][below(3)] as Resources,
+      );
+      const [back] = held.length > 900 || taken === null ? held.splice(below(held.length), 1) : [];
+      if (back !== undefined) state.giveBack(back.node, back.grant);
+      else if (taken !== null && state.claim(node, taken.grant)) held.push({ node, grant: taken.grant });
+      if (change % 41 > 0) continue;
+      for (const want of wants) {
+        const request = { ...PLAIN, strategy: 'STRICT_SPREAD' as const, bundles: [want, want, want] };
+        expect(outcomeOf(placeGroup(state, request))).toBe(naiveOutcome([...state.nodes()], request));
+      }
+    }
+  });
+
+  it('notice a change of any amount that they order by', () => {
+    const state = new ClusterState();
+    for (const id of ['n0', 'n1']) {
+      state.addNode({ id, total: toResources({ CPU: 8, memory: 64 }), labels: new Map(), devices: new Map() });
+    }
+    const wanted: GroupRequest = { ...PLAIN, bundles: [toResources({ CPU: 1, memory: 1 })] };
+    expect(outcomeOf(placeGroup(state, wanted))).toBe('n0');
+    state.claim('n0', { resources: toResources({ CPU: 4 }), instances: new Map() });
+    expect(outcomeOf(placeGroup(state, wanted))).toBe('n1');
+    state.claim('n1', { resources: toResources({ CPU: 4, memory: 1 }), instances: new Map() });
+    expect(outcomeOf(placeGroup(state, wanted))).toBe('n0');
   });
 
   it('break ties that only rounding makes by joining order', () => {
@@ -100,13 +146,9 @@ describe('indexes', () => {
       state.addNode({ id: `n${index}`, total, labels: new Map(), devices: new Map() });
     }
     const one: GroupRequest = {
+      ...PLAIN,
       strategy: 'STRICT_SPREAD',
       bundles: [toResources({ memory: 1 }), toResources({ memory: 1 }), toResources({ memory: 2000 * GIB })],
-      selectors: null,
-      softTarget: null,
-      domain: null,
-      occupied: new Set(),
-      tensorParallel: 1,
     };
     const placement = placeGroup(state, one);
     expect(outcomeOf(placement)).toBe('n0,n2,n1');

@@ -96,6 +96,11 @@ describe('a journal file', () => {
     expect(await read()).toEqual({ values: ['a'], records: 1, bytes: good.length, tornBytes: torn.length });
   });
 
+  it('is none when it has lines and none of them is valid', async () => {
+    writeFileSync(path, 'half\nanother half\n');
+    await expect(read()).rejects.toMatchObject({ code: 'JOURNAL_DAMAGED' });
+  });
+
   it('reads records longer than what is read at a time', async () => {
     const long = 'ü'.repeat(3 * 1024 * 1024);
     const records = ['a', long, 'b', long, 'c'];

@@ -56,6 +56,7 @@ export function instanceFile(overrides: Partial<InstanceFile> = {}): InstanceFil
     pidStart: '1',
     startedAt: 0,
     url: null,
+    address: null,
     adminSocket: '/none',
     logs: '/none',
     ...overrides,

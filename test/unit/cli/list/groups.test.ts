@@ -40,7 +40,7 @@ describe('placement groups', () => {
       'ID       NAME  NAMESPACE  STRATEGY  STATE    SCHEDULING    BUNDLES  NODES     AGE   OWNER',
       'group-1  llm   default    PACK      CREATED  FINISHED      1/1      box       65 s  session-1',
       'group-2  -     default    PACK      PENDING  NO_RESOURCES  2/3      box,gone  65 s  detached',
-      '    position 3 in the queue, 2 attempts: box: GPU 1 is held',
+      '    place 4 in the queue, 2 attempts: box: GPU 1 is held',
       '    npus: no GPU',
     ]);
   });
