@@ -10,6 +10,7 @@ import { addPlaceFlags } from './place/flags.js';
 /** Command → how to import what runs it. */
 const HANDLERS: Readonly<Record<string, () => Promise<{ readonly run: Handler }>>> = {
   start: () => import('./commands/start.js'),
+  remove: () => import('./commands/remove.js'),
   setup: () => import('./commands/setup.js'),
   status: () => import('./commands/status.js'),
   logs: () => import('./commands/logs.js'),
@@ -93,6 +94,11 @@ export function buildProgram(version: string, chosen: Chosen): Command {
   addPlaceFlags(
     add(program, 'Cluster:', 'place', 'where a placement group would go, and why; no cluster is needed'),
   ).option(...JSON_FLAG);
+  add(program, 'Cluster:', 'remove', 'remove a placement group of the head: detached ones outlive who made them')
+    .argument('<GROUP>', 'its id, the beginning of it, or its name')
+    .option('--namespace <NAME>', 'namespace of the name', 'default')
+    .option(...HOME_FLAG)
+    .option(...JSON_FLAG);
   add(program, 'This machine:', 'setup', 'make the Python environment of an engine')
     .addOption(
       new Option('--engine <NAME>', 'engine').choices([...SERVE_OPTIONS.engine.choices]).default('transformers'),

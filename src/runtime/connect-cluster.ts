@@ -27,6 +27,10 @@ export interface ClusterConnection extends AsyncDisposable {
    * @throws `PLACEMENT_INVALID`, `GROUP_NAME_TAKEN`, `HEAD_UNREACHABLE`
    */
   createGroup(options: GroupOptions): Promise<Group>;
+  /** The living group of that name, whoever made it. Throws `GROUP_NOT_FOUND`. @param namespace default: `default` */
+  findGroup(name: string, namespace?: string): Promise<Group>;
+  /** Remove any group by its id, whoever made it: what runs in it must have ended. Throws `GROUP_NOT_FOUND`. */
+  removeGroup(id: string): Promise<void>;
   /** Nodes, groups, and who holds what. */
   snapshot(): Promise<ClusterSnapshot>;
 }
@@ -45,6 +49,8 @@ export async function connectCluster(options: ConnectOptions = {}): Promise<Clus
       return cluster.connected;
     },
     createGroup: async (group) => await cluster.createGroup(readGroupSpec(group)),
+    findGroup: (name, namespace = 'default') => cluster.findGroup(name, namespace),
+    removeGroup: (id) => cluster.removeGroup(id),
     snapshot: () => cluster.snapshot(),
     [Symbol.asyncDispose]: () => cluster[Symbol.asyncDispose](),
   };

@@ -58,7 +58,12 @@ export function readInstance(path: string): FoundInstance | null {
       return null;
     // Instances that were started before there were heads name no kind.
     const kind = file.kind === 'head' ? 'head' : 'serve';
-    const found: InstanceFile = { ...(file as InstanceFile), kind, url: file.url ?? null, address: file.address ?? null };
+    const found: InstanceFile = {
+      ...(file as InstanceFile),
+      kind,
+      url: file.url ?? null,
+      address: file.address ?? null,
+    };
     return { file: found, path, alive: isSameProcess(found) };
   } catch {
     return null;

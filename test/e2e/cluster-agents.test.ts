@@ -7,6 +7,7 @@ import { RemoteCluster } from '../../src/cluster/remote-cluster.js';
 import { sessionId } from '../../src/cluster/session.js';
 import { processStat } from '../../src/util/proc-stat.js';
 import { AgentProcess } from '../support/agent-process.js';
+import { runCli } from '../support/cli.js';
 import { FakeBox } from '../support/cluster-cli.js';
 
 const join = (address: string): Promise<RemoteCluster> =>
@@ -126,6 +127,45 @@ describe('agents as processes', () => {
       .toEqual([serving.id, stateful.id].sort());
     const found = await cluster.snapshot();
     expect(found.nodes.find(({ id }) => id === 'a')).toMatchObject({ state: 'alive', available: { GPU: 2 } });
+  });
+});
+
+describe('a head that is restarted', () => {
+  it('goes on as the node that it was while groups hold its devices, whatever it is told to offer', async () => {
+    await using box = new FakeBox('gpu:4');
+    const first = await box.start();
+    await using cluster = await join(first.address);
+    const kept = await cluster.createGroup(groupSpec({ name: 'kept', lifetime: 'detached', bundles: [{ GPU: 3 }] }));
+    const before = (await kept.ready()).bundles;
+    await box.kill(first.pid);
+    await box.start('--num-gpus', '1');
+    await statusWhere(cluster, kept.id, ({ state }) => state === 'CREATED');
+    const [node, ...others] = (await cluster.snapshot()).nodes;
+    expect(others).toEqual([]);
+    expect(node).toMatchObject({ state: 'alive', resources: { GPU: 4 }, available: { GPU: 1 } });
+    expect((await cluster.findGroup('kept', 'default')).status.bundles).toEqual(before);
+    // Nobody else can have them before they are given back.
+    const rival = await cluster.createGroup(groupSpec({ bundles: [{ GPU: 2 }] }));
+    expect(rival.status.scheduling).toBe('NO_RESOURCES');
+    const removed = await runCli(['remove', 'kept'], box.env);
+    expect(removed).toMatchObject({ code: 0, stdout: `${kept.id} (kept) is removed\n` });
+    await rival.ready({ timeoutMs: 20_000 });
+    const unknown = await runCli(['remove', 'kepd'], box.env);
+    expect(unknown).toMatchObject({ code: 2 });
+    expect(unknown.stderr).toContain('no placement group "kepd"');
+  });
+
+  it('ends a group whose maker was never told of it', async () => {
+    await using box = new FakeBox('gpu:1');
+    const head = await box.start();
+    await using cluster = await join(head.address);
+    process.kill(head.pid, 'SIGSTOP');
+    const lost = cluster.createGroup(groupSpec({ name: 'pair', bundles: [{ GPU: 1 }] }));
+    await expect(lost).rejects.toMatchObject({ code: 'HEAD_UNREACHABLE' });
+    process.kill(head.pid, 'SIGCONT');
+    await expect.poll(() => cluster.connected, { timeout: 20_000 }).toBe(true);
+    const again = await cluster.createGroup(groupSpec({ name: 'pair', bundles: [{ GPU: 1 }] }));
+    await again.ready({ timeoutMs: 20_000 });
   });
 });
 

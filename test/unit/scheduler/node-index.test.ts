@@ -94,9 +94,9 @@ describe('indexes', () => {
     play([...names, ...names].map(wanting), state);
   });
 
-  it('choose as a scan does after thousands of changes that one of them did not look at', () => {
+  it('choose as a scan does after thousands of changes', () => {
     const state = new ClusterState();
-    for (let node = 0; node < 300; node++) {
+    for (let node = 0; node < 12; node++) {
       const total = toResources({ CPU: 4, GPU: 4, memory: 4 });
       state.addNode({ id: `n${node}`, total, labels: new Map(), devices: new Map() });
     }
@@ -107,16 +107,17 @@ describe('indexes', () => {
       return Math.floor((seed / 2 ** 32) * limit);
     };
     const held: { readonly node: string; readonly grant: Grant }[] = [];
-    for (let change = 0; change < 9000; change++) {
-      const node = `n${below(300)}`;
+    for (let change = 0; change < 4300; change++) {
+      const node = `n${below(12)}`;
       const taken = take(
         (state.node(node) as NodeView).free,
         [toResources({ CPU: 1 }), ...wants][below(3)] as Resources,
       );
-      const [back] = held.length > 900 || taken === null ? held.splice(below(held.length), 1) : [];
+      const [back] = held.length > 36 || taken === null ? held.splice(below(held.length), 1) : [];
       if (back !== undefined) state.giveBack(back.node, back.grant);
       else if (taken !== null && state.claim(node, taken.grant)) held.push({ node, grant: taken.grant });
-      if (change % 41 > 0) continue;
+      // The log is cut once it has 4096 changes; what an index had not looked at by then must not be lost.
+      if (change % 9 > 0 || (change > 0 && change < 4000)) continue;
       for (const want of wants) {
         const request = { ...PLAIN, strategy: 'STRICT_SPREAD' as const, bundles: [want, want, want] };
         expect(outcomeOf(placeGroup(state, request))).toBe(naiveOutcome([...state.nodes()], request));

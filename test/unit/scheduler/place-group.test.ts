@@ -4,7 +4,6 @@ import { parseSelector } from '../../../src/scheduler/labels.js';
 import { placeGroup } from '../../../src/scheduler/place-group.js';
 import { toResources } from '../../../src/scheduler/resources.js';
 import type { GroupPlacement, GroupRequest } from '../../../src/scheduler/types.js';
-import { judgeCase, judgeOracle, recordedCases } from '../../support/placement-cases.js';
 import { islands, outcomeOf } from './arbitrary.js';
 
 type Wanted = Partial<Omit<GroupRequest, 'bundles' | 'selectors'>> & { selectors?: Record<string, string>[] };
@@ -51,22 +50,6 @@ function hold(state: ClusterState, node: string, ...instances: number[]): void {
   const grant = { resources: toResources({ GPU: instances.length }), instances: new Map([['GPU', pieces]]) };
   expect(state.claim(node, grant)).toBe(true);
 }
-
-describe('what a real Ray 2.60 cluster did', () => {
-  const cases = recordedCases();
-
-  it('is there: 134 cases', () => {
-    expect(cases).toHaveLength(134);
-  });
-
-  it.each(cases.map((one) => [one.case, one] as const))('%s: each of our choices is legal', (_, recorded) => {
-    expect(judgeCase(recorded)).toEqual([]);
-  });
-
-  it.each(cases.map((one) => [one.case, one] as const))('%s: the oracle allows what Ray did', (_, recorded) => {
-    expect(judgeOracle(recorded)).toEqual([]);
-  });
-});
 
 describe('placeGroup', () => {
   it('gives ties to the node that joined first', () => {

@@ -22,7 +22,7 @@ describe('random small clusters', () => {
         const allowed = legalOutcomes([...state.nodes()], request);
         expect([...allowed]).toContain(outcomeOf(placeGroup(state, request)));
       }),
-      { numRuns: 2500 },
+      { numRuns: 1500 },
     );
   });
 
@@ -88,7 +88,7 @@ describe('random small clusters', () => {
           expect(reasons.filter(({ kind }) => kind === 'busy')).toEqual([]);
         }
       }),
-      { numRuns: 2500 },
+      { numRuns: 1500 },
     );
   });
 });
