@@ -162,6 +162,8 @@ export class PeerConnection implements AsyncDisposable {
 
   #over(close: PeerClose, refusal: TwinkleError | null): void {
     const stood = this.#stands;
+    // Leases run from here: not from now, which may be a whole silence later.
+    this.#heardMs = this.#dial?.lastHeardMs ?? this.#heardMs;
     this.#stands = false;
     this.#dial = null;
     this.#lost = close.reason;

@@ -89,6 +89,11 @@ export class Dial implements PeerWire {
     return this.#welcomed && !this.#over ? this.#peer : null;
   }
 
+  /** When the head was last heard on this connection, also when it is over; null: it has not welcomed us. */
+  get lastHeardMs(): number | null {
+    return this.#welcomed ? (this.#peer?.lastHeardMs ?? null) : null;
+  }
+
   /** Once per interval; ends the attempt after `silentTicks` without a word of the head. */
   tick(silentTicks: number): void {
     const peer = this.#peer;

@@ -70,6 +70,21 @@ function stateOf(connection: PeerConnection, wanted: 'connected' | 'disconnected
   });
 }
 
+it('remembers when the head was last heard, also when it is gone: leases run from there', async () => {
+  const head = await hub({ pingMs: 20 });
+  const connection = await client({ pingMs: 20 });
+  const joinedMs = performance.now();
+  await expect.poll(() => connection.lastHeardMs, { interval: 10 }).toBeGreaterThan(joinedMs + 100);
+  const gone = stateOf(connection, 'disconnected');
+  await head.close();
+  await gone;
+  const heardMs = connection.lastHeardMs;
+  expect(heardMs).toBeGreaterThan(joinedMs + 100);
+  expect(heardMs).toBeLessThanOrEqual(performance.now());
+  await expect(connection.call('any', null)).rejects.toMatchObject({ code: 'HEAD_UNREACHABLE' });
+  expect(connection.lastHeardMs).toBe(heardMs);
+});
+
 /** A client without our code, as one in another language would be. */
 class RawClient implements AsyncDisposable {
   readonly dealer = new Dealer({ linger: 0, sendTimeout: 0, sendHighWaterMark: 0 });
