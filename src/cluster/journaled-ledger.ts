@@ -64,7 +64,8 @@ export class JournaledLedger {
         else options.send(node, batch);
       },
       append: (record) => {
-        options.journal.append(record);
+        // An agent may be seen to end while the head does: the next head finds out by itself.
+        if (!this.#closed) options.journal.append(record);
       },
       event: (event) => this.#events.push(event),
     };
