@@ -69,7 +69,6 @@ export const ERRORS = {
   DEVICE_MISSING: { ...internal, exit: EXIT.device, title: 'A requested device does not exist here.' },
   INFEASIBLE: { ...internal, exit: EXIT.infeasible, title: 'The placement can never fit these nodes.' },
   PLACEMENT_INVALID: { ...invalid, title: 'A placement group, task or node description is wrong in itself.' },
-  UNSCHEDULABLE: { ...internal, exit: EXIT.infeasible, title: 'A task or actor can never run where it must.' },
   GROUP_NAME_TAKEN: { ...invalid, status: 409, title: 'A placement group of that name exists in the namespace.' },
   GROUP_NOT_FOUND: { ...invalid, status: 404, type: 'not_found_error', title: 'No such placement group.' },
   GROUP_REMOVED: { ...internal, status: 410, title: 'The placement group was removed.' },
