@@ -1,8 +1,5 @@
 /** The home folder for commands that read no configuration, and the instance that a user means. */
-import { homedir } from 'node:os';
-import { isAbsolute, resolve } from 'node:path';
-import { expandHome } from '../config/model.js';
-import { SERVE_OPTIONS } from '../config/options.js';
+import { resolveHome } from '../config/home.js';
 import { TwinkleError } from '../errors.js';
 import { type FoundInstance, listInstances } from '../runtime/instance-file.js';
 import { didYouMean } from '../util/did-you-mean.js';
@@ -10,9 +7,7 @@ import type { CliIo } from './io.js';
 
 /** `--home`, else TWINKLE_HOME, else the default; absolute. */
 export function homeFolder(flag: string | undefined, io: CliIo): string {
-  const written = flag ?? (io.env.TWINKLE_HOME || SERVE_OPTIONS.home.default);
-  const expanded = expandHome(written, io.env.HOME || homedir());
-  return isAbsolute(expanded) ? expanded : resolve(io.cwd, expanded);
+  return resolveHome(flag, io.env, io.cwd);
 }
 
 /** Instances whose process runs. */

@@ -1,10 +1,7 @@
 /** `connectCluster`: placement groups of the head on this box, for programs that serve no model. */
-import { homedir } from 'node:os';
-import { isAbsolute, resolve } from 'node:path';
 import type { ClusterSnapshot, Group } from '../cluster/api.js';
 import { readGroupSpec, type WrittenGroupSpec } from '../cluster/group-spec.js';
-import { expandHome } from '../config/model.js';
-import { SERVE_OPTIONS } from '../config/options.js';
+import { resolveHome } from '../config/home.js';
 import { joinHead } from './head-placement.js';
 
 /** Options of {@link connectCluster}. */
@@ -40,9 +37,7 @@ export interface ClusterConnection extends AsyncDisposable {
  * @throws `HEAD_UNREACHABLE` when none runs
  */
 export async function connectCluster(options: ConnectOptions = {}): Promise<ClusterConnection> {
-  const written = options.home ?? (process.env.TWINKLE_HOME || SERVE_OPTIONS.home.default);
-  const expanded = expandHome(written, process.env.HOME || homedir());
-  const home = isAbsolute(expanded) ? expanded : resolve(expanded);
+  const home = resolveHome(options.home, process.env, process.cwd());
   const cluster = await joinHead(home, options.signal);
   return {
     get connected() {
