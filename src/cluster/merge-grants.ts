@@ -6,20 +6,27 @@ export function mergeGrants(pieces: readonly { readonly grant: Grant }[]): Grant
   const [first] = pieces;
   if (pieces.length === 1 && first !== undefined) return first.grant;
   const resources = new Map<string, Units>();
-  const devices = new Map<string, Map<number, Units>>();
+  const devices = new Map<string, Taken[]>();
   for (const { grant } of pieces) {
     for (const [name, units] of grant.resources) resources.set(name, (resources.get(name) ?? 0) + units);
     for (const [name, taken] of grant.instances) {
-      const sums = devices.get(name) ?? new Map<number, Units>();
-      devices.set(name, sums);
-      for (const [instance, units] of taken) sums.set(instance, (sums.get(instance) ?? 0) + units);
+      const all = devices.get(name);
+      if (all === undefined) devices.set(name, [...taken]);
+      else all.push(...taken);
     }
   }
-  const instances = new Map<string, readonly (readonly [number, Units])[]>();
-  for (const [name, sums] of devices)
-    instances.set(
-      name,
-      [...sums].sort((a, b) => a[0] - b[0]),
-    );
+  const instances = new Map<string, readonly Taken[]>();
+  for (const [name, taken] of devices) instances.set(name, byInstance(taken));
   return { resources, instances };
+}
+
+type Taken = readonly [instance: number, units: Units];
+
+/** Ascending, what is taken of one instance as one. */
+function byInstance(taken: Taken[]): Taken[] {
+  taken.sort((a, b) => a[0] - b[0]);
+  if (taken.every(([instance], at) => at === 0 || taken[at - 1]?.[0] !== instance)) return taken;
+  const sums = new Map<number, Units>();
+  for (const [instance, units] of taken) sums.set(instance, (sums.get(instance) ?? 0) + units);
+  return [...sums];
 }

@@ -25,9 +25,9 @@ export function chooseInstances(
 ): (readonly [number, Units])[] | null {
   const chosen: [number, Units][] = [];
   const whole = Math.floor(units / WHOLE);
-  const candidates = order ?? free.map((_, instance) => instance);
-  for (const instance of candidates) {
-    if (chosen.length === whole) break;
+  const candidates = order?.length ?? free.length;
+  for (let at = 0; at < candidates && chosen.length < whole; at++) {
+    const instance = order === undefined ? at : (order[at] as number);
     if (free[instance] === WHOLE) chosen.push([instance, WHOLE]);
   }
   if (chosen.length < whole) return null;
@@ -42,7 +42,8 @@ export function chooseInstances(
     if (best < 0) return null;
     chosen.push([best, rest]);
   }
-  return chosen.sort((a, b) => a[0] - b[0]);
+  // Whole ones alone, taken in order, are in order.
+  return rest === 0 && order === undefined ? chosen : chosen.sort((a, b) => a[0] - b[0]);
 }
 
 /**
@@ -54,12 +55,11 @@ export function take(
   want: Resources,
   orders?: ReadonlyMap<string, readonly number[]>,
 ): { readonly free: Free; readonly grant: Grant } | null {
+  for (const [name, units] of want) if ((free.amounts.get(name) ?? 0) < units) return null;
   const amounts = new Map(free.amounts);
   const taken = new Map<string, readonly (readonly [number, Units])[]>();
   for (const [name, units] of want) {
-    const left = (amounts.get(name) ?? 0) - units;
-    if (left < 0) return null;
-    amounts.set(name, left);
+    amounts.set(name, (amounts.get(name) ?? 0) - units);
     if (!isUnitResource(name)) continue;
     const chosen = chooseInstances(free.instances.get(name) ?? [], units, orders?.get(name));
     if (chosen === null) return null;
@@ -95,7 +95,7 @@ function changed(free: Free, grant: Grant, sign: 1 | -1): Free['instances'] {
   if (grant.instances.size === 0) return free.instances;
   const instances = new Map(free.instances);
   for (const [name, pieces] of grant.instances) {
-    const units = [...(instances.get(name) ?? [])];
+    const units = instances.get(name)?.slice() ?? [];
     for (const [instance, amount] of pieces) units[instance] = (units[instance] ?? 0) + sign * amount;
     instances.set(name, units);
   }

@@ -19,7 +19,19 @@ export interface Projection {
 /** Bytes take the most different values, CPUs come next; devices cannot be ordered by their sum. */
 const BEST_SORTED = ['memory', 'object_store_memory', 'CPU'];
 
+/** By demand: a demand is asked for once per bundle and node pool, and making the key costs more than the search. */
+const known = new WeakMap<Demand, Projection[]>();
+
 export function projectionOf(demand: Demand, domain: string | null, linked: string | null): Projection {
+  const before = known.get(demand);
+  const found = before?.find((projection) => projection.domain === domain && projection.linked === linked);
+  if (found !== undefined) return found;
+  const made = project(demand, domain, linked);
+  known.set(demand, before === undefined ? [made] : [...before, made]);
+  return made;
+}
+
+function project(demand: Demand, domain: string | null, linked: string | null): Projection {
   const all = demand.names;
   const amounts = all.filter((name) => !isUnitResource(name) && !BEST_SORTED.includes(name));
   const [first, second] = [...BEST_SORTED.filter((name) => demand.resources.has(name)), ...amounts];

@@ -80,13 +80,17 @@ function pack(plan: Plan, scope: Scope, sketch: Sketch): Failure | null {
 
 function spread(plan: Plan, scope: Scope, sketch: Sketch): Failure | null {
   const used = new Scope(sketch.used, scope.domain, []);
+  // Fresh nodes only grow fewer: what found none once finds none again.
+  const without = new Set<Demand>();
   for (const bundle of plan.order) {
     const demand = plan.demands[bundle] as Demand;
     const wish = wishOf(plan, [[bundle]]);
-    const view = pickNode(scope, demand, wish) ?? pickNode(used, demand, wish);
+    const fresh = without.has(demand) ? null : pickNode(scope, demand, wish);
+    if (fresh === null) without.add(demand);
+    const view = fresh ?? pickNode(used, demand, wish);
     if (view === null) return busy(plan, bundle);
     sketch.put(bundle, view);
-    scope.leave(view.spec.id);
+    if (fresh !== null) scope.leave(view.spec.id);
   }
   return null;
 }

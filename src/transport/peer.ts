@@ -238,7 +238,8 @@ export class Peer {
     this.#outbox.push(part);
     if (this.#flushing) return;
     this.#flushing = true;
-    queueMicrotask(() => {
+    // Not a microtask: answers that promises of one turn bring are sent together, once those have all run.
+    process.nextTick(() => {
       this.#flushing = false;
       this.#flush();
     });

@@ -1,14 +1,18 @@
 /** The measurements of bench/cases/ray.mjs on our side. Times in ms. */
+import { setTimeout as sleep } from 'node:timers/promises';
 import { spec } from './nodes.mjs';
 
 const GPU = { GPU: 1 };
+
+/** Rounds before the first that counts: V8 compiles what runs often, and a head runs for weeks. */
+const WARM_UP = 30;
 const many = (count, bundle) => Array.from({ length: count }, () => bundle);
 
 /** ms of each round: create a group over the nodes, wait until it is created; then, not measured, remove it. */
 export async function createReady(cluster, bundles, rounds) {
   const wanted = spec('SPREAD', many(bundles, GPU));
   const times = [];
-  for (let round = -5; round < rounds; round++) {
+  for (let round = -WARM_UP; round < rounds; round++) {
     const begun = performance.now();
     const group = await cluster.createGroup(wanted);
     await group.ready();
@@ -36,7 +40,7 @@ export function createReadyInMemory(cluster, bundles, rounds) {
 export async function churn(cluster, count, rounds, together) {
   const wanted = spec('PACK', [{ custom: 0.001 }]);
   const rates = [];
-  for (let round = -2; round < rounds; round++) {
+  for (let round = -WARM_UP; round < rounds; round++) {
     const begun = performance.now();
     const groups = [];
     if (together) groups.push(...(await Promise.all(many(count, wanted).map((one) => cluster.createGroup(one)))));
@@ -53,7 +57,7 @@ export async function churn(cluster, count, rounds, together) {
 export function churnInMemory(cluster, count, rounds) {
   const wanted = spec('PACK', [{ custom: 0.001 }]);
   const rates = [];
-  for (let round = -2; round < rounds; round++) {
+  for (let round = -WARM_UP; round < rounds; round++) {
     const begun = performance.now();
     for (const id of many(count, wanted).map((one) => cluster.create(one))) cluster.remove(id);
     if (round >= 0) rates.push((count / (performance.now() - begun)) * 1000);
@@ -97,6 +101,7 @@ async function waits(group) {
 /** Every agent has said that it let go: the next round starts from an empty cluster, as Ray's does. */
 async function freed(cluster) {
   for (;;) {
+    await sleep(25); // asking at once keeps the head busy, and the next round begins in that
     const { nodes } = await cluster.snapshot();
     if (nodes.every(({ resources, available }) => available.GPU === resources.GPU)) return;
   }

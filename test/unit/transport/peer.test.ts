@@ -88,6 +88,7 @@ describe('calls', () => {
       vi.advanceTimersByTime(50);
       await late;
       expect(vi.getTimerCount()).toBe(0);
+      await new Promise((resolve) => process.nextTick(resolve)); // what is sent leaves once all promises of the turn have run
       expect(messages.flat().map((frame) => (frame.t === 'call' ? frame.method : ''))).toEqual(['slow', 'other']);
       hear({ t: 'result', id: 1, value: 1 }, { t: 'result', id: 99, value: 1 });
       expect(peer.closed).toBeNull();
