@@ -119,7 +119,7 @@ class Failure(msgspec.Struct, frozen=True, tag_field="t", tag="error"):
 class ForkRequest(msgspec.Struct, frozen=True):
     """Node → template: fork a rank. Descriptors come as SCM_RIGHTS with the same message.
 
-    fds: meaning of the descriptors sent along: death | pass | listen | stdout | stderr
+    fds: meaning of the descriptors sent along: death | pass | listen | stdout | stderr | link (several)
     """
 
     id: int
@@ -139,11 +139,12 @@ class GenerateEnd(msgspec.Struct, frozen=True):
     cached_tokens: int
 
 
-class GenerateParams(msgspec.Struct, frozen=True):
+class GenerateParams(msgspec.Struct, frozen=True, omit_defaults=True):
     """Parameters of the stream method `generate`.
 
     n: choices of the same prompt
     echo: send the prompt’s text and token ids on the first item
+    adapter: name of a loaded LoRA adapter; absent: the base model
     """
 
     request_id: str
@@ -151,6 +152,7 @@ class GenerateParams(msgspec.Struct, frozen=True):
     sampling: SamplingParams
     n: int
     echo: bool
+    adapter: str | None = None
 
 
 class Hello(msgspec.Struct, frozen=True, tag_field="t", tag="hello"):
@@ -167,6 +169,36 @@ class Hello(msgspec.Struct, frozen=True, tag_field="t", tag="hello"):
     python: str
 
 
+class HttpParams(msgspec.Struct, frozen=True):
+    """Parameters of the stream method `http`: a request for the engine’s own routes.
+
+    path: as the engine’s own server knows it, without the query
+    query: without the question mark
+    headers: lower case names; nothing that opens this server
+    body: JSON text, or empty
+    """
+
+    request_id: str
+    method: str
+    path: str
+    query: str
+    headers: list[tuple[str, str]]
+    body: str
+
+
+class HttpPart(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One item of the stream `http`. The end of the stream is the end of the answer.
+
+    body: bytes: the next ones of the answer; may be empty
+    status: on the first part
+    headers: on the first part
+    """
+
+    body: Any
+    status: int | None = None
+    headers: list[tuple[str, str]] | None = None
+
+
 class Items(msgspec.Struct, frozen=True, tag_field="t", tag="items"):
     """Items of any number of streams: one message per engine step.
 
@@ -180,6 +212,8 @@ class LaunchSpec(msgspec.Struct, frozen=True):
     """Everything a rank needs to know before it connects.
 
     instance: id of the Node process that owns the rank
+    world_size: ranks of the gang; an engine process of its own is not one of them
+    role: whole: engine and rank in one process; engine: without a rank, `rank` is world_size; rank: driven by the engine process
     endpoint: ZeroMQ address to connect to
     curve: null over ipc, where the folder’s mode guards
     identity: ZeroMQ routing id of this rank in this epoch: random, so that no two meet
@@ -188,6 +222,7 @@ class LaunchSpec(msgspec.Struct, frozen=True):
     death_fd: read end of the death pipe: end of file means that Node is gone
     pass_fd: socket over which descriptors of shared segments arrive
     listen_fd: bound and listening socket for the rendezvous of rank 0, else -1
+    link_fds: sockets between the engine process and its ranks: of the engine one per rank, of a rank one, else none
     master_port: 0 when the gang has one rank
     """
 
@@ -197,6 +232,7 @@ class LaunchSpec(msgspec.Struct, frozen=True):
     rank: int
     local_rank: int
     world_size: int
+    role: str
     endpoint: str
     curve: CurveCredentials | None
     identity: str
@@ -205,6 +241,7 @@ class LaunchSpec(msgspec.Struct, frozen=True):
     death_fd: int
     pass_fd: int
     listen_fd: int
+    link_fds: list[int]
     master_addr: str
     master_port: int
 
@@ -227,6 +264,8 @@ class ModelCard(msgspec.Struct, frozen=True):
     max_num_seqs: choices that advance in one step
     parameters: weights of the model; 0 for the mock engine
     chat_template: whether chat completions can be rendered
+    routes: paths that the engine answers itself through the stream `http`, e.g. /v1/responses; empty: none
+    adapters: whether LoRA adapters can be loaded
     """
 
     engine: str
@@ -238,6 +277,8 @@ class ModelCard(msgspec.Struct, frozen=True):
     device: str
     parameters: int
     chat_template: bool
+    routes: list[str]
+    adapters: bool
 
 
 class Open(msgspec.Struct, frozen=True, tag_field="t", tag="open"):
@@ -473,5 +514,6 @@ METHOD_PARAMS: dict[str, Any] = {
     "tensor_summary": TensorParams,
     "shutdown": Any,
     "generate": GenerateParams,
+    "http": HttpParams,
 }
 """Type of the parameters of each method."""

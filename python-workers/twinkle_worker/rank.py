@@ -27,6 +27,8 @@ from .protocol import (
     GenerateEnd,
     GenerateParams,
     Hello,
+    HttpParams,
+    HttpPart,
     Items,
     LaunchSpec,
     Open,
@@ -111,12 +113,12 @@ class Rank:
             channel.close()
 
     def _step(self) -> None:
-        batch: list[tuple[int, TokenDelta]] = []
+        batch: list[tuple[int, TokenDelta | HttpPart]] = []
         ends: list[End | Failure] = []
         for stream, item in self._engine.step():
-            if isinstance(item, TokenDelta):
+            if isinstance(item, (TokenDelta, HttpPart)):
                 self._streams.item(stream, item, batch)
-            elif isinstance(item, GenerateEnd):
+            elif item is None or isinstance(item, GenerateEnd):
                 ends.append(End(id=stream, value=item))
             else:
                 ends.append(_failure(stream, item))
@@ -147,12 +149,14 @@ class Rank:
 
     def _open(self, frame: Open) -> None:
         try:
-            if frame.method != "generate" or not self._loaded:
+            if frame.method not in ("generate", "http") or not self._loaded:
                 raise RequestError("PROTOCOL", f"stream {frame.method!r} cannot be opened now")
             # Not strict: JavaScript sends integers beyond 32 bits as doubles.
-            params = msgspec.convert(frame.params, GenerateParams, strict=False)
             self._streams.open(frame.id, frame.credits)
-            self._engine.add(frame.id, params)
+            if frame.method == "http":
+                self._engine.add_http(frame.id, msgspec.convert(frame.params, HttpParams, strict=False))
+            else:
+                self._engine.add(frame.id, msgspec.convert(frame.params, GenerateParams, strict=False))
         except Exception as error:  # one bad request must not end the rank
             self._streams.forget(frame.id)
             self._channel.send(_failure(frame.id, error))

@@ -6,11 +6,20 @@ slow reader never slows the batch.
 
 from __future__ import annotations
 
-from .protocol import End, Failure, Items, TokenDelta
+from .protocol import End, Failure, HttpPart, Items, TokenDelta
+
+Item = TokenDelta | HttpPart
 
 
-def merge(first: TokenDelta, second: TokenDelta) -> TokenDelta:
-    """Two items of one choice as one; the later one's finish holds."""
+def merge(first: Item, second: Item) -> Item:
+    """Two items of one choice, or two parts of one answer, as one."""
+    if isinstance(first, HttpPart):
+        return HttpPart(status=first.status, headers=first.headers, body=first.body + second.body)  # type: ignore[union-attr]
+    return _merge_deltas(first, second)  # type: ignore[arg-type]
+
+
+def _merge_deltas(first: TokenDelta, second: TokenDelta) -> TokenDelta:
+    """The later one's finish holds."""
     logprobs = None
     if first.logprobs is not None or second.logprobs is not None:
         logprobs = [*(first.logprobs or ()), *(second.logprobs or ())]
@@ -30,7 +39,7 @@ class _Stream:
 
     def __init__(self, credits: int) -> None:
         self.credits = credits
-        self.waiting: dict[int, TokenDelta] = {}
+        self.waiting: dict[int, Item] = {}
 
 
 class StreamTable:
@@ -50,17 +59,18 @@ class StreamTable:
         """Drop a stream; False when it is not open."""
         return self._streams.pop(stream, None) is not None
 
-    def item(self, stream: int, delta: TokenDelta, batch: list[tuple[int, TokenDelta]]) -> None:
+    def item(self, stream: int, item: Item, batch: list[tuple[int, Item]]) -> None:
         """Put an item into ``batch`` when there is a credit, else keep it merged."""
         state = self._streams.get(stream)
         if state is None:
             return
         if state.credits > 0 and not state.waiting:
             state.credits -= 1
-            batch.append((stream, delta))
+            batch.append((stream, item))
             return
-        kept = state.waiting.get(delta.choice)
-        state.waiting[delta.choice] = delta if kept is None else merge(kept, delta)
+        choice = 0 if isinstance(item, HttpPart) else item.choice
+        kept = state.waiting.get(choice)
+        state.waiting[choice] = item if kept is None else merge(kept, item)
 
     def end(self, frame: End | Failure) -> tuple[Items | None, End | Failure | None]:
         """The stream is over: what to send now. Nothing for an unknown stream.
@@ -81,7 +91,7 @@ class StreamTable:
         if state is None:
             return None
         state.credits += credits
-        items: list[tuple[int, TokenDelta]] = []
+        items: list[tuple[int, Item]] = []
         while state.waiting and state.credits > 0:
             choice = next(iter(state.waiting))
             items.append((stream, state.waiting.pop(choice)))

@@ -71,16 +71,16 @@ class Template:
             request = msgspec.json.decode(line, type=ForkRequest)
             count = len(request.fds)
             given, self._fds = self._fds[:count], self._fds[count:]
-            self._fork(request, dict(zip(request.fds, given, strict=True)))
+            self._fork(request, list(zip(request.fds, given, strict=True)))
         return True
 
-    def _fork(self, request: ForkRequest, fds: dict[str, int]) -> None:
+    def _fork(self, request: ForkRequest, fds: list[tuple[str, int]]) -> None:
         try:
             if threading.active_count() != 1:
                 raise OSError(f"the template has {threading.active_count()} threads; fork is unsafe")
             pid = os.fork()
         except OSError as error:  # too many processes, too little memory: the next request may fare better
-            for fd in fds.values():
+            for _, fd in fds:
                 os.close(fd)
             self.say("failed", request.id, detail=f"fork: {error}")
             return
@@ -91,17 +91,18 @@ class Template:
             os.setpgid(pid, pid)
         except OSError:
             pass  # the child was first, or is gone already
-        for fd in fds.values():
+        for _, fd in fds:
             os.close(fd)
         pidfd = os.pidfd_open(pid)
         self._children[pidfd] = (request.id, pid)
         self._poll.register(pidfd, select.POLLIN)
         self.say("forked", request.id, pid=pid)
 
-    def _become_rank(self, launch: LaunchSpec, fds: dict[str, int]) -> None:
+    def _become_rank(self, launch: LaunchSpec, given: list[tuple[str, int]]) -> None:
         code = 1
         try:
             os.setpgid(0, 0)
+            fds = dict(given)
             self._control.close()
             # Neither the template's own nor what came for the next fork: a listening socket must have one owner.
             for fd in (*self._children, *self._fds, self._death_fd):
@@ -109,7 +110,11 @@ class Template:
             os.dup2(fds["stdout"], 1)
             os.dup2(fds["stderr"], 2)
             placed = msgspec.structs.replace(
-                launch, death_fd=fds["death"], pass_fd=fds["pass"], listen_fd=fds.get("listen", -1)
+                launch,
+                death_fd=fds["death"],
+                pass_fd=fds["pass"],
+                listen_fd=fds.get("listen", -1),
+                link_fds=[fd for name, fd in given if name == "link"],
             )
             code = run_rank(placed)
         except SystemExit as end:

@@ -2,7 +2,6 @@
  * One placement group of the ledger: its states and the transitions between them. Knows no nodes, messages or journal; whoever moves it
  * claims and releases what the move means.
  */
-import { NODE_ID_LABEL } from '../scheduler/labels.js';
 import type { GroupRequest } from '../scheduler/types.js';
 import { compileGroup } from '../scheduler/validate.js';
 import type { Attempt, Claim } from './ledger-model.js';
@@ -28,19 +27,12 @@ export interface GroupIdentity {
  * @throws `PLACEMENT_INVALID`
  */
 export function requestOf(spec: GroupSpec): GroupRequest {
-  const { strategy, domainLabel } = spec;
-  return compileGroup({
-    bundles: spec.bundles,
-    bundleLabelSelector: spec.selectors,
-    softTarget: spec.softTarget,
-    lifetime: spec.lifetime === 'detached' ? 'detached' : null,
-    name: spec.name,
-    namespace: spec.namespace,
-    tensorParallel: spec.tensorParallel,
-    ...(domainLabel === null
-      ? { strategy }
-      : { topologyStrategy: { [NODE_ID_LABEL]: strategy, [domainLabel]: 'STRICT_PACK' } }),
-  });
+  const { bundles, strategy, domainLabel, selectors, softTarget, name, namespace, tensorParallel } = spec;
+  const lifetime = spec.lifetime === 'detached' ? 'detached' : null;
+  return compileGroup(
+    { bundles, strategy, domainLabel, bundleLabelSelector: selectors, softTarget, lifetime, name, namespace, tensorParallel },
+    { bundleLabelSelector: 'selectors' },
+  );
 }
 
 export class GroupMachine {

@@ -56,7 +56,8 @@ export async function compileAccelerator(
   }
   if (key !== undefined) {
     const kind = key === 'gpus' ? 'gpu' : 'npu';
-    const names = { kind, list: settings.text(key) as string, name: settings.origin(key).name } as const;
+    const { name } = settings.origin(key);
+    const names = { kind, list: settings.text(key) as string, name, instead: 'say --cpu' } as const;
     return { accelerator: wanted?.kind ?? null, offer: namedDevices(names, await source.devices(), env) };
   }
   // The demo runs on the CPU unless devices are asked for: it is not worth gigabytes of CUDA wheels.

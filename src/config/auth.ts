@@ -3,9 +3,10 @@
  * Keys leave this file only as hashes, but for the one that must be shown once.
  */
 import { createHash, randomBytes } from 'node:crypto';
-import { chmodSync, linkSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { chmodSync, linkSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { TwinkleError } from '../errors.js';
+import { makeHomeFolder } from './home-folder.js';
 import { invalid, type Settings } from './settings.js';
 import type { AuthConfig } from './types.js';
 
@@ -100,7 +101,7 @@ function storedKey(path: string): AuthResult {
 
 /** Create a private file that nobody ever sees half written. Throws EEXIST when it is there already. */
 function createWhole(path: string, text: string): void {
-  mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
+  makeHomeFolder(dirname(path));
   const draft = `${path}.${process.pid}`;
   writeFileSync(draft, text, { mode: 0o600 });
   try {
@@ -110,12 +111,15 @@ function createWhole(path: string, text: string): void {
   }
 }
 
+/** Nothing can be there: making the folder will say why. */
+const NOWHERE: ReadonlySet<string> = new Set(['ENOENT', 'ENOTDIR', 'ENAMETOOLONG', 'ERR_INVALID_ARG_VALUE']);
+
 function readKey(path: string): AuthResult | null {
   let text: string;
   try {
     text = readFileSync(path, 'utf8').trim();
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return null;
+    if (NOWHERE.has(String((error as NodeJS.ErrnoException).code))) return null;
     throw error;
   }
   if (!/^[\x21-\x7e]+$/.test(text)) {

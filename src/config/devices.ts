@@ -19,6 +19,8 @@ export interface DeviceNames {
   readonly list: string;
   /** `--gpus`, `TWINKLE_GPUS`, … */
   readonly name: string;
+  /** What the user may do instead, after "or": `say --cpu`. */
+  readonly instead: string;
 }
 
 /** What is offered, and what the user should hear about it. */
@@ -114,7 +116,7 @@ function missing(
     'DEVICE_MISSING',
     `no ${names.kind.toUpperCase()} "${key}" for \`${names.name}\`` +
       `${hiddenBy === null ? '' : ` (${hiddenBy} hides it)`}: ${there}${notInUse(report)}; ` +
-      'run `twinkle-node list devices`, or say --cpu',
+      `run \`twinkle-node list devices\`, or ${names.instead}`,
     { details: { missing: key, offered: offered.devices.map((device) => device.uuid) } },
   );
 }

@@ -61,7 +61,7 @@ export const SERVE_OPTIONS = {
   engine: {
     kind: 'choice',
     arg: 'NAME',
-    choices: ['transformers', 'mock'],
+    choices: ['vllm', 'transformers', 'mock'],
     help: 'What runs the model',
     group: 'Model',
     default: 'transformers',

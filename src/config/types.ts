@@ -4,7 +4,7 @@
  */
 
 /** Engines that `--engine` names. */
-export type EngineName = 'transformers' | 'mock';
+export type EngineName = 'vllm' | 'transformers' | 'mock';
 
 /** One model to serve. */
 export interface ModelConfig {

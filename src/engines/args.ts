@@ -5,6 +5,7 @@
 import type { EngineName } from '../config/types.js';
 import { TwinkleError } from '../errors.js';
 import { didYouMean } from '../util/did-you-mean.js';
+import { VLLM_ARGS } from './vllm-args.js';
 
 /** One engine argument. */
 export interface EngineArgSpec {
@@ -29,6 +30,7 @@ const maxNumSeqs: EngineArgSpec = { kind: 'integer', min: 1, help: 'Requests tha
 
 /** Engine → argument (snake case) → what it takes. */
 export const ENGINE_ARGS: Readonly<Record<EngineName, Readonly<Record<string, EngineArgSpec>>>> = {
+  vllm: VLLM_ARGS,
   transformers: {
     dtype: {
       kind: 'string',

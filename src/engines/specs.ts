@@ -6,9 +6,12 @@ export interface EngineSpec {
   readonly warm: boolean;
   /** `one`: a replica is one rank. `any`: tp × pp ranks. */
   readonly ranks: 'one' | 'any';
+  /** With several ranks, the engine runs in a process of its own and drives them. */
+  readonly drives: boolean;
 }
 
 export const ENGINE_SPECS: Readonly<Record<EngineName, EngineSpec>> = {
-  transformers: { warm: true, ranks: 'one' },
-  mock: { warm: false, ranks: 'any' },
+  vllm: { warm: true, ranks: 'any', drives: true },
+  transformers: { warm: true, ranks: 'one', drives: false },
+  mock: { warm: false, ranks: 'any', drives: false },
 };

@@ -27,7 +27,11 @@ export const LaunchSpec = Type.Object(
     epoch: Int,
     rank: Int,
     local_rank: Int,
-    world_size: Int,
+    world_size: Type.Integer({ description: 'ranks of the gang; an engine process of its own is not one of them' }),
+    role: Type.String({
+      description:
+        'whole: engine and rank in one process; engine: without a rank, `rank` is world_size; rank: driven by the engine process',
+    }),
     endpoint: Type.String({ description: 'ZeroMQ address to connect to' }),
     curve: Type.Union([CurveCredentials, Type.Null()], {
       description: 'null over ipc, where the folder’s mode guards',
@@ -38,6 +42,9 @@ export const LaunchSpec = Type.Object(
     death_fd: Type.Integer({ description: 'read end of the death pipe: end of file means that Node is gone' }),
     pass_fd: Type.Integer({ description: 'socket over which descriptors of shared segments arrive' }),
     listen_fd: Type.Integer({ description: 'bound and listening socket for the rendezvous of rank 0, else -1' }),
+    link_fds: Type.Array(Int, {
+      description: 'sockets between the engine process and its ranks: of the engine one per rank, of a rank one, else none',
+    }),
     master_addr: Str,
     master_port: Type.Integer({ description: '0 when the gang has one rank' }),
   },
@@ -50,7 +57,7 @@ export const ForkRequest = Type.Object(
     id: Int,
     launch: LaunchSpec,
     fds: Type.Array(Str, {
-      description: 'meaning of the descriptors sent along: death | pass | listen | stdout | stderr',
+      description: 'meaning of the descriptors sent along: death | pass | listen | stdout | stderr | link (several)',
     }),
   },
   {

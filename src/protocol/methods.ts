@@ -18,6 +18,8 @@ export interface Calls {
 /** Streams: items, then an end. */
 export interface Streams {
   generate: { params: V.GenerateParams; item: V.TokenDelta; end: V.GenerateEnd };
+  /** A request for a route of the engine's own server. */
+  http: { params: V.HttpParams; item: V.HttpPart; end: null };
 }
 
 /** Name → schema names, for the generator and the contract tests; held equal to the interfaces by their types. */
@@ -31,4 +33,5 @@ export const METHODS = {
   tensor_summary: ['TensorParams', 'TensorSummary'],
   shutdown: [null, null],
   generate: ['GenerateParams', 'GenerateEnd'],
+  http: ['HttpParams', null],
 } as const satisfies Record<keyof Calls | keyof Streams, readonly [string | null, string | null]>;

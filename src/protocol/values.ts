@@ -64,6 +64,7 @@ export const GenerateParams = Type.Object(
     sampling: SamplingParams,
     n: Type.Integer({ description: 'choices of the same prompt' }),
     echo: Type.Boolean({ description: 'send the prompt’s text and token ids on the first item' }),
+    adapter: Type.Optional(Type.String({ description: 'name of a loaded LoRA adapter; absent: the base model' })),
   },
   { $id: 'GenerateParams', description: 'Parameters of the stream method `generate`.' },
 );
@@ -129,6 +130,33 @@ export const GenerateEnd = Type.Object(
 );
 export type GenerateEnd = Static<typeof GenerateEnd>;
 
+export const HttpParams = Type.Object(
+  {
+    request_id: Str,
+    method: Str,
+    path: Type.String({ description: 'as the engine’s own server knows it, without the query' }),
+    query: Type.String({ description: 'without the question mark' }),
+    headers: Type.Array(Type.Tuple([Str, Str]), { description: 'lower case names; nothing that opens this server' }),
+    body: Type.String({ description: 'JSON text, or empty' }),
+  },
+  { $id: 'HttpParams', description: 'Parameters of the stream method `http`: a request for the engine’s own routes.' },
+);
+export type HttpParams = Static<typeof HttpParams>;
+
+export const HttpPart = Type.Object(
+  {
+    status: Type.Optional(Type.Integer({ description: 'on the first part' })),
+    headers: Type.Optional(Type.Array(Type.Tuple([Str, Str]), { description: 'on the first part' })),
+    body: Type.Unknown({ description: 'bytes: the next ones of the answer; may be empty' }),
+  },
+  { $id: 'HttpPart', description: 'One item of the stream `http`. The end of the stream is the end of the answer.' },
+);
+export interface HttpPart {
+  status?: number;
+  headers?: [string, string][];
+  body: Uint8Array;
+}
+
 export const TokenizeParams = Type.Object(
   { prompt: Prompt, with_tokens: Type.Boolean({ description: 'also the text of each token' }) },
   { $id: 'TokenizeParams' },
@@ -182,6 +210,10 @@ export const ModelCard = Type.Object(
     device: Str,
     parameters: Type.Integer({ description: 'weights of the model; 0 for the mock engine' }),
     chat_template: Type.Boolean({ description: 'whether chat completions can be rendered' }),
+    routes: Type.Array(Str, {
+      description: 'paths that the engine answers itself through the stream `http`, e.g. /v1/responses; empty: none',
+    }),
+    adapters: Type.Boolean({ description: 'whether LoRA adapters can be loaded' }),
   },
   { $id: 'ModelCard', description: 'What a loaded engine says of itself.' },
 );

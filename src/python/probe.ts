@@ -12,6 +12,7 @@ export const MIN_PYTHON = [3, 11] as const;
 /** Engine → distribution → module to import. */
 export const ENGINE_PACKAGES: Readonly<Record<EngineName, Readonly<Record<string, string>>>> = {
   mock: { pyzmq: 'zmq', msgspec: 'msgspec' },
+  vllm: { pyzmq: 'zmq', msgspec: 'msgspec', torch: 'torch', transformers: 'transformers', vllm: 'vllm' },
   transformers: {
     pyzmq: 'zmq',
     msgspec: 'msgspec',

@@ -42,13 +42,16 @@ export function buildModel(config: ModelConfig, context: BuildContext): BuiltMod
       })
     : new DirectLauncher(native, watcher, python);
   const logPath = (spec: GangSpec, rank: number): string =>
-    join(context.logFolder, `${fileName(spec.id)}-rank${rank}.log`);
+    join(context.logFolder, `${fileName(spec.id)}-${spec.ownEngine && rank === spec.worldSize ? 'engine' : `rank${rank}`}.log`);
+  const { drives } = ENGINE_SPECS[config.engine];
   const worldSize = config.tensorParallel * config.pipelineParallel;
   const gangs = Array.from({ length: config.dataParallel }, (_, replica) => {
     const spec: GangSpec = {
       id: `${name}/${replica}`,
       engine: config.engine,
       worldSize,
+      ownEngine: drives && worldSize > 1,
+      sharedMask: drives,
       load: {
         model: config.model,
         options: {

@@ -1,12 +1,13 @@
 /** The standalone head of `start --head`: ledger, journal, this box's node, the socket for clients and agents, the admin socket. Wiring only. */
 import { randomBytes, randomUUID } from 'node:crypto';
-import { chmodSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { ClusterHead } from '../cluster/cluster-head.js';
 import { JournaledLedger } from '../cluster/journaled-ledger.js';
 import { openOwnNode } from '../cluster/own-node.js';
 import { watchLocally } from '../cluster/owners.js';
 import type { ClusterTimers, LedgerRecord, NodeHello } from '../cluster/types.js';
+import { homeError, makeHomeFolder } from '../config/home-folder.js';
 import { packageVersion } from '../config/package-root.js';
 import { startAdminServer } from '../gateway/admin/admin-server.js';
 import type { Native } from '../native/types.js';
@@ -40,7 +41,7 @@ export interface ClusterDaemon extends AsyncDisposable {
 
 /**
  * Start. What the head before it knew is known again.
- * @throws `JOURNAL_DAMAGED`; an error that names the pid when another head has this home
+ * @throws `JOURNAL_DAMAGED`, `CONFIG_INVALID` when the home folder cannot be used; an error that names the pid when another head has it
  */
 export async function startClusterDaemon(options: ClusterDaemonOptions): Promise<ClusterDaemon> {
   const { home, log, instance, native, timers } = options;
@@ -54,12 +55,12 @@ export async function startClusterDaemon(options: ClusterDaemonOptions): Promise
     await sweepHome(home);
     const folders = makeFolders(home, instance);
     disposals.push(() => folders.remove());
-    const folder = join(home, 'head');
-    mkdirSync(folder, { recursive: true });
+    const folder = makeHomeFolder(home, 'head');
     chmodSync(folder, 0o700); // it guards the socket, also when it was there before
     const records: LedgerRecord[] = [];
     const onRecord = (record: unknown): void => void records.push(record as LedgerRecord);
     const journal = await openJournal({ folder, name: 'ledger', sync: 'kernel', onRecord });
+    disposals.push(() => journal.close());
     const { tornBytes } = journal.replayed;
     if (tornBytes > 0) log.warn({ tornBytes }, 'journal_end_cut');
     const address = headAddress(home);
@@ -135,7 +136,7 @@ export async function startClusterDaemon(options: ClusterDaemonOptions): Promise
     return { address, status, [Symbol.asyncDispose]: close };
   } catch (error) {
     await close().catch(() => {});
-    throw error;
+    throw homeError(home, error);
   }
 }
 

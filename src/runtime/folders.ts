@@ -1,10 +1,11 @@
 /** Where a head keeps what: `<home>/{instances,incidents,logs,run}`; everything 0700. */
-import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { rmSync } from 'node:fs';
 import { join } from 'node:path';
+import { makeHomeFolder } from '../config/home-folder.js';
+import { LONGEST_SOCKET, temporaryFolder } from './temporary-folder.js';
 
-/** sun_path has 108 bytes with its terminator; file names below take up to 12. */
-const LONGEST_SOCKET_FOLDER = 107 - 12;
+/** File names of sockets take up to 12 bytes, with the slash. */
+const LONGEST_SOCKET_FOLDER = LONGEST_SOCKET - 12;
 
 export interface Folders {
   readonly logs: string;
@@ -14,18 +15,18 @@ export interface Folders {
   remove(): void;
 }
 
-/** Make the folders of an instance. A home too deep for socket paths gets its socket folder under the system's temporary one. */
+/**
+ * Make the folders of an instance. A home too deep for socket paths gets its socket folder under the system's temporary one.
+ * @throws `CONFIG_INVALID` when one cannot be made
+ */
 export function makeFolders(home: string, instance: string): Folders {
-  const make = (...parts: string[]): string => {
-    const path = join(home, ...parts);
-    mkdirSync(path, { recursive: true, mode: 0o700 });
-    return path;
-  };
   const fits = Buffer.byteLength(join(home, 'run', instance)) <= LONGEST_SOCKET_FOLDER;
-  const sockets = fits ? make('run', instance) : mkdtempSync(join(tmpdir(), 'twinkle-'));
+  const logs = makeHomeFolder(home, 'logs', instance);
+  const incidents = makeHomeFolder(home, 'incidents');
+  const sockets = fits ? makeHomeFolder(home, 'run', instance) : temporaryFolder(null, LONGEST_SOCKET_FOLDER);
   return {
-    logs: make('logs', instance),
-    incidents: make('incidents'),
+    logs,
+    incidents,
     sockets,
     remove: () => rmSync(sockets, { recursive: true, force: true }),
   };

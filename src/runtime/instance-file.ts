@@ -1,6 +1,7 @@
 /** The files by which `status`, `logs` and `stop` find running heads. A file whose process is gone, or whose pid is another's now, is stale. */
-import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { makeHomeFolder } from '../config/home-folder.js';
 import { processStat } from '../util/proc-stat.js';
 import type { InstanceFile } from './types.js';
 
@@ -12,16 +13,16 @@ export interface FoundInstance {
   readonly alive: boolean;
 }
 
+const INSTANCES = 'instances';
+
 /** `<home>/instances`. */
 export function instancesFolder(home: string): string {
-  return join(home, 'instances');
+  return join(home, INSTANCES);
 }
 
 /** Write or replace the file of an instance, at once and readable by its user only. Returns its path. */
 export function writeInstance(home: string, file: InstanceFile): string {
-  const folder = instancesFolder(home);
-  mkdirSync(folder, { recursive: true, mode: 0o700 });
-  const path = join(folder, `${file.instance}.json`);
+  const path = join(makeHomeFolder(home, INSTANCES), `${file.instance}.json`);
   const draft = `${path}.${process.pid}.draft`;
   writeFileSync(draft, `${JSON.stringify(file, null, 2)}\n`, { mode: 0o600 });
   renameSync(draft, path);

@@ -1,6 +1,7 @@
 /** What a start would do, group by group and rank by rank, without doing it: for `--dry-run`, on this machine or on nodes of paper. Pure. */
 import type { Bundle, DeviceChoice, ModelConfig, PlacementStrategy, ServeConfig } from '../config/types.js';
 import { type GroupPlan, planGroups } from '../engines/placement.js';
+import { ENGINE_SPECS } from '../engines/specs.js';
 import { type SeatedBundle, type SeatedDevice, seatRanks } from '../engines/rank-seats.js';
 import { TwinkleError } from '../errors.js';
 import { ClusterState } from '../scheduler/cluster-state.js';
@@ -129,6 +130,8 @@ function ranksOf(plan: GroupPlan, group: PlannedGroup, config: ServeConfig, grou
     const seated = seats[position] ?? [];
     const places = placesOf(seated, config.node.devices);
     const first = seated[0]?.node ?? '';
+    const { drives } = ENGINE_SPECS[engineOf(group.model, config)];
+    const sharedMask = drives && places.some((place) => place.device !== null);
     const oneNode = seated.every(({ node }) => node === first);
     return seated.map(({ node, bundle, localRank }, rank): PlannedRank => {
       const device = places[rank]?.device ?? null;
@@ -144,6 +147,7 @@ function ranksOf(plan: GroupPlan, group: PlannedGroup, config: ServeConfig, grou
           masterAddr: oneNode ? '127.0.0.1' : `(of node ${first})`,
           masterPort: 0,
           device,
+          peers: sharedMask ? places.map((place) => place.device).filter((one) => one !== null) : null,
         },
         env,
       );
@@ -152,6 +156,13 @@ function ranksOf(plan: GroupPlan, group: PlannedGroup, config: ServeConfig, grou
       return { model: group.model, replica, rank, worldSize, node, localRank, bundle, device, environment };
     });
   });
+}
+
+/** The engine of a model of the plan. */
+function engineOf(name: string, { models }: ServeConfig): ModelConfig['engine'] {
+  const model = models.find((one) => nameOf(one) === name);
+  if (model === undefined) throw new TwinkleError('INTERNAL', `the plan has no model ${name}`);
+  return model.engine;
 }
 
 function nameOf(model: ModelConfig): string {

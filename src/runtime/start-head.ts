@@ -1,10 +1,10 @@
 /** From what `start --head` was told to a running head: devices of this box, log, timers. Wiring only. */
 import { randomBytes } from 'node:crypto';
-import { mkdirSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { DEFAULT_TIMERS } from '../cluster/types.js';
 import { freeDevices, namedDevices } from '../config/devices.js';
+import { makeHomeFolder } from '../config/home-folder.js';
 import { packageVersion } from '../config/package-root.js';
 import type { NodeConfig } from '../config/types.js';
 import { TwinkleError } from '../errors.js';
@@ -43,8 +43,7 @@ export async function startStandaloneHead(request: HeadRequest, native: Native, 
     version: packageVersion(),
     pid: process.pid,
   };
-  const folder = join(home, 'logs', instance);
-  makeHome(home, folder);
+  const folder = makeHomeFolder(home, 'logs', instance);
   const log = fileLogger(request.logLevel, join(folder, 'head.log'));
   for (const reason of offer.leftOut) log.warn({ reason }, 'device_left_out');
   const timers = { ...DEFAULT_TIMERS, graceMs: request.graceMs };
@@ -64,6 +63,11 @@ export async function startStandaloneHead(request: HeadRequest, native: Native, 
   }
 }
 
+/** How the flag is called, and what may be said instead of it. */
+function flagOf(kind: 'gpu' | 'npu'): { readonly name: string; readonly instead: string } {
+  return { name: `--${kind}s`, instead: `leave \`--${kind}s\` out to offer what is here` };
+}
+
 function offeredHere(request: HeadRequest, native: Native, env: Env): NodeConfig {
   const report = native.devices();
   const { gpus, npus, numCpus, numGpus } = request;
@@ -78,7 +82,7 @@ function offeredHere(request: HeadRequest, native: Native, env: Env): NodeConfig
   const found =
     named === null
       ? freeDevices(['gpu', 'npu'], report, env, true)
-      : namedDevices({ kind, list: named, name: `--${kind}s` }, report, env);
+      : namedDevices({ kind, list: named, ...flagOf(kind) }, report, env);
   const cpus = numCpus;
   if (numGpus === null) return { ...found, cpus };
   const wanted = found.devices.filter((device) => device.kind === 'gpu').slice(0, numGpus);
@@ -96,17 +100,4 @@ function offeredHere(request: HeadRequest, native: Native, env: Env): NodeConfig
     return a === undefined || b === undefined ? [] : [{ ...link, a, b }];
   });
   return { ...found, devices, links, cpus };
-}
-
-/** @throws `CONFIG_INVALID` when the home folder cannot be used */
-function makeHome(home: string, folder: string): void {
-  try {
-    mkdirSync(folder, { recursive: true, mode: 0o700 });
-  } catch (error) {
-    throw new TwinkleError(
-      'CONFIG_INVALID',
-      `cannot use ${home} as the home folder: ${(error as Error).message}; give another one with --home or TWINKLE_HOME`,
-      { cause: error },
-    );
-  }
 }

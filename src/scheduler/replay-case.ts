@@ -63,12 +63,15 @@ function opOf(written: unknown, path: string, nodes: readonly DescribedNode[], k
   }
   const softTarget = (fields.get('target') ?? null) === null ? null : nodeAt('target');
   try {
-    const request = compileGroup({
-      bundles: fields.get('bundles'),
-      strategy: fields.get('strategy'),
-      bundleLabelSelector: fields.get('labels'),
-      softTarget,
-    });
+    const request = compileGroup(
+      {
+        bundles: fields.get('bundles'),
+        strategy: fields.get('strategy'),
+        bundleLabelSelector: fields.get('labels'),
+        softTarget,
+      },
+      { bundleLabelSelector: 'labels', softTarget: 'target' },
+    );
     return { op: 'create', id, request };
   } catch (error) {
     throw invalid(`\`${path}\`: ${(error as Error).message}`);

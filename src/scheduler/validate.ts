@@ -1,4 +1,5 @@
 /** Placement groups as users write them → {@link GroupRequest}. Refuses what Ray refuses, and says what to write instead. Pure. */
+import { type FieldNames, OWN_NAMES } from './field-names.js';
 import { parseSelector } from './labels.js';
 import { checkQuantities } from './quantity.js';
 import { isUnitResource, WHOLE } from './resources.js';
@@ -24,6 +25,8 @@ export interface WrittenGroup {
   readonly strategy?: unknown;
   /** Instead of `strategy`: `{ 'ray.io/node-id': 'PACK', 'ray.io/gpu-domain': 'STRICT_PACK' }`. */
   readonly topologyStrategy?: unknown;
+  /** Beside `strategy`: all bundles on nodes with one value of this label. */
+  readonly domainLabel?: unknown;
   /** One selector per bundle. */
   readonly bundleLabelSelector?: unknown;
   /** Id of the node that a STRICT_PACK group prefers. */
@@ -47,33 +50,35 @@ export interface CompiledGroup extends GroupRequest {
 
 /**
  * Check a group and compile it. Amounts under 1/10000 count as nothing, fractions of devices are allowed, as in Ray.
+ * @param called what messages call fields that have another name where the user wrote them
  * @throws `PLACEMENT_INVALID`
  */
-export function compileGroup(written: WrittenGroup): CompiledGroup {
-  const { strategy, domainLabel } = strategyOf(written.strategy, written.topologyStrategy);
-  const bundles = bundlesOf(written.bundles);
+export function compileGroup(written: WrittenGroup, called: Partial<FieldNames> = {}): CompiledGroup {
+  const names = { ...OWN_NAMES, ...called };
+  const { strategy, domainLabel } = strategyOf(written, names);
+  const bundles = bundlesOf(written.bundles, names.bundles);
   return {
     strategy,
     bundles,
-    selectors: selectorsOf(written.bundleLabelSelector, bundles.length),
-    softTarget: softTargetOf(written.softTarget, strategy),
+    selectors: selectorsOf(written.bundleLabelSelector, bundles.length, names.bundleLabelSelector),
+    softTarget: softTargetOf(written.softTarget, strategy, names.softTarget),
     domain: domainLabel === null ? null : { label: domainLabel, value: null },
     occupied: new Set(),
-    tensorParallel: tensorParallelOf(written.tensorParallel, bundles),
+    tensorParallel: tensorParallelOf(written.tensorParallel, bundles, names.tensorParallel),
     ...identityOf(written),
   };
 }
 
-function bundlesOf(written: unknown): Resources[] {
-  if (!Array.isArray(written)) throw unexpected('a list of bundles', 'bundles', written, 'write [{"GPU": 1}]');
-  if (written.length === 0) throw unexpected('one bundle or more', 'bundles', written, 'write [{"GPU": 1}]');
+function bundlesOf(written: unknown, path: string): Resources[] {
+  if (!Array.isArray(written)) throw unexpected('a list of bundles', path, written, 'write [{"GPU": 1}]');
+  if (written.length === 0) throw unexpected('one bundle or more', path, written, 'write [{"GPU": 1}]');
   if (written.length > MAX_BUNDLES) {
-    throw unexpected(`at most ${MAX_BUNDLES} bundles`, 'bundles', written, 'make several groups');
+    throw unexpected(`at most ${MAX_BUNDLES} bundles`, path, written, 'make several groups');
   }
   // `[{ GPU: 1 }] * 64` is one object 64 times: it is looked at once.
   const known = new Map<unknown, Resources>();
   return Array.from(written, (bundle: unknown, index) => {
-    const compiled = known.get(bundle) ?? bundleOf(bundle, `bundles[${index}]`);
+    const compiled = known.get(bundle) ?? bundleOf(bundle, `${path}[${index}]`);
     known.set(bundle, compiled);
     return compiled;
   });
@@ -85,22 +90,21 @@ function bundleOf(bundle: unknown, path: string): Resources {
   return resources;
 }
 
-function selectorsOf(written: unknown, count: number): LabelSelector[] | null {
+function selectorsOf(written: unknown, count: number, path: string): LabelSelector[] | null {
   if (written === undefined || written === null) return null;
-  const path = 'bundleLabelSelector';
   if (!Array.isArray(written)) throw unexpected('a list with one selector per bundle', path, written);
   if (written.length !== count) {
     throw unexpected(`${count} selectors, one per bundle,`, path, written, 'write {} for a bundle without one');
   }
   const selectors = Array.from(written, (selector, index) => parseSelector(selector, `${path}[${index}]`));
-  checkAcceleratorDomain(written);
+  checkAcceleratorDomain(written, path);
   return selectors.every((selector) => selector.length === 0) ? null : selectors;
 }
 
 /** Ray's rule for racks that share one NVLink domain. */
-function checkAcceleratorDomain(selectors: readonly unknown[]): void {
+function checkAcceleratorDomain(selectors: readonly unknown[], path: string): void {
   const wanted = selectors.map((selector, index) => {
-    const entries = entriesOf(selector, `bundleLabelSelector[${index}]`);
+    const entries = entriesOf(selector, `${path}[${index}]`);
     return entries.find(([key]) => key === ACCELERATOR_LABEL)?.[1];
   });
   const domain = wanted.find((value) => DOMAIN_ACCELERATORS.includes(String(value)));
@@ -109,29 +113,29 @@ function checkAcceleratorDomain(selectors: readonly unknown[]): void {
   if (other < 0) return;
   throw unexpected(
     `${domain}, as another bundle has,`,
-    `bundleLabelSelector[${other}].${ACCELERATOR_LABEL}`,
+    `${path}[${other}].${ACCELERATOR_LABEL}`,
     wanted[other],
     `give every bundle the same, because a ${domain} domain does not mix with others`,
   );
 }
 
-function softTargetOf(written: unknown, strategy: string): string | null {
-  const target = textOr(written, 'softTarget', '');
+function softTargetOf(written: unknown, strategy: string, path: string): string | null {
+  const target = textOr(written, path, '');
   if (target === '') return null;
   if (strategy !== 'STRICT_PACK') {
-    throw invalid(`\`softTarget\` works with STRICT_PACK only but the strategy is ${strategy}; leave it out`);
+    throw invalid(`\`${path}\` works with STRICT_PACK only but the strategy is ${strategy}; leave it out`);
   }
-  if (NIL_NODE.test(target)) throw unexpected('the id of a node', 'softTarget', target, 'see twinkle-node list nodes');
+  if (NIL_NODE.test(target)) throw unexpected('the id of a node', path, target, 'see twinkle-node list nodes');
   return target;
 }
 
 /** A rank per bundle, or several in one bundle with as many devices. */
-function tensorParallelOf(written: unknown, bundles: readonly Resources[]): number {
+function tensorParallelOf(written: unknown, bundles: readonly Resources[], path: string): number {
   if (written === undefined || written === null) return 1;
   const devices = bundles.flatMap((bundle) => [...bundle].filter(([name]) => isUnitResource(name)));
   const most = Math.max(bundles.length, Math.floor(devices.reduce((sum, [, units]) => sum + units, 0) / WHOLE));
   if (typeof written !== 'number' || !Number.isInteger(written) || written < 1 || written > most) {
-    throw unexpected(`a whole number from 1 to ${most}, as there are bundles or devices,`, 'tensorParallel', written);
+    throw unexpected(`a whole number from 1 to ${most}, as there are bundles or devices,`, path, written);
   }
   return written;
 }

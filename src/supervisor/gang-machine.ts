@@ -25,7 +25,8 @@ export type GangState =
 /** Everything the machine remembers. */
 export interface GangMemory {
   readonly state: GangState;
-  readonly worldSize: number;
+  /** Processes that must say hello and load. */
+  readonly members: number;
   /** Number of this start; 0 before the first. */
   readonly epoch: number;
   /** Times (ms) of failures inside the breaker's window. */
@@ -68,9 +69,9 @@ export interface Step {
   readonly effects: readonly GangEffect[];
 }
 
-/** A gang of `worldSize` ranks that has not been started. */
-export function newGang(worldSize: number): GangMemory {
-  return { state: { at: 'idle' }, worldSize, epoch: 0, failures: [], streak: 0 };
+/** A gang of so many processes that has not been started. */
+export function newGang(members: number): GangMemory {
+  return { state: { at: 'idle' }, members, epoch: 0, failures: [], streak: 0 };
 }
 
 /** One transition. An event that means nothing in a state changes nothing: late news of an older epoch are filtered before. */
@@ -110,13 +111,13 @@ function greet(memory: GangMemory, state: GangState & { at: 'starting' }, rank: 
   const greeted = new Set(state.greeted).add(rank);
   return {
     memory: { ...memory, state: { ...state, greeted } },
-    effects: greeted.size === memory.worldSize ? [{ do: 'load' }] : [],
+    effects: greeted.size === memory.members ? [{ do: 'load' }] : [],
   };
 }
 
 function load(memory: GangMemory, state: GangState & { at: 'starting' }, rank: number): Step {
   const loaded = new Set(state.loaded).add(rank);
-  if (loaded.size < memory.worldSize) return { memory: { ...memory, state: { ...state, loaded } }, effects: [] };
+  if (loaded.size < memory.members) return { memory: { ...memory, state: { ...state, loaded } }, effects: [] };
   return { memory: { ...memory, state: { at: 'ready' }, streak: 0 }, effects: [{ do: 'announce-ready' }] };
 }
 

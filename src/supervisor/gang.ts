@@ -11,7 +11,15 @@ import { backoffMs } from '../util/backoff.js';
 import { Emitter } from '../util/emitter.js';
 import { advance, type Failure, type GangEffect, type GangEvent, type GangMemory, newGang } from './gang-machine.js';
 import { describeEnd, type RankEnd, writeIncident } from './incident.js';
-import { type GangDependencies, type GangSpec, type Launching, launchRanks } from './launch-ranks.js';
+import {
+  type GangDependencies,
+  type GangSpec,
+  type Launching,
+  launchRanks,
+  leadOf,
+  memberCount,
+  memberName,
+} from './launch-ranks.js';
 import { PulseMonitor } from './pulse-monitor.js';
 import type { RankPlace } from './rank-environment.js';
 import { BEAT_MS, type RankSession } from './rank-session.js';
@@ -31,12 +39,14 @@ export interface GangEvents {
 export class Gang {
   readonly events = new Emitter<GangEvents>();
   restarts = 0;
-  /** What rank 0 said of the model at the last load. */
+  /** What the member that takes requests said of the model at the last load. */
   card: ModelCard | null = null;
   stats: EngineStats | null = null;
   startedAtMs = 0;
   #places: readonly RankPlace[] = [];
   #stopReason: TwinkleError | null = null;
+  readonly #members: number;
+  readonly #lead: number;
   #memory: GangMemory;
   #sessions: readonly RankSession[] = [];
   #launching: Launching | null = null;
@@ -51,8 +61,14 @@ export class Gang {
     readonly spec: GangSpec,
     private readonly deps: GangDependencies,
   ) {
-    this.#memory = newGang(spec.worldSize);
-    this.#pulse = new PulseMonitor({ silenceMs: spec.silenceMs, stallMs: spec.stallMs });
+    this.#members = memberCount(spec);
+    this.#lead = leadOf(spec);
+    this.#memory = newGang(this.#members);
+    this.#pulse = new PulseMonitor({
+      silenceMs: spec.silenceMs,
+      stallMs: spec.stallMs,
+      name: (member) => memberName(spec, member),
+    });
   }
 
   get state(): GangMemory['state'] {
@@ -63,14 +79,14 @@ export class Gang {
     return this.#memory.epoch;
   }
 
-  /** Pid of each rank of this epoch. */
+  /** Pid of each rank of this epoch, and behind them of the engine's own process. */
   get pids(): readonly (number | null)[] {
-    return Array.from({ length: this.spec.worldSize }, (_, rank) => this.#sessions[rank]?.pid ?? null);
+    return Array.from({ length: this.#members }, (_, member) => this.#sessions[member]?.pid ?? null);
   }
 
-  /** The channel of rank 0, which takes requests; null unless ready. */
+  /** The channel of the member that takes requests; null unless ready. */
   get lead(): Channel | null {
-    return this.state.at === 'ready' ? (this.#sessions[0]?.channel ?? null) : null;
+    return this.state.at === 'ready' ? (this.#sessions[this.#lead]?.channel ?? null) : null;
   }
 
   /** The session of a rank of this epoch, to pass it segments. */
@@ -169,19 +185,19 @@ export class Gang {
           this.events.emit('progress', rank, phase);
         },
         beat: (beat) => {
-          if (rank === 0) this.stats = beat.stats;
+          if (rank === this.#lead) this.stats = beat.stats;
           const wrong = this.#pulse.beat(rank, beat, this.deps.nowMs());
           if (wrong !== null) this.#fault('silence', rank, wrong);
         },
         ended: (end) => {
-          this.#end = { rank, pid: this.#sessions[rank]?.pid ?? 0, ...end };
+          this.#end = { rank, name: memberName(this.spec, rank), pid: this.#sessions[rank]?.pid ?? 0, ...end };
           this.#fault('exit', rank, describeEnd(this.#end));
         },
         violation: (error) => this.#fault('protocol', rank, error.message),
       }));
       this.#launching = launching;
       this.#sessions = launching.sessions;
-      for (let rank = 0; rank < this.spec.worldSize; rank++) this.#armDeadline(rank, 'start');
+      for (let member = 0; member < this.#members; member++) this.#armDeadline(member, 'start');
       this.#watchdog = setInterval(() => {
         const silent = this.#pulse.silent(this.deps.nowMs());
         if (silent !== null) this.#fault('silence', silent.rank, silent.reason);
@@ -199,7 +215,7 @@ export class Gang {
     try {
       const card = await session.channel.call('load', params);
       if (session.over) return;
-      if (session.rank === 0) this.card = card;
+      if (session.rank === this.#lead) this.card = card;
       this.#disarmDeadline(session.rank);
       this.#feed({ on: 'loaded', rank: session.rank });
     } catch (thrown) {
@@ -215,7 +231,7 @@ export class Gang {
     if (this.state.at !== 'starting') return;
     const limit = this.spec.phaseTimeoutMs;
     const timer = setTimeout(() => {
-      this.#fault('deadline', rank, `rank ${rank} has been in phase \`${phase}\` for ${limit} ms: it hangs there`);
+      this.#fault('deadline', rank, `${memberName(this.spec, rank)} has been in phase \`${phase}\` for ${limit} ms: it hangs there`);
     }, limit);
     timer.unref();
     this.#deadlines.set(rank, timer);

@@ -10,6 +10,8 @@ const TAIL_LINES = 200;
 /** How a rank ended, as far as known when the report was written. */
 export interface RankEnd {
   readonly rank: number;
+  /** As people call it: `rank 3`, `the engine process`. */
+  readonly name: string;
   readonly pid: number;
   /** Null: a signal ended it, or nobody knows. */
   readonly code: number | null;
@@ -40,10 +42,10 @@ export function signalName(signal: number | null): string | null {
 export function describeEnd(end: RankEnd): string {
   if (end.signal !== null) {
     const hint = end.signal === 9 ? ' (the kernel out of memory, or somebody’s kill -9)' : '';
-    return `rank ${end.rank} (pid ${end.pid}) was ended by ${signalName(end.signal)}${hint}`;
+    return `${end.name} (pid ${end.pid}) was ended by ${signalName(end.signal)}${hint}`;
   }
-  if (end.code !== null) return `rank ${end.rank} (pid ${end.pid}) exited with code ${end.code}`;
-  return `rank ${end.rank} (pid ${end.pid}) is gone; how it ended is not known`;
+  if (end.code !== null) return `${end.name} (pid ${end.pid}) exited with code ${end.code}`;
+  return `${end.name} (pid ${end.pid}) is gone; how it ended is not known`;
 }
 
 /** Write the report; returns its path. */

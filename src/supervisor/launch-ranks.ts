@@ -16,7 +16,12 @@ export interface GangSpec {
   /** `<model>/<replica>`: unique in the instance. */
   readonly id: string;
   readonly engine: string;
+  /** Ranks; the engine's own process, if it has one, comes on top. */
   readonly worldSize: number;
+  /** The engine (scheduler, tokenizer) runs in a process of its own, which drives the ranks; else in rank 0. */
+  readonly ownEngine: boolean;
+  /** Ranks reach each other's devices: the mask of each names those of all. */
+  readonly sharedMask: boolean;
   readonly load: LoadParams;
   readonly breaker: BreakerPolicy;
   /** A phase of a start may take so long. */
@@ -40,8 +45,23 @@ export interface GangDependencies {
   nowMs(): number;
 }
 
+/** Processes of a gang: its ranks, and behind them the engine if it has its own. */
+export function memberCount({ worldSize, ownEngine }: Pick<GangSpec, 'worldSize' | 'ownEngine'>): number {
+  return worldSize + (ownEngine ? 1 : 0);
+}
+
+/** The member that takes requests. */
+export function leadOf({ worldSize, ownEngine }: Pick<GangSpec, 'worldSize' | 'ownEngine'>): number {
+  return ownEngine ? worldSize : 0;
+}
+
+/** A member as people call it: `rank 3`, `the engine process`. */
+export function memberName(spec: Pick<GangSpec, 'worldSize' | 'ownEngine'>, member: number): string {
+  return spec.ownEngine && member === spec.worldSize ? 'the engine process' : `rank ${member}`;
+}
+
 export interface Launching {
-  /** There at once, before any process exists. */
+  /** By member. There at once, before any process exists. */
   readonly sessions: readonly RankSession[];
   /** Settles when every launch has succeeded or failed; rejects with the first failure. */
   readonly done: Promise<void>;
@@ -57,11 +77,13 @@ interface Slot {
   readonly deathFd: number;
   readonly passFd: number;
   readonly logFd: number;
+  /** Sockets to the engine process, or of the engine process to each rank. */
+  readonly linkFds: readonly number[];
 }
 
 /**
- * Begin to launch every rank of an epoch, each in its place; a rank without one runs on the CPU. Everything that can run out is had before the first process is made: when this throws,
- * no process, descriptor or link is left.
+ * Begin to launch every member of an epoch, each rank in its place; one without runs on the CPU. Everything that can run out is had before
+ * the first process is made: when this throws, no process, descriptor or link is left.
  */
 export function launchRanks(
   spec: GangSpec,
@@ -72,25 +94,26 @@ export function launchRanks(
 ): Launching {
   const { native } = deps;
   const undo: (() => void)[] = [];
-  const prepare = (rank: number): Slot => {
+  const pair = (): readonly [number, number] => {
+    const ends = native.socketPair();
+    undo.push(...ends.map((fd) => () => native.closeFd(fd)));
+    return ends;
+  };
+  const prepare = (rank: number, linkFds: readonly number[]): Slot => {
     const [deathFd, deathWriter] = native.pipe();
     undo.push(
       () => native.closeFd(deathFd),
       () => native.closeFd(deathWriter),
     );
-    const [passOurs, passFd] = native.socketPair();
-    undo.push(
-      () => native.closeFd(passOurs),
-      () => native.closeFd(passFd),
-    );
+    const [passOurs, passFd] = pair();
     const session = new RankSession(deps.hub, rank, epoch, native, deathWriter, passOurs, events(rank));
     undo.push(() =>
-      session.close(new TwinkleError('CHANNEL_CLOSED', `rank ${rank} of gang ${spec.id} was not started`)),
+      session.close(new TwinkleError('CHANNEL_CLOSED', `${memberName(spec, rank)} of gang ${spec.id} was not started`)),
     );
-    const headline = `${new Date().toISOString()} rank ${rank} epoch ${epoch}`;
+    const headline = `${new Date().toISOString()} ${memberName(spec, rank)} epoch ${epoch}`;
     const logFd = openRankLog(deps.logPath(spec, rank), headline);
     undo.push(() => closeSync(logFd));
-    return { session, deathFd, passFd, logFd };
+    return { session, deathFd, passFd, logFd, linkFds };
   };
   let rendezvous: BoundSocket | null;
   let slots: readonly Slot[];
@@ -100,7 +123,10 @@ export function launchRanks(
       const { fd } = rendezvous;
       undo.push(() => native.closeFd(fd));
     }
-    slots = Array.from({ length: spec.worldSize }, (_, rank) => prepare(rank));
+    const links = Array.from({ length: spec.ownEngine ? spec.worldSize : 0 }, pair);
+    const linksOf = (member: number): readonly number[] =>
+      member === spec.worldSize ? links.map(([engineEnd]) => engineEnd) : (links[member]?.slice(1) ?? []);
+    slots = Array.from({ length: memberCount(spec) }, (_, member) => prepare(member, linksOf(member)));
   } catch (error) {
     for (const release of undo.reverse()) release();
     throw error;
@@ -113,6 +139,7 @@ export function launchRanks(
       epoch,
       rank,
       places[rank] ?? { localRank: rank, device: null },
+      places,
       slot,
       rendezvous,
       cancelled.signal,
@@ -134,14 +161,17 @@ async function launch(
   epoch: number,
   rank: number,
   place: RankPlace,
-  { session, deathFd, passFd, logFd }: Slot,
+  places: readonly RankPlace[],
+  { session, deathFd, passFd, logFd, linkFds }: Slot,
   rendezvous: BoundSocket | null,
   cancelled: AbortSignal,
 ): Promise<void> {
   const { instance } = deps;
   const master = { masterAddr: LOOPBACK, masterPort: rendezvous?.port ?? 0 };
   const { id: gang, worldSize } = spec;
-  const identity = { instance, gang, epoch, rank, worldSize, ...master, ...place };
+  const devices = places.map(({ device }) => device).filter((device) => device !== null);
+  const peers = spec.sharedMask && devices.length > 0 ? devices : null;
+  const identity = { instance, gang, epoch, rank, worldSize, ...master, ...place, peers };
   try {
     const running = await deps.launcher.launch({
       launch: {
@@ -151,6 +181,7 @@ async function launch(
         rank,
         local_rank: place.localRank,
         world_size: worldSize,
+        role: !spec.ownEngine ? 'whole' : rank === worldSize ? 'engine' : 'rank',
         endpoint: deps.hub.endpoint,
         curve: deps.hub.credentials(session.identity),
         identity: session.identity,
@@ -163,12 +194,14 @@ async function launch(
       passFd,
       listenFd: rank === 0 && rendezvous !== null ? rendezvous.fd : null,
       logFd,
+      linkFds,
       cancelled,
     });
     session.started(running);
   } finally {
     deps.native.closeFd(deathFd);
     deps.native.closeFd(passFd);
+    for (const fd of linkFds) deps.native.closeFd(fd);
     closeSync(logFd);
   }
 }

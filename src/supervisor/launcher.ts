@@ -5,12 +5,13 @@ import type { ProcessWatcher } from './process-watcher.js';
 
 /** Descriptors are lent: the caller closes its copies after the launch. */
 export interface LaunchRequest {
-  /** `death_fd`, `pass_fd` and `listen_fd` are filled in by the launcher. */
-  readonly launch: Omit<LaunchSpec, 'death_fd' | 'pass_fd' | 'listen_fd'>;
+  /** Numbers of descriptors are filled in by the launcher. */
+  readonly launch: Omit<LaunchSpec, 'death_fd' | 'pass_fd' | 'listen_fd' | 'link_fds'>;
   readonly deathFd: number;
   readonly passFd: number;
   readonly listenFd: number | null;
   readonly logFd: number;
+  readonly linkFds: readonly number[];
   /** The gang is being torn down: a launch that has made no process yet rejects, one that has tells its pid as ever. */
   readonly cancelled: AbortSignal;
 }
@@ -52,6 +53,7 @@ export function environmentLines(env: Readonly<Record<string, string>>): string[
 const DEATH_FD = 3;
 const PASS_FD = 4;
 const LISTEN_FD = 5;
+const FIRST_LINK_FD = 6;
 
 export class DirectLauncher implements RankLauncher {
   constructor(
@@ -70,6 +72,7 @@ export class DirectLauncher implements RankLauncher {
       death_fd: DEATH_FD,
       pass_fd: PASS_FD,
       listen_fd: request.listenFd === null ? -1 : LISTEN_FD,
+      link_fds: request.linkFds.map((_, at) => FIRST_LINK_FD + at),
     };
     const env = { ...this.runtime.env, ...request.launch.env, TWINKLE_LAUNCH: JSON.stringify(spec) };
     const pid = this.native.spawn({
@@ -83,6 +86,7 @@ export class DirectLauncher implements RankLauncher {
         [DEATH_FD, request.deathFd],
         [PASS_FD, request.passFd],
         ...(request.listenFd === null ? [] : [[LISTEN_FD, request.listenFd] as const]),
+        ...request.linkFds.map((fd, at) => [FIRST_LINK_FD + at, fd] as const),
       ],
       parentDeathSignal: this.runtime.parentDeathSignal,
       cpus: null,

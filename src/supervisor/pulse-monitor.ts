@@ -6,6 +6,8 @@ export interface PulsePolicy {
   readonly silenceMs: number;
   /** A main loop that has not turned for so long, while it is in a step, hangs. */
   readonly stallMs: number;
+  /** A member of the gang as people call it. */
+  name(rank: number): string;
 }
 
 export class PulseMonitor {
@@ -23,7 +25,7 @@ export class PulseMonitor {
   beat(rank: number, beat: Beat, nowMs: number): string | null {
     this.#last.set(rank, nowMs);
     if (beat.phase !== 'step' || beat.busy_ms < this.policy.stallMs) return null;
-    return `rank ${rank} has been inside one engine step for ${Math.round(beat.busy_ms)} ms: it hangs`;
+    return `${this.policy.name(rank)} has been inside one engine step for ${Math.round(beat.busy_ms)} ms: it hangs`;
   }
 
   /** A rank that has been silent too long, with the reason. To be asked often. */
@@ -34,7 +36,7 @@ export class PulseMonitor {
     if (asleep) for (const rank of this.#last.keys()) this.#last.set(rank, nowMs);
     for (const [rank, at] of this.#last) {
       if (nowMs - at >= this.policy.silenceMs) {
-        return { rank, reason: `rank ${rank} has sent no sign of life for ${Math.round(nowMs - at)} ms` };
+        return { rank, reason: `${this.policy.name(rank)} has sent no sign of life for ${Math.round(nowMs - at)} ms` };
       }
     }
     return null;

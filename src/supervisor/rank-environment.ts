@@ -20,6 +20,8 @@ export interface RankIdentity extends RankPlace {
   readonly worldSize: number;
   readonly masterAddr: string;
   readonly masterPort: number;
+  /** Devices of the gang on this rank's node, by local rank, for engines whose ranks reach each other's: they are its mask. Null: its own. */
+  readonly peers: readonly DeviceChoice[] | null;
 }
 
 type Env = Readonly<Record<string, string | undefined>>;
@@ -44,7 +46,8 @@ export function engineEnvironment(inherited: Env, pythonPath: string, logLevel: 
 }
 
 /**
- * What one rank gets on top. A mask names exactly its device, so no engine can touch another's; on CPUs, CUDA's hides all.
+ * What one rank gets on top. A mask names exactly its device, so no engine can touch another's; on CPUs, CUDA's hides all. Where ranks of a
+ * gang reach each other's devices (`peers`) it names those, by index, because such engines read it as numbers.
  * `TWINKLE_DEVICE_IDS` names the device also where the mask is left alone: a GPU by its uuid, an NPU by its index; empty on CPUs.
  */
 export function rankEnvironment(identity: RankIdentity, inherited: Env): Record<string, string> {
@@ -62,8 +65,17 @@ export function rankEnvironment(identity: RankIdentity, inherited: Env): Record<
     MASTER_PORT: String(identity.masterPort),
     TORCH_NCCL_ASYNC_ERROR_HANDLING: inherited.TORCH_NCCL_ASYNC_ERROR_HANDLING ?? '1',
   };
-  if (maySet('CUDA_VISIBLE_DEVICES', inherited)) env.CUDA_VISIBLE_DEVICES = device?.kind === 'gpu' ? id : '';
-  if (device?.kind === 'npu' && maySet('ASCEND_RT_VISIBLE_DEVICES', inherited)) env.ASCEND_RT_VISIBLE_DEVICES = id;
+  const masked = identity.peers ?? (device === null ? [] : [device]);
+  const gpus = masked.filter(({ kind }) => kind === 'gpu');
+  const npus = masked.filter(({ kind }) => kind === 'npu');
+  if (maySet('CUDA_VISIBLE_DEVICES', inherited)) {
+    env.CUDA_VISIBLE_DEVICES = gpus.map(({ uuid, index }) => (identity.peers === null ? uuid : index)).join();
+    // Indices mean what the driver says, not which device is fastest.
+    if (gpus.length > 0 && identity.peers !== null) env.CUDA_DEVICE_ORDER = 'PCI_BUS_ID';
+  }
+  if (npus.length > 0 && maySet('ASCEND_RT_VISIBLE_DEVICES', inherited)) {
+    env.ASCEND_RT_VISIBLE_DEVICES = npus.map(({ index }) => index).join();
+  }
   if (local) env.GLOO_SOCKET_IFNAME = inherited.GLOO_SOCKET_IFNAME ?? 'lo';
   return env;
 }

@@ -130,10 +130,11 @@ class Template {
       ['stdout', request.logFd],
       ['stderr', request.logFd],
       ...(request.listenFd === null ? [] : ([['listen', request.listenFd]] as [string, number][])),
+      ...request.linkFds.map((fd): [string, number] => ['link', fd]),
     ];
     const message: ForkRequest = {
       id,
-      launch: { ...request.launch, death_fd: -1, pass_fd: -1, listen_fd: -1 },
+      launch: { ...request.launch, death_fd: -1, pass_fd: -1, listen_fd: -1, link_fds: [] },
       fds: fds.map(([name]) => name),
     };
     const fork: Fork = { forked: deferred(), ended: deferred(), pid: null };

@@ -41,6 +41,8 @@ function launchSpec(gang: number, rank: number): LaunchSpec {
     epoch: gang + 1,
     rank,
     local_rank: rank,
+    role: 'whole',
+    link_fds: [],
     world_size: GANGS[gang] ?? 0,
     endpoint: '',
     curve: null,

@@ -58,6 +58,8 @@ export class GangKit implements AsyncDisposable {
       id: `m/${this.gangs.length}`,
       engine: 'mock',
       worldSize: 1,
+      ownEngine: false,
+      sharedMask: false,
       load: { model: 'mock', options },
       breaker: { limit: 3, windowMs: 60_000 },
       phaseTimeoutMs: 20_000,

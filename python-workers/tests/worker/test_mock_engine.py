@@ -19,7 +19,7 @@ from twinkle_worker.protocol import (
     TokenizeParams,
 )
 
-LAUNCH = LaunchSpec("i", "g", 1, 0, 0, 1, "ipc://x", None, "id", "mock", {}, -1, -1, -1, "127.0.0.1", 0)
+LAUNCH = LaunchSpec("i", "g", 1, 0, 0, 1, "whole", "ipc://x", None, "id", "mock", {}, -1, -1, -1, [], "127.0.0.1", 0)
 SAMPLING = SamplingParams(
     max_tokens=8,
     min_tokens=0,

@@ -14,6 +14,8 @@ from ..protocol import (
     EngineStats,
     GenerateEnd,
     GenerateParams,
+    HttpParams,
+    HttpPart,
     LoadParams,
     ModelCard,
     TokenDelta,
@@ -24,8 +26,8 @@ from ..protocol import (
 Progress = Callable[[str, float, str], None]
 """``progress(phase, fraction, detail)``: phase is one of config, tokenizer, weights, warmup; fraction within the phase, 0 to 1."""
 
-StepItem = tuple[int, TokenDelta | GenerateEnd | Exception]
-"""(stream id, what it gained). After a GenerateEnd or an Exception the engine has forgotten the stream."""
+StepItem = tuple[int, TokenDelta | HttpPart | GenerateEnd | Exception | None]
+"""(stream id, what it gained). After a GenerateEnd, an Exception or None (the end of an HTTP answer) the stream is forgotten."""
 
 
 class RequestError(Exception):
@@ -54,6 +56,10 @@ class Engine(Protocol):
 
     def add(self, stream: int, params: GenerateParams) -> None:
         """Queue a request. Raises RequestError, and then knows nothing of the stream."""
+        ...
+
+    def add_http(self, stream: int, params: HttpParams) -> None:
+        """Queue a request for the engine's own routes (``ModelCard.routes``). Raises RequestError."""
         ...
 
     def abort(self, stream: int) -> None:

@@ -22,6 +22,7 @@ from ..protocol import (
     EngineStats,
     GenerateEnd,
     GenerateParams,
+    HttpParams,
     LaunchSpec,
     LoadParams,
     ModelCard,
@@ -116,6 +117,8 @@ class MockEngine:
             device="cpu",
             parameters=0,
             chat_template=True,
+            routes=[],
+            adapters=False,
         )
 
     def add(self, stream: int, params: GenerateParams) -> None:
@@ -145,6 +148,9 @@ class MockEngine:
         self._waiting.append((stream, choices))
         if not self._running:
             self._due = time.monotonic() + self._step_ms / 1000
+
+    def add_http(self, stream: int, params: HttpParams) -> None:
+        raise RequestError("ROUTE_NOT_FOUND", f"engine mock has no route {params.path}")
 
     def abort(self, stream: int) -> None:
         self._running.pop(stream, None)

@@ -1,8 +1,9 @@
 /** `start --head`: a head that outlives the command. It runs in a process of its own; the command returns when it is ready (`--block`: stays). */
 import { type ChildProcess, spawn } from 'node:child_process';
-import { closeSync, mkdirSync, openSync, readFileSync } from 'node:fs';
+import { closeSync, openSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Command } from 'commander';
+import { homeError, makeHomeFolder } from '../../config/home-folder.js';
 import { parseNumber } from '../../config/quantity.js';
 import { asTwinkleError, type ErrorCode, EXIT, TwinkleError } from '../../errors.js';
 import type { HeadRequest } from '../../runtime/start-head.js';
@@ -118,10 +119,8 @@ async function stay(request: HeadRequest, context: CliContext, flags: StartFlags
 
 /** Start the head as a process of its own, in its own session, and wait until it is ready. */
 async function detach(command: Command, home: string, io: CliIo, flags: StartFlags): Promise<number> {
-  const folder = join(home, 'logs');
-  mkdirSync(folder, { recursive: true, mode: 0o700 });
-  const log = join(folder, 'start-head.log');
-  const output = openSync(log, 'w', 0o600);
+  const log = join(makeHomeFolder(home, 'logs'), 'start-head.log');
+  const output = openLog(log, home);
   const words = command.options.flatMap((option) => {
     const value = command.getOptionValue(option.attributeName()) as string | boolean | undefined;
     if (value === undefined || value === false || option.attributeName() === 'json') return [];
@@ -141,6 +140,14 @@ async function detach(command: Command, home: string, io: CliIo, flags: StartFla
   if (flags.json === true) io.stdout.write(`${JSON.stringify(ready)}\n`);
   else show(ready, io);
   return EXIT.ok;
+}
+
+function openLog(path: string, home: string): number {
+  try {
+    return openSync(path, 'w', 0o600);
+  } catch (error) {
+    throw homeError(home, error);
+  }
 }
 
 function readiness(child: ChildProcess, log: string): Promise<ReadyMessage> {

@@ -1,6 +1,7 @@
 /** Checks of where a server would live: its port, its home folder, and what earlier servers left behind. */
-import { accessSync, constants, existsSync, statfsSync, statSync } from 'node:fs';
-import { dirname } from 'node:path';
+import { existsSync, mkdtempSync, rmdirSync, statfsSync, statSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { whyRefused } from '../../config/home-folder.js';
 import { formatBytes } from '../../config/quantity.js';
 import { EXIT } from '../../errors.js';
 import { listInstances } from '../../runtime/instance-file.js';
@@ -24,9 +25,11 @@ export const checkHome: Check = ({ home }) => {
   let folder = home;
   while (!existsSync(folder)) folder = dirname(folder);
   try {
-    accessSync(folder, constants.W_OK);
-  } catch {
-    return [fail('home', `${folder} is not writable`, 'set TWINKLE_HOME to a folder of yours')];
+    // Rights do not say it all: nothing can be made in /proc, whoever asks.
+    rmdirSync(mkdtempSync(join(folder, '.twinkle-')));
+  } catch (error) {
+    const why = `${home} cannot be the home folder: ${folder}: ${whyRefused(error)}`;
+    return [fail('home', why, 'set TWINKLE_HOME to a folder of yours')];
   }
   const findings: Finding[] = [];
   const { bsize, bavail } = statfsSync(folder);

@@ -10,7 +10,7 @@ import { REQUIREMENTS } from '../../runtime/configure.js';
 import type { CliIo } from '../io.js';
 import { type Check, type Finding, fail, ok, warn } from './check.js';
 
-const ENGINES: readonly EngineName[] = ['transformers', 'mock'];
+const ENGINES: readonly EngineName[] = ['vllm', 'transformers', 'mock'];
 
 /** The user's own Python when one is named, else the managed environments and the Python that would make them. */
 export const checkPython: Check = async ({ io }) => {

@@ -90,6 +90,15 @@ export function jsonOf(text: string, flag: string): unknown {
   }
 }
 
+/** The whole number of a flag. @throws `USAGE` */
+export function wholeNumberOf(text: string, flag: string): number {
+  if (/^\d{1,15}$/.test(text.trim())) return Number(text);
+  throw new TwinkleError(
+    'USAGE',
+    `expected a whole number for \`${flag}\` but received ${JSON.stringify(text.slice(0, 80))}`,
+  );
+}
+
 function kebab(name: string): string {
   return name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
 }

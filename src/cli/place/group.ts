@@ -9,7 +9,7 @@ import { type TraceStep, traceGroup } from '../../scheduler/trace.js';
 import type { GroupRequest } from '../../scheduler/types.js';
 import { compileGroup } from '../../scheduler/validate.js';
 import { knownNode } from './cluster.js';
-import { jsonOf, type PlaceFlags } from './flags.js';
+import { jsonOf, type PlaceFlags, wholeNumberOf } from './flags.js';
 import { seatDevices, type WhatIfDevice } from './seat-devices.js';
 
 /** Choices that are explained; each costs a look at every node. */
@@ -45,13 +45,20 @@ export interface WhatIf {
 export function requestOf(flags: PlaceFlags, state: ClusterState): GroupRequest {
   const { softTarget, tensorParallel } = flags;
   if (softTarget !== undefined) knownNode(state, softTarget, '--soft-target');
-  return compileGroup({
+  const written = {
     bundles: parseBundles(flags.bundles ?? ''),
     strategy: flags.strategy,
     topologyStrategy: flags.topology === undefined ? null : jsonOf(flags.topology, '--topology'),
     bundleLabelSelector: flags.labels === undefined ? null : jsonOf(flags.labels, '--labels'),
     softTarget,
-    tensorParallel: tensorParallel === undefined ? null : jsonOf(tensorParallel, '--tensor-parallel'),
+    tensorParallel: tensorParallel === undefined ? null : wholeNumberOf(tensorParallel, '--tensor-parallel'),
+  };
+  return compileGroup(written, {
+    strategy: '--strategy',
+    topologyStrategy: '--topology',
+    bundleLabelSelector: '--labels',
+    softTarget: '--soft-target',
+    tensorParallel: '--tensor-parallel',
   });
 }
 

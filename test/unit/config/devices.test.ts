@@ -3,7 +3,7 @@ import { type DeviceOffer, freeDevices, namedDevices } from '../../../src/config
 import { fakeDeviceReport } from '../../../src/native/fake-devices.js';
 import { device, gpus, NOTHING } from './support.js';
 
-const gpu = (list: string) => ({ kind: 'gpu', list, name: '--gpus' }) as const;
+const gpu = (list: string) => ({ kind: 'gpu', list, name: '--gpus', instead: 'say --cpu' }) as const;
 const indexes = (offer: DeviceOffer): number[] => offer.devices.map(({ index }) => index);
 
 describe('named devices', () => {

@@ -30,6 +30,8 @@ export const CARD: ModelCard = {
   device: 'cpu',
   parameters: 0,
   chat_template: true,
+  routes: [],
+  adapters: false,
 };
 
 const REPLICA: ReplicaStatus = {

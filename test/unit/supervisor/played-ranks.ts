@@ -47,6 +47,8 @@ export class PlayedGang implements Disposable {
       id: 'm/0',
       engine: 'mock',
       worldSize: 1,
+      ownEngine: false,
+      sharedMask: false,
       load: { model: 'mock', options: {} },
       breaker: { limit: 1, windowMs: 60_000 },
       phaseTimeoutMs: 1000,

@@ -11,6 +11,7 @@ const IDENTITY: RankIdentity = {
   masterAddr: '127.0.0.1',
   masterPort: 4000,
   device: null,
+  peers: null,
 };
 
 describe('environment of ranks', () => {

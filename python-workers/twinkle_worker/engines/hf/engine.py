@@ -13,12 +13,13 @@ from ...protocol import (
     DetokenizeResult,
     EngineStats,
     GenerateParams,
+    HttpParams,
     LoadParams,
     ModelCard,
     TokenizeParams,
     TokenizeResult,
 )
-from ..base import LoadError, Progress, StepItem
+from ..base import LoadError, Progress, RequestError, StepItem
 from .model_files import checked_folder
 
 if TYPE_CHECKING:
@@ -55,6 +56,9 @@ class HfEngine:
     def add(self, stream: int, params: GenerateParams) -> None:
         """Queue a request. Raises RequestError."""
         self._loaded.add(stream, params)
+
+    def add_http(self, stream: int, params: HttpParams) -> None:
+        raise RequestError("ROUTE_NOT_FOUND", f"engine transformers has no route {params.path}")
 
     def abort(self, stream: int) -> None:
         """Forget a stream and free its rows; unknown ids are fine."""

@@ -72,6 +72,8 @@ def load_parts(params: LoadParams, progress: Progress) -> Loaded:
             device=_device_name(model.device),
             parameters=model.parameters,
             chat_template=chat.available,
+            routes=[],
+            adapters=False,
         ),
         tokenizer=model.tokenizer,
         texts=texts,
