@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from ..protocol import LaunchSpec
     from .base import Engine
 
-ENGINES = ("mock", "transformers")
+ENGINES = ("mock", "transformers", "vllm")
 
 
 def create_engine(name: str, launch: LaunchSpec) -> Engine:
@@ -21,6 +21,10 @@ def create_engine(name: str, launch: LaunchSpec) -> Engine:
         from .hf import create_engine as create_hf_engine
 
         return create_hf_engine()
+    if name == "vllm":
+        from .vllm import create_engine as create_vllm_engine
+
+        return create_vllm_engine(launch)
     raise ValueError(f"unknown engine {name!r}; one of {', '.join(ENGINES)}")
 
 
@@ -30,3 +34,7 @@ def preload(name: str, model: str) -> None:
         from .hf.preload import preload as preload_hf
 
         preload_hf(model)
+    elif name == "vllm":
+        from .vllm.preload import preload as preload_vllm
+
+        preload_vllm(model)

@@ -1,0 +1,92 @@
+"""From LoadParams to a running core: vLLM's configuration, the executor that fits this process's role, and the errors of a load."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ...protocol import LaunchSpec, LoadParams
+from ..base import LoadError, Progress
+from .inline import InlineLLM, make_inline_llm
+from .options import parse_arguments
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Built:
+    """A loaded engine.
+
+    parameters: weights of the model; 0 when they are in other processes
+    chat_template: text that replaces the model's own
+    """
+
+    llm: InlineLLM
+    arguments: argparse.Namespace
+    parameters: int
+    chat_template: str | None
+
+
+def build(launch: LaunchSpec, params: LoadParams, progress: Progress) -> Built:
+    """Load the model. Raises LoadError in vLLM's words."""
+    arguments = parse_arguments(params.model, params.options)
+    progress("config", 0.0, params.model)
+    _check_folder(params.model)
+    executor = _executor(launch, progress)
+    try:
+        from vllm.engine.arg_utils import AsyncEngineArgs
+
+        engine_args = AsyncEngineArgs.from_cli_args(arguments)
+        engine_args.distributed_executor_backend = executor
+        config = engine_args.create_engine_config()
+        progress("weights", 0.0, "")
+        llm = make_inline_llm(
+            config, executor, log_stats=not engine_args.disable_log_stats, log_requests=engine_args.enable_log_requests
+        )
+    except (LoadError, KeyboardInterrupt, SystemExit):
+        raise
+    except Exception as error:
+        log.exception("vLLM could not load %s", params.model)
+        raise LoadError(f"vLLM cannot load {params.model}: {_last_words(error)}") from error
+    progress("warmup", 1.0, "")
+    return Built(llm, arguments, _parameters(llm), _template(arguments))
+
+
+def _executor(launch: LaunchSpec, progress: Progress) -> Any:
+    if launch.role == "engine":
+        from .executor import bind_executor
+
+        return bind_executor(launch, progress)
+    from vllm.v1.executor.uniproc_executor import UniProcExecutor
+
+    return UniProcExecutor
+
+
+def _check_folder(model: str) -> None:
+    path = Path(model).expanduser()
+    looks_local = model.startswith(("/", ".", "~"))
+    if looks_local and not (path / "config.json").is_file() and not (path / "params.json").is_file():
+        raise LoadError(f"{model} holds no model: expected a folder with config.json")
+
+
+def _parameters(llm: InlineLLM) -> int:
+    worker = getattr(llm.core.model_executor, "driver_worker", None)
+    runner = getattr(worker, "model_runner", None) or getattr(getattr(worker, "worker", None), "model_runner", None)
+    model = getattr(runner, "model", None)
+    return sum(weight.numel() for weight in model.parameters()) if model is not None else 0
+
+
+def _template(arguments: argparse.Namespace) -> str | None:
+    given = getattr(arguments, "chat_template", None)
+    if given is None:
+        return None
+    return Path(given).read_text(encoding="utf-8") if os.path.exists(given) else str(given)
+
+
+def _last_words(error: BaseException) -> str:
+    text = str(error).strip() or type(error).__name__
+    return text if len(text) < 2000 else text[-2000:]

