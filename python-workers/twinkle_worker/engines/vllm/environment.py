@@ -1,4 +1,4 @@
-"""Variables that vLLM reads when it is imported: to be set before, in the template and in every process of its own. Knows nothing of models."""
+"""Variables that vLLM reads when it is imported: to be set before, in the template and in every other process. Knows no models."""
 
 from __future__ import annotations
 

@@ -21,7 +21,6 @@ from .logprob_items import LogprobTexts, prompt_items, sampled_items
 from .prompting import PromptRenderer
 from .sampling import to_vllm
 
-
 _CLIENT_ERRORS = client_errors()
 
 

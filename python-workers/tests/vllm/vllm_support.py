@@ -1,0 +1,48 @@
+"""A real vLLM engine in this process, and what runs it to the end. Shares the request makers of the transformers engine's tests."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "hf"))
+
+from hf_support import Outcome, generate, prompt, request, sampling  # noqa: F401 -- for the tests
+
+from twinkle_worker.engines import create_engine
+from twinkle_worker.protocol import LaunchSpec, LoadParams
+
+MODEL = str(Path(__file__).resolve().parents[2] / "demo_model" / "model")
+
+
+def launch(role: str = "whole", world_size: int = 1, rank: int = 0) -> LaunchSpec:
+    """The launch of one process, without a hub."""
+    return LaunchSpec(
+        instance="test",
+        gang="test/0",
+        epoch=1,
+        rank=rank,
+        local_rank=rank,
+        world_size=world_size,
+        role=role,
+        endpoint="ipc://unused",
+        curve=None,
+        identity="test",
+        engine="vllm",
+        env={},
+        death_fd=-1,
+        pass_fd=-1,
+        listen_fd=-1,
+        link_fds=[],
+        master_addr="127.0.0.1",
+        master_port=0,
+    )
+
+
+def loaded(**options: Any) -> Any:
+    """A whole engine that has loaded the demo model in float32."""
+    engine = create_engine("vllm", launch())
+    defaults = {"dtype": "float32", "max_model_len": 512, "max_num_seqs": 32, "served_model_name": ["demo"]}
+    engine.load(LoadParams(model=MODEL, options={**defaults, **options}), lambda *_: None)
+    return engine
