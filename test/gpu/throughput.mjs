@@ -98,7 +98,7 @@ else {
   const folder = mkdtempSync(join(tmpdir(), 'twinkle-random-model-'));
   try {
     await report.part('random weights', () => {
-      report.figure('parameters', Number(python('random_model.py', DEMO, folder).trim().split('\n').at(-1)));
+      report.figure('parameters', Number(python('random_model.py', DEMO, folder).trim().split('figures:').at(-1)));
     });
     await report.part('qwen3', () => measure(folder, ['--max-model-len', '1024']));
   } finally {

@@ -1,0 +1,80 @@
+/** The peer of `--engine vllm`: `vllm serve` of the same environment, and vLLM in process. Both are ended by their process group. */
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { createServer } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+
+/** What both sides are told. */
+export const ARGS = ['--dtype', 'float32', '--max-model-len', '512', '--max-num-seqs', '64', '--enforce-eager'];
+export const KV_ARGS = ['--kv-cache-memory-bytes', String(1 << 26)];
+
+/** vLLM on CPUs as our engine starts it: without this the first request waits for compilers. */
+const ENV = {
+  ...process.env,
+  TORCHDYNAMO_DISABLE: '1',
+  VLLM_NO_USAGE_STATS: '1',
+  DO_NOT_TRACK: '1',
+  HF_HUB_OFFLINE: '1',
+  VLLM_HOST_IP: '127.0.0.1',
+  GLOO_SOCKET_IFNAME: 'lo',
+};
+
+async function freePort() {
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address();
+  server.close();
+  await once(server, 'close');
+  return port;
+}
+
+/** @returns `{ port, pid, readyMs, stop }` */
+export async function startVllmServe(python, model, args = []) {
+  const port = await freePort();
+  const begun = performance.now();
+  const words = ['-m', 'vllm.entrypoints.cli.main', 'serve', model, '--host', '127.0.0.1', '--port', String(port)];
+  const child = spawn(python, [...words, '--served-model-name', 'demo', ...ARGS, ...KV_ARGS, ...args], {
+    env: ENV,
+    detached: true,
+    stdio: ['ignore', 'ignore', 'pipe'],
+  });
+  const said = [];
+  child.stderr.on('data', (chunk) => said.push(chunk));
+  const stop = async () => {
+    if (child.exitCode === null && child.signalCode === null) {
+      child.kill('SIGINT');
+      const late = setTimeout(() => process.kill(-child.pid, 'SIGKILL'), 20_000);
+      await once(child, 'exit');
+      clearTimeout(late);
+    }
+    try {
+      process.kill(-child.pid, 'SIGKILL');
+    } catch {
+      // nothing is left of it
+    }
+  };
+  for (;;) {
+    if (child.exitCode !== null) throw new Error(`vllm serve ended:\n${Buffer.concat(said).toString().slice(-3000)}`);
+    const healthy = await fetch(`http://127.0.0.1:${port}/health`).then(
+      ({ ok }) => ok,
+      () => false,
+    );
+    if (healthy) return { port, pid: child.pid, readyMs: performance.now() - begun, stop };
+    await sleep(50);
+  }
+}
+
+/** Figures that a script of bench/peers/vllm prints. */
+export async function runVllm(python, script, args) {
+  const path = fileURLToPath(new URL(`../peers/vllm/${script}`, import.meta.url));
+  const child = spawn(python, [path, ...args.map(String)], { env: ENV, stdio: ['ignore', 'pipe', 'pipe'] });
+  const said = [];
+  child.stderr.on('data', (chunk) => said.push(chunk));
+  let text = '';
+  for await (const chunk of child.stdout) text += chunk;
+  const line = text.split('\n').find((one) => one.startsWith('figures:'));
+  if (line === undefined)
+    throw new Error(`${script} printed no figures:\n${Buffer.concat(said).toString().slice(-3000)}`);
+  return JSON.parse(line.slice('figures:'.length));
+}

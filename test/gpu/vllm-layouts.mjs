@@ -1,0 +1,99 @@
+/**
+ * Engine vllm on real GPUs: every layout that fits answers with the same greedy tokens, a rank that is killed under load takes the gang
+ * with it, its memory comes back, and it serves again; LoRA adapters load and unload.
+ */
+import { pidsOnGpu, until } from './lib/device-watch.mjs';
+import { Report } from './lib/report.mjs';
+import { serve } from './lib/server.mjs';
+import { DEMO, layouts } from './lib/vllm-layouts.mjs';
+
+const MIB = 2 ** 20;
+const SLACK = 600 * MIB;
+const QUESTIONS = [
+  'Hello! Who are you?',
+  'What is the capital of France?',
+  'What is 7 plus 5?',
+  'Name three colours.',
+  'Which month comes after May?',
+  'Tell me a story.',
+  'What is a rank?',
+  'How many days has a week?',
+];
+const COMMON = ['--dtype', 'float32', '--max-model-len', '1024', '--gpu-memory-utilization', '0.2'];
+const report = new Report('gpu-vllm-layouts');
+
+const chat = (server, content, more = {}) =>
+  server.ask('/v1/chat/completions', {
+    model: 'demo',
+    temperature: 0,
+    max_tokens: 48,
+    messages: [{ role: 'user', content }],
+    ...more,
+  });
+
+async function answers(server) {
+  const texts = await Promise.all(QUESTIONS.map((content) => chat(server, content)));
+  return texts.map(({ choices }) => choices[0].message.content);
+}
+
+async function killRank(server, name) {
+  const before = server.status().models[0].replicas[0];
+  const victim = before.ranks.at(-1);
+  const streams = Array.from({ length: 8 }, (_, at) =>
+    server
+      .ask('/v1/completions', { model: 'demo', prompt: `Once ${at}`, stream: true, max_tokens: 900, ignore_eos: true })
+      .catch((error) => String(error)),
+  );
+  await until('the streams run', () => server.status().models[0].replicas[0].inFlight > 0, 10_000);
+  const killed = performance.now();
+  process.kill(victim.pid, 'SIGKILL');
+  const pids = new Set(before.ranks.map(({ pid }) => pid));
+  const free = await until(
+    'no process of the gang is on a device',
+    ({ processes }) => processes.every(({ pid }) => !pids.has(pid)),
+    10_000,
+  );
+  report.check(`${name}: kill -9 of rank ${victim.rank}: its memory is free within 5 s`, free.ms < 5000, {
+    freeAfterMs: Math.round(free.ms),
+    leastMiB: Math.round(free.leastBytes / MIB),
+  });
+  const cut = (await Promise.all(streams)).filter((text) => /rank|engine process/i.test(text));
+  report.check(`${name}: streams that ran end with the rank's name`, cut.length > 0, cut[0]?.slice(-300) ?? null);
+  const again = await answers(server);
+  report.figure(`${name}: kill to eight answers again, ms`, Math.round(performance.now() - killed));
+  return again;
+}
+
+let first = null;
+for (const { name, args } of layouts()) {
+  await report.part(name, async () => {
+    const server = await serve([DEMO, '--served-model-name', 'demo', ...args, ...COMMON]);
+    report.figure(`${name}: ready after, ms`, { readyMs: server.readyMs, phases: server.phases.slice(-8) });
+    try {
+      const texts = await answers(server);
+      first ??= texts;
+      const other = texts.flatMap((text, at) => (text === first[at] ? [] : [[first[at], text]]));
+      report.check(`${name}: greedy answers are those of TP=1`, other.length === 0, {
+        same: texts.length - other.length,
+        of: texts.length,
+        other,
+      });
+      const ranks = server.status().models[0].replicas.flatMap((replica) => replica.ranks);
+      report.figure(`${name}: ranks`, ranks);
+      const again = await killRank(server, name);
+      report.check(
+        `${name}: the answers after the restart are the same`,
+        JSON.stringify(again) === JSON.stringify(texts),
+      );
+    } finally {
+      await server.stop();
+    }
+    const left = await until('every device is free', () => pidsOnGpu().length === 0, 10_000);
+    report.check(`${name}: nothing is left after the stop`, left.device.memoryUsedBytes < SLACK, {
+      usedMiB: Math.round(left.device.memoryUsedBytes / MIB),
+      afterMs: Math.round(left.ms),
+    });
+  });
+}
+report.figure('answers of TP=1', first);
+report.end();

@@ -1,0 +1,55 @@
+/**
+ * Tokens per second of our executor beside vLLM's own in the same layout, the engine in its own process in both, alternating: medians.
+ * `GPU_TEST_ROUNDS` (default 5), `GPU_TEST_STREAMS` (default `1 16 128`). Random weights in the shape of Qwen3-0.6B.
+ */
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { measure } from '../../bench/lib/vllm-head.mjs';
+import { median, Report } from './lib/report.mjs';
+import { DEMO, layouts, python } from './lib/vllm-layouts.mjs';
+
+const TOKENS = 128;
+const LEVELS = (process.env.GPU_TEST_STREAMS ?? '1 16 128').split(' ').map(Number);
+const ROUNDS = Number(process.env.GPU_TEST_ROUNDS ?? 5);
+const report = new Report('gpu-vllm-speed');
+const folder = mkdtempSync(join(tmpdir(), 'twinkle-random-model-'));
+
+const WANTED = process.argv[2] ?? 'TP=1,TP=2,PP=2';
+
+try {
+  report.figure('parameters', python('random_model.py', DEMO, folder));
+  const chosen = layouts().filter(({ name }) => WANTED.split(',').includes(name));
+  for (const { name, args, gpus } of chosen) {
+    await report.part(name, async () => {
+      const [tensor, pipeline] = [args.includes('-tp') ? gpus : 1, args.includes('-pp') ? gpus : 1];
+      const rounds = [];
+      for (let round = 0; round < ROUNDS; round++) {
+        const ours = await measure(folder, { gpus, tensor, pipeline, tokens: TOKENS, levels: LEVELS });
+        const theirs = python('vllm_executor.py', folder, tensor, pipeline, TOKENS, ...LEVELS);
+        rounds.push({ ours, theirs });
+        console.log(JSON.stringify({ name, round, ours, theirs }));
+      }
+      const rows = LEVELS.map((sequences) => {
+        const ours = median(rounds.map((round) => round.ours[sequences]));
+        const theirs = median(rounds.map((round) => round.theirs[sequences]));
+        return {
+          sequences,
+          ours: Math.round(ours),
+          vllm: Math.round(theirs),
+          ratio: Math.round((ours / theirs) * 100) / 100,
+        };
+      });
+      report.figure(`${name}: tokens/s, medians of ${ROUNDS}`, rows);
+      report.figure(`${name}: rounds`, rounds);
+      report.check(
+        `${name}: at least as fast as vLLM's own executor`,
+        rows.every(({ ratio }) => ratio >= 1),
+        rows,
+      );
+    });
+  }
+} finally {
+  rmSync(folder, { recursive: true, force: true });
+}
+report.end();
