@@ -19,6 +19,7 @@ export type {
   NodeStatus,
   SeatDevice,
 } from './cluster/api.js';
+export type { AutoscalingInput, LlmConfigInput } from './config/llm-config-types.js';
 export type { ServeOptions } from './config/user-options.js';
 export { type ErrorCode, TwinkleError } from './errors.js';
 export {
@@ -30,4 +31,4 @@ export {
 export { type CreateServerOptions, createServer, type Server } from './runtime/embed.js';
 export type { ChatMessage, GeneratedPiece, GenerateOptions } from './runtime/generate-stream.js';
 export type { HeadEvents, HeadStatus } from './runtime/types.js';
-export type { ModelState, ReplicaStatus, ServedModel, StartProgress } from './serving/types.js';
+export type { ModelState, ReplicaStatus, ScaleStatus, ServedModel, StartProgress } from './serving/types.js';

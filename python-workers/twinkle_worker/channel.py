@@ -33,6 +33,10 @@ class Channel:
             self._socket.setsockopt(zmq.CURVE_SECRETKEY, curve.secret_key.encode())
         self._socket.connect(endpoint)
 
+    def fileno(self) -> int:
+        """Readable when a frame may have come. Edge triggered: it says so once, until ``receive`` has returned None."""
+        return int(self._socket.getsockopt(zmq.FD))
+
     def send(self, frame: FromRank) -> None:
         """Queue one frame; never blocks (no high-water mark: credits bound what is in flight)."""
         self._socket.send(_encoder.encode(frame))

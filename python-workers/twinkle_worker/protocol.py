@@ -265,6 +265,7 @@ class ModelCard(msgspec.Struct, frozen=True):
     parameters: weights of the model; 0 for the mock engine
     chat_template: whether chat completions can be rendered
     routes: paths that the engine answers itself through the stream `http`, e.g. /v1/responses; empty: none
+    relay_chat: whether every chat completion is for the engine’s own server, because it parses what the model says
     adapters: whether LoRA adapters can be loaded
     """
 
@@ -278,6 +279,7 @@ class ModelCard(msgspec.Struct, frozen=True):
     parameters: int
     chat_template: bool
     routes: list[str]
+    relay_chat: bool
     adapters: bool
 
 

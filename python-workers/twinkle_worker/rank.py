@@ -14,7 +14,7 @@ import msgspec
 from .beat import Pulse, start_beating
 from .channel import Channel
 from .engines import create_engine
-from .engines.base import Engine, LoadError, RequestError
+from .engines.base import Engine, LoadError, LoopGuest, RequestError
 from .lifeline import watch_death_pipe
 from .protocol import (
     METHOD_PARAMS,
@@ -86,6 +86,8 @@ class Rank:
         self._segments = Segments(launch.pass_fd)
         self._pulse = Pulse()
         self._running = True
+        if isinstance(self._engine, LoopGuest):
+            self._engine.attach(channel.fileno(), self._pulse.turn)
         start_beating(
             lambda: Channel(launch.endpoint, f"{launch.identity}:beat".encode(), launch.curve),
             beat_ms,
@@ -104,7 +106,7 @@ class Rank:
                 while frame is not None:
                     self._handle(frame)
                     frame = channel.receive(0)
-                if self._loaded and engine.has_work() and engine.wait_ms() <= 0:
+                if self._running and self._loaded and engine.has_work() and engine.wait_ms() <= 0:
                     self._step()
             return 0
         finally:

@@ -162,8 +162,16 @@ function serveOption(key: string, spec: OptionSpec): Option {
   return key === 'model' ? option.hideHelp() : option;
 }
 
+/** Its hundreds of arguments are explained by vLLM itself. */
+const VLLM_HELP = `
+Arguments of engine vllm (before or after \`--\`):
+  every one of \`vllm serve\`, by its own name and with its values, such as
+  --max-num-seqs 8, --enable-lora, --lora-modules a=PATH b=PATH, --no-enable-prefix-caching,
+  --hf-overrides '{"key": 1}', --compilation-config.mode 3, -O3`;
+
 function engineHelp(): string {
   const lines = Object.entries(ENGINE_ARGS).map(([engine, table]) => {
+    if (engine === 'vllm') return VLLM_HELP;
     const rows = Object.entries(table).map(([name, { help }]) => `  --${name.replaceAll('_', '-').padEnd(32)}${help}`);
     return `\nArguments of engine ${engine} (before or after \`--\`):\n${rows.join('\n')}`;
   });

@@ -161,9 +161,7 @@ export class ClusterHead {
   /** Groups whose creation the client was never told of, because the connection broke meanwhile: nobody would ever remove them. */
   #dropUnnamed(session: string, hello: Partial<ClientHello> | null): void {
     const named = new Set(hello?.groups ?? []);
-    const unnamed = [...this.#ledger.state.groups()].filter(
-      ({ id, owner, state }) => owner === session && state !== 'REMOVED' && !named.has(id),
-    );
+    const unnamed = [...this.#ledger.state.groups(0)].filter(({ id, owner }) => owner === session && !named.has(id));
     if (unnamed.length === 0) return;
     this.#ledger.enter((ledger) => {
       for (const { id } of unnamed) ledger.removeGroup(id);

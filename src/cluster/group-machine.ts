@@ -30,7 +30,17 @@ export function requestOf(spec: GroupSpec): GroupRequest {
   const { bundles, strategy, domainLabel, selectors, softTarget, name, namespace, tensorParallel } = spec;
   const lifetime = spec.lifetime === 'detached' ? 'detached' : null;
   return compileGroup(
-    { bundles, strategy, domainLabel, bundleLabelSelector: selectors, softTarget, lifetime, name, namespace, tensorParallel },
+    {
+      bundles,
+      strategy,
+      domainLabel,
+      bundleLabelSelector: selectors,
+      softTarget,
+      lifetime,
+      name,
+      namespace,
+      tensorParallel,
+    },
     { bundleLabelSelector: 'selectors' },
   );
 }

@@ -2,6 +2,7 @@
  * The ledger with its journal and its clock: what it decided is written before anybody is told. Batches to the head's own node are
  * delivered in this process, after the call that made them; all others go where the caller says. Knows no sockets.
  */
+import { TwinkleError } from '../errors.js';
 import type { Journal } from '../store/journal.js';
 import { Ledger } from './ledger.js';
 import type {
@@ -53,6 +54,7 @@ export class JournaledLedger {
   #telling: Promise<void> = Promise.resolve();
   #closed = false;
 
+  /** @throws `JOURNAL_DAMAGED` */
   constructor(options: JournaledLedgerOptions) {
     this.#options = options;
     const environment: LedgerEnvironment = {
@@ -69,7 +71,7 @@ export class JournaledLedger {
       },
       event: (event) => this.#events.push(event),
     };
-    this.#ledger = Ledger.restore(environment, options.timers, options.records);
+    this.#ledger = restored(environment, options);
     this.enter(() => {});
   }
 
@@ -153,5 +155,16 @@ export class JournaledLedger {
       }
     }
     return false;
+  }
+}
+
+/** Says also which file it is that is damaged. */
+function restored(environment: LedgerEnvironment, { journal, timers, records }: JournaledLedgerOptions): Ledger {
+  try {
+    return Ledger.restore(environment, timers, records);
+  } catch (error) {
+    if (!(error instanceof TwinkleError) || error.code !== 'JOURNAL_DAMAGED') throw error;
+    const { path } = journal;
+    throw new TwinkleError(error.code, `${path}: ${error.message}`, { cause: error, details: { path } });
   }
 }

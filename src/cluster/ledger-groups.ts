@@ -21,9 +21,9 @@ export class LedgerGroups {
     return this.#living.values();
   }
 
-  /** In the order of removal. */
-  removed(): IterableIterator<GroupMachine> {
-    return this.#removed.values();
+  /** In the order of removal. @param last only so many, the latest */
+  removed(last?: number): IterableIterator<GroupMachine> {
+    return this.#removed.values(last);
   }
 
   /** Also removed ones, while they are remembered. */

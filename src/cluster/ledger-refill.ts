@@ -1,12 +1,11 @@
 /** Puts what a journal said back into the parts of a new ledger. */
-import { TwinkleError } from '../errors.js';
 import { GroupMachine } from './group-machine.js';
 import type { LedgerClaims } from './ledger-claims.js';
 import type { LedgerGroups } from './ledger-groups.js';
 import type { ClaimPiece } from './ledger-model.js';
 import type { LedgerNodes } from './ledger-nodes.js';
 import type { LedgerPlacing } from './ledger-placing.js';
-import type { FoldedGroup, FoldedJournal } from './ledger-restore.js';
+import { type FoldedGroup, type FoldedJournal, journalDamaged } from './ledger-restore.js';
 
 export interface RefilledParts {
   readonly nodes: LedgerNodes;
@@ -17,11 +16,11 @@ export interface RefilledParts {
 
 /**
  * Nodes come back as `unknown`, with what is claimed there; groups that lack bundles wait again.
- * @throws `JOURNAL_DAMAGED`: seats on a node that is not there, or two on one device
+ * @throws `JOURNAL_DAMAGED`: what describes no node or group, seats on a node that is not there, or two on one device
  */
 export function refill(parts: RefilledParts, journal: FoldedJournal): void {
   const { nodes, groups, placing } = parts;
-  for (const facts of journal.nodes.values()) nodes.add(facts, 'unknown');
+  for (const [id, facts] of journal.nodes) said(`node ${id}`, () => nodes.add(facts, 'unknown'));
   for (const folded of journal.removed.values()) {
     const group = regroup(groups, folded);
     groups.add(group);
@@ -41,9 +40,20 @@ export function refill(parts: RefilledParts, journal: FoldedJournal): void {
 }
 
 function regroup(groups: LedgerGroups, { id, spec, owner, createdAt, seats }: FoldedGroup): GroupMachine {
-  const group = new GroupMachine({ id, spec, owner, createdAt, sequence: groups.nextSequence() });
-  group.seat(seats);
-  return group;
+  return said(`group ${id}`, () => {
+    const group = new GroupMachine({ id, spec, owner, createdAt, sequence: groups.nextSequence() });
+    group.seat(seats);
+    return group;
+  });
+}
+
+/** Make something of what the journal says. */
+function said<T>(of: string, make: () => T): T {
+  try {
+    return make();
+  } catch (error) {
+    throw journalDamaged(`says of ${of} what none can be: ${(error as Error).message}`, error);
+  }
 }
 
 function reclaim({ nodes, claims }: RefilledParts, group: GroupMachine): void {
@@ -57,15 +67,15 @@ function reclaim({ nodes, claims }: RefilledParts, group: GroupMachine): void {
   }
   for (const [txn, { node, pieces }] of byTxn) {
     const record = nodes.get(node);
-    if (record === null) throw damaged(`group ${group.id} has seats on ${node}, which is not in it`);
+    if (record === null) throw contradiction(`group ${group.id} has seats on ${node}, which is not in it`);
     try {
       claims.restore(group, txn, record, pieces);
     } catch (error) {
-      throw damaged(`group ${group.id} has seats on ${node} that are not free there`, error);
+      throw contradiction(`group ${group.id} has seats on ${node} that are not free there`, error);
     }
   }
 }
 
-function damaged(what: string, cause?: unknown): TwinkleError {
-  return new TwinkleError('JOURNAL_DAMAGED', `the journal contradicts itself: ${what}`, { cause });
+function contradiction(what: string, cause?: unknown): Error {
+  return journalDamaged(`contradicts itself: ${what}`, cause);
 }

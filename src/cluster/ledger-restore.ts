@@ -34,8 +34,8 @@ export interface FoldedJournal {
 }
 
 /**
- * Fold the records, in order.
- * @throws `JOURNAL_DAMAGED`: a record that fits to none before it
+ * Fold the records, in order. A kind of record that this version does not know is not passed over: it may say who holds what.
+ * @throws `JOURNAL_DAMAGED`: what is no record, or fits to none before it
  */
 export function foldJournal(records: Iterable<LedgerRecord>): FoldedJournal {
   const journal: FoldedJournal = {
@@ -44,14 +44,30 @@ export function foldJournal(records: Iterable<LedgerRecord>): FoldedJournal {
     groups: new Map(),
     removed: new RecentMap(REMOVED_REMEMBERED),
   };
-  for (const record of records) fold(journal, record);
+  let position = 0;
+  for (const record of records) {
+    position += 1;
+    try {
+      if (typeof record?.r !== 'string') throw new Error('it is no record of a ledger');
+      fold(journal, record);
+    } catch (error) {
+      throw journalDamaged(`cannot be read at record ${position}: ${(error as Error).message}`, error);
+    }
+  }
   return journal;
+}
+
+/** @param what continues "the journal …" */
+export function journalDamaged(what: string, cause?: unknown): TwinkleError {
+  const advice = 'restore it from a copy, or move it away to begin with nothing';
+  return new TwinkleError('JOURNAL_DAMAGED', `the journal ${what}; ${advice}`, { cause });
 }
 
 function fold(journal: FoldedJournal, record: LedgerRecord): void {
   const { nodes, groups } = journal;
   switch (record.r) {
     case 'epoch':
+      if (!Number.isSafeInteger(record.epoch)) throw new Error('its epoch is no whole number');
       journal.epoch = Math.max(journal.epoch, record.epoch);
       return;
     case 'node':
@@ -83,6 +99,11 @@ function fold(journal: FoldedJournal, record: LedgerRecord): void {
       return;
     case 'removed':
       remove(journal, groupOf(journal, record.id));
+      return;
+    default: {
+      const { r } = record satisfies never as { readonly r: string };
+      throw new Error(`this version knows no record "${r.slice(0, 40)}"; start the version that wrote it`);
+    }
   }
 }
 
@@ -94,9 +115,7 @@ function remove(journal: FoldedJournal, group: FoldedGroup): void {
 
 function groupOf(journal: FoldedJournal, id: string): FoldedGroup {
   const group = journal.groups.get(id);
-  if (group === undefined) {
-    throw new TwinkleError('JOURNAL_DAMAGED', `the journal speaks of group ${id}, which it has not introduced`);
-  }
+  if (group === undefined) throw new Error(`it speaks of group ${id}, which was not introduced`);
   return group;
 }
 

@@ -195,10 +195,13 @@ export class Ledger {
     return group === null ? null : this.#placing.view(group);
   }
 
-  /** Those that live in the order of creation, then those that were removed, as far as they are remembered. */
-  *groups(): Iterable<GroupView> {
+  /**
+   * Those that live in the order of creation, then those that were removed in the order of removal.
+   * @param removed only so many of those, the latest; default: all that are remembered
+   */
+  *groups(removed?: number): Iterable<GroupView> {
     for (const group of this.#groups.living()) yield this.#placing.view(group);
-    for (const group of this.#groups.removed()) yield this.#placing.view(group);
+    for (const group of this.#groups.removed(removed)) yield this.#placing.view(group);
   }
 
   /** Living ones in joining order, then those that died lately. */

@@ -95,7 +95,7 @@ class LocalCluster implements Cluster {
   /** Removes every group: whoever waits for one is told. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#open = false;
-    for (const { id, state } of [...this.#ledger.groups()]) if (state !== 'REMOVED') this.#ledger.removeGroup(id);
+    for (const { id } of [...this.#ledger.groups(0)]) this.#ledger.removeGroup(id);
   }
 
   /** A group that is not remembered any more has been removed before. */

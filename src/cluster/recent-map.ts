@@ -27,9 +27,9 @@ export class RecentMap<K, V> {
     this.#next = (this.#next + 1) % this.#limit;
   }
 
-  /** Oldest first. */
-  *values(): IterableIterator<V> {
-    for (let at = 0; at < this.#ring.length; at++) {
+  /** Oldest first. @param last only so many, the newest */
+  *values(last = this.#limit): IterableIterator<V> {
+    for (let at = Math.max(0, this.#ring.length - last); at < this.#ring.length; at++) {
       const key = this.#ring[(this.#next + at) % this.#ring.length];
       const value = key === undefined ? undefined : this.#entries.get(key);
       if (value !== undefined) yield value;

@@ -11,7 +11,7 @@ export function groupStatus(ledger: Pick<Ledger, 'group' | 'status'>, id: string
   return view === null ? null : statusOf(view, ledger.status());
 }
 
-/** Removed groups that a snapshot shows: the latest. The ledger remembers more, for those who ask by id. */
+/** Removed groups that a snapshot shows: those removed last. The ledger remembers more, for those who ask by id. */
 const REMOVED_SHOWN = 50;
 
 /**
@@ -28,15 +28,8 @@ export function snapshotOf(
     epoch: ledger.epoch,
     version: ledger.version,
     nodes: Array.from(ledger.nodes(), (node) => nodeStatus(node, status)),
-    groups: shown(ledger.groups()).map((view) => statusOf(view, status)),
+    groups: Array.from(ledger.groups(REMOVED_SHOWN), (view) => statusOf(view, status)),
   };
-}
-
-function shown(groups: Iterable<GroupView>): GroupView[] {
-  const all = [...groups];
-  const removed = all.filter(({ state }) => state === 'REMOVED').sort((a, b) => a.createdAt - b.createdAt);
-  const forgotten = new Set(removed.slice(0, -REMOVED_SHOWN));
-  return forgotten.size === 0 ? all : all.filter((view) => !forgotten.has(view));
 }
 
 function statusOf(view: GroupView, status: LedgerStatus): GroupStatus {

@@ -5,15 +5,17 @@
 import { isAbsolute, resolve } from 'node:path';
 import { TwinkleError } from '../errors.js';
 import { didYouMean, nearest } from '../util/did-you-mean.js';
-import { compileAccelerator, type DeviceSource } from './accelerator.js';
+import type { DeviceSource } from './accelerator.js';
 import { compileAddress, isLocal } from './address.js';
 import { compileAuth } from './auth.js';
-import { compileModel, expandHome } from './model.js';
+import { compileModels } from './compile-models.js';
+import { takeEngineArgs } from './engine-options.js';
+import { belongsInLlmConfigs, type WrittenLlmConfigs } from './llm-config.js';
+import { expandHome } from './model.js';
 import { environmentName, isOptionKey, OPTION_KEYS, type OptionKey } from './options.js';
-import { compileHeadAddress, compilePlacement } from './placement.js';
-import { readGroupConfig } from './placement-group-config.js';
+import { compileHeadAddress } from './placement.js';
 import { environmentLayer, type Layer, located, type Origin, Settings, type Written } from './settings.js';
-import type { EngineName, ServeConfig } from './types.js';
+import type { EngineName, ModelConfig, OfferedDevice, ServeConfig } from './types.js';
 import type { YamlEntry } from './yaml-file.js';
 
 type Env = Readonly<Record<string, string | undefined>>;
@@ -32,6 +34,8 @@ export interface ConfigInput {
   readonly engineArgs: readonly WrittenEngineArg[];
   readonly env: Env;
   readonly yaml: readonly YamlEntry[];
+  /** `llmConfigs` of `createServer`; none: those of the file, if any. */
+  readonly llmConfigs?: WrittenLlmConfigs | null;
   /** Folder that relative paths count from. */
   readonly cwd: string;
   /** What `~` stands for. */
@@ -47,9 +51,12 @@ export interface ConfigServices extends Pick<DeviceSource, 'devices'> {
     engine: EngineName,
     args: readonly WrittenEngineArg[],
     otherNames: readonly string[],
+    warn: (sentence: string) => void,
   ): Record<string, unknown>;
   /** Whether any engine takes an argument of that name. */
   isEngineArg(name: string): boolean;
+  /** Told of the models and of the devices that this machine offers; throws for what cannot work. None: nothing is looked at. */
+  checkModels?(models: readonly ModelConfig[], devices: readonly OfferedDevice[]): Promise<void>;
   /** False on a dry run: no API key is generated. */
   readonly mayWrite: boolean;
 }
@@ -67,7 +74,8 @@ export interface CompiledConfig {
  */
 export async function compileConfig(input: ConfigInput, services: ConfigServices): Promise<CompiledConfig> {
   const yaml = splitYaml(input.yaml, services);
-  const settings = new Settings([input.written, environmentLayer(input.env), yaml.layer]);
+  const layers = [input.written, environmentLayer(input.env), yaml.layer];
+  const settings = new Settings(layers);
   const path = (text: string): string => {
     const expanded = expandHome(text, input.userHome);
     return isAbsolute(expanded) ? expanded : resolve(input.cwd, expanded);
@@ -75,11 +83,6 @@ export async function compileConfig(input: ConfigInput, services: ConfigServices
   const address = compileAddress(settings, input.cwd);
   const home = path(settings.text('home') as string);
   const python = settings.text('python');
-  const engineArgs = services.engineArgs(
-    settings.choice('engine') as EngineName,
-    [...yaml.engineArgs, ...input.engineArgs],
-    OPTION_KEYS,
-  );
   const supervision = {
     shutdownTimeoutMs: settings.number('shutdown-timeout') as number,
     phaseTimeoutMs: settings.number('start-timeout') as number,
@@ -92,21 +95,25 @@ export async function compileConfig(input: ConfigInput, services: ConfigServices
   const mayInstall = !settings.on('no-setup');
   const cpus = settings.number('num-cpus');
   const headAddress = compileHeadAddress(settings);
-  // What needs the disk or the devices comes after what is wrong in itself.
-  const shape = compileModel(settings, input.cwd, input.userHome);
-  const group = readGroupConfig(settings, shape.tensorParallel * shape.pipelineParallel);
   const source: DeviceSource = {
     devices: () => services.devices(),
     cluster: (where) => services.cluster(where, home),
   };
-  const { accelerator, offer } = await compileAccelerator(settings, shape, group, source, input.env);
-  const { placement, warnings } = compilePlacement(settings, shape, group, accelerator);
-  const { unnamed: _, ...model } = shape;
+  const written = {
+    layers,
+    engineArgs: [...yaml.engineArgs, ...input.engineArgs],
+    llmConfigs: input.llmConfigs ?? yaml.llmConfigs,
+    cwd: input.cwd,
+    userHome: input.userHome,
+    env: input.env,
+  };
+  const { models, offer, warnings } = await compileModels(written, source, services);
+  await services.checkModels?.(models, offer.devices);
   // Last, because it may write: nothing is left behind by a start that is refused.
   const access = compileAuth(settings, { local: isLocal(address), home, mayWrite: services.mayWrite });
   return {
     config: {
-      models: [{ ...model, placement, engineArgs }],
+      models,
       node: { cpus, devices: offer.devices, links: offer.links, leftOut: offer.leftOut },
       address: headAddress,
       http: { ...address, bodyLimit, maxQueue },
@@ -117,7 +124,7 @@ export async function compileConfig(input: ConfigInput, services: ConfigServices
       logLevel,
     },
     origins: Object.fromEntries(OPTION_KEYS.map((key) => [key, settings.origin(key)])) as Record<OptionKey, Origin>,
-    warnings: [...unknownVariables(input.env), ...offer.warnings, ...warnings, ...access.warnings],
+    warnings: [...unknownVariables(input.env), ...warnings, ...access.warnings],
   };
 }
 
@@ -129,20 +136,29 @@ function interpreterPath(written: string, path: (text: string) => string): strin
 function splitYaml(
   entries: readonly YamlEntry[],
   services: ConfigServices,
-): { layer: Layer; engineArgs: WrittenEngineArg[] } {
+): { layer: Layer; engineArgs: WrittenEngineArg[]; llmConfigs: WrittenLlmConfigs | null } {
   const layer = new Map<OptionKey, Written>();
   const engineArgs: WrittenEngineArg[] = [];
-  for (const { key, value, origin } of entries) {
-    if (isOptionKey(key)) layer.set(key, { value, origin });
+  const mappings: Written[] = [];
+  let llmConfigs: WrittenLlmConfigs | null = null;
+  for (const { key, value, origin, place } of entries) {
+    if (key === 'llm-configs') llmConfigs = { value, origin, place };
+    else if (key === 'engine-args') mappings.push({ value, origin });
+    else if (isOptionKey(key)) layer.set(key, { value, origin });
     else if (services.isEngineArg(key))
       engineArgs.push({ name: key, value, where: `${located(origin)}${origin.name}` });
     else {
-      const hint = didYouMean(key, OPTION_KEYS);
+      const near = didYouMean(key, [...OPTION_KEYS, 'engine-args', 'llm-configs']);
+      const hint = belongsInLlmConfigs(origin.name) || near || (key === 'applications' ? RAY_FILE : '');
       throw new TwinkleError('CONFIG_INVALID', `${located(origin)}unknown key \`${origin.name}\`${hint}`);
     }
   }
-  return { layer, engineArgs };
+  // After the options, whatever the order in the file: an option that is written in both places is found.
+  for (const { value, origin } of mappings) engineArgs.push(...takeEngineArgs(value, origin, layer));
+  return { layer, engineArgs, llmConfigs };
 }
+
+const RAY_FILE = '; of an application file of Ray Serve write only the `llm_configs` of its `args`, at the top';
 
 /** Variables that others of our parts read; all else that begins with TWINKLE_ is unknown. */
 const OTHER_VARIABLES = [

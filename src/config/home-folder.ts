@@ -31,7 +31,8 @@ export function makeHomeFolder(home: string, ...parts: readonly string[]): strin
     makeAll(path);
     accessSync(path, constants.W_OK | constants.X_OK);
   } catch (error) {
-    throw unusable(home, path, error);
+    const { path: at = path } = error as NodeJS.ErrnoException;
+    throw unusable(home, at, error);
   }
   return path;
 }

@@ -57,7 +57,7 @@ function refuseSplit(settings: Settings, tensor: number, pipeline: number): void
     written,
     '1 with engine transformers',
     false,
-    'that engine runs a replica in one rank; use -dp for more replicas (engine vllm will split models)',
+    'that engine runs a replica in one rank; engine vllm splits models (--engine vllm), -dp makes more replicas',
   );
 }
 

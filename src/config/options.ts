@@ -137,6 +137,14 @@ export const SERVE_OPTIONS = {
     min: 0,
     max: 1_000_000,
   },
+  routing: {
+    kind: 'choice',
+    arg: 'HOW',
+    choices: ['prefix', 'least-loaded'],
+    help: 'With several replicas: to the one that has computed the beginning of a prompt, or to the least loaded (none: prefix with engine vllm)',
+    group: 'HTTP',
+    default: null,
+  },
   address: {
     kind: 'choice',
     arg: 'WHERE',

@@ -15,12 +15,59 @@ export interface ModelConfig {
   readonly engine: EngineName;
   readonly tensorParallel: number;
   readonly pipelineParallel: number;
+  /** Replicas; with {@link autoscaling} the most that there may be. */
   readonly dataParallel: number;
+  /** How many of them run; null: all, always. */
+  readonly autoscaling: Autoscaling | null;
+  /** Requests that a replica runs at a time at most; null: as many as its engine takes. */
+  readonly maxOngoing: number | null;
+  /** Requests that may wait for it; null: `HttpConfig.maxQueue`. */
+  readonly maxQueued: number | null;
+  readonly routing: Routing;
   readonly placement: ModelPlacement;
   /** Null: what the model says. */
   readonly maxModelLen: number | null;
   /** Engine arguments by their own names, untouched. */
   readonly engineArgs: Readonly<Record<string, unknown>>;
+  /** Null: the engine's own arguments say what there is of adapters. */
+  readonly lora: LoraSettings | null;
+  /** Set in every rank of the model, over what it inherits. */
+  readonly envVars: Readonly<Record<string, string>>;
+}
+
+/** `prefix`: to the replica that has computed the beginning of the prompt, unless it is markedly busier. */
+export type Routing = 'prefix' | 'least-loaded';
+
+/** When replicas are added and taken away: Ray Serve's `autoscaling_config`. Times in ms. */
+export interface Autoscaling {
+  /** 0: the last one goes, too, and comes back when a request waits. */
+  readonly min: number;
+  readonly max: number;
+  /** Replicas of the start. */
+  readonly initial: number;
+  /** Requests, waiting ones included, that a replica should have. */
+  readonly targetOngoing: number;
+  /** How long more must be wanted before there are more. */
+  readonly upscaleDelayMs: number;
+  readonly downscaleDelayMs: number;
+  /** The same for the last one. */
+  readonly downscaleToZeroDelayMs: number;
+  /** Share of a wished change that is made. */
+  readonly upscalingFactor: number;
+  readonly downscalingFactor: number;
+  /** Requests are counted over so long. */
+  readonly lookBackMs: number;
+  readonly aggregation: 'mean' | 'max' | 'min';
+}
+
+/** Adapters that load on first use: Ray Serve LLM's `lora_config`. */
+export interface LoraSettings {
+  /** Folder or bucket (`s3://…`) with a folder for each adapter; null: only adapters that were named. */
+  readonly dynamicPath: string | null;
+  readonly maxAdaptersPerReplica: number;
+  /** Null: no limit. */
+  readonly downloadTimeoutMs: number | null;
+  readonly maxDownloadTries: number;
 }
 
 /** Resource → amount, as users of Ray write a bundle. */

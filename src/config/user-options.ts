@@ -2,9 +2,12 @@
 import { TwinkleError } from '../errors.js';
 import { didYouMean } from '../util/did-you-mean.js';
 import type { WrittenEngineArg } from './compile.js';
+import { takeEngineArgs } from './engine-options.js';
+import type { WrittenLlmConfigs } from './llm-config.js';
+import type { LlmConfigInput } from './llm-config-types.js';
 import { isOptionKey, kebabCase, OPTION_KEYS, type OptionKey } from './options.js';
 import type { Layer, Written } from './settings.js';
-import type { Bundle, EngineName, PlacementStrategy, ServeConfig } from './types.js';
+import type { Bundle, EngineName, PlacementStrategy, Routing, ServeConfig } from './types.js';
 
 /** Ray Serve LLM's `placement_group_config`: one of `bundles` and `bundle_per_worker`. */
 export type PlacementGroupConfig = { readonly strategy?: PlacementStrategy } & (
@@ -41,6 +44,8 @@ export interface ServeOptions {
   readonly acceleratorType?: string;
   /** CPUs of a replica beside its devices; fractions and 0 are allowed. */
   readonly replicaCpus?: number;
+  /** How requests find their replica; none: by prefix with engine vllm. */
+  readonly routing?: Routing;
   /** Who gives out devices: the head that runs here, or this process alone. */
   readonly address?: 'auto' | 'local';
   readonly host?: string;
@@ -64,39 +69,44 @@ export interface ServeOptions {
   readonly crashLoopWindow?: number;
   readonly home?: string;
   readonly logLevel?: ServeConfig['logLevel'];
-  /** Arguments of the engine by its own names. */
+  /** Arguments of the engine by its own names, in snake or camel case: every one of `vllm serve`, for engine vllm. */
   readonly engineArgs?: Readonly<Record<string, unknown>>;
+  /** Several models, or one, as in Ray Serve LLM; instead of `model` and what belongs to it. */
+  readonly llmConfigs?: readonly LlmConfigInput[];
 }
 
 /**
  * The options as a layer; `undefined` counts as not written.
  * @throws `USAGE` for an unknown option, with what was probably meant
  */
-export function optionsLayer(options: ServeOptions): { layer: Layer; engineArgs: readonly WrittenEngineArg[] } {
+export function optionsLayer(options: ServeOptions): {
+  layer: Layer;
+  engineArgs: readonly WrittenEngineArg[];
+  llmConfigs: WrittenLlmConfigs | null;
+} {
   const layer = new Map<OptionKey, Written>();
-  const engineArgs: WrittenEngineArg[] = [];
   for (const [name, value] of Object.entries(options)) {
     if (value === undefined) continue;
-    if (name === 'engineArgs') {
-      if (typeof value !== 'object' || value === null || Array.isArray(value)) {
-        throw new TwinkleError(
-          'CONFIG_INVALID',
-          `expected an object for \`engineArgs\` but received ${JSON.stringify(value)}`,
-        );
-      }
-      for (const [arg, given] of Object.entries(value)) {
-        engineArgs.push({ name: kebabCase(arg), value: given, where: `engineArgs.${arg}` });
-      }
-      continue;
-    }
+    if (name === 'engineArgs' || name === 'llmConfigs') continue;
     const key = kebabCase(name);
     if (!isOptionKey(key)) {
-      const names = [...OPTION_KEYS.map(camelCase), 'engineArgs'];
+      const names = [...OPTION_KEYS.map(camelCase), 'engineArgs', 'llmConfigs'];
       throw new TwinkleError('USAGE', `unknown option \`${name}\`${didYouMean(name, names)}`);
     }
     layer.set(key, { value, origin: { source: 'option', name, at: null } });
   }
-  return { layer, engineArgs };
+  const { engineArgs } = options;
+  const llmConfigs: WrittenLlmConfigs | null =
+    options.llmConfigs === undefined
+      ? null
+      : {
+          value: options.llmConfigs,
+          origin: { source: 'option', name: 'llmConfigs', at: null },
+          place: () => null,
+        };
+  if (engineArgs === undefined) return { layer, engineArgs: [], llmConfigs };
+  const origin = { source: 'option', name: 'engineArgs', at: null } as const;
+  return { layer, engineArgs: takeEngineArgs(engineArgs, origin, layer), llmConfigs };
 }
 
 /** `max-model-len` → `maxModelLen`. */

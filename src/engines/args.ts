@@ -5,15 +5,35 @@
 import type { EngineName } from '../config/types.js';
 import { TwinkleError } from '../errors.js';
 import { didYouMean } from '../util/did-you-mean.js';
+import { convertArg } from './convert-arg.js';
 import { VLLM_ARGS } from './vllm-args.js';
 
 /** One engine argument. */
 export interface EngineArgSpec {
-  readonly kind: 'integer' | 'number' | 'boolean' | 'string';
+  /** `json`: an object or array, as JSON text in a flag. `list`: several values after one flag. */
+  readonly kind: 'integer' | 'number' | 'boolean' | 'string' | 'json' | 'list';
+  /** Of a list; default string. */
+  readonly item?: 'integer' | 'number' | 'string';
   readonly help: string;
   readonly min?: number;
   readonly max?: number;
   readonly choices?: readonly string[];
+  /** Other flags, with their dashes: `-cc`. */
+  readonly aliases?: readonly string[];
+  /** A boolean without a `--no-` form: false is as not written. */
+  readonly onlyTrue?: true;
+  /** The flag may stand without a value, which is true. */
+  readonly bare?: true;
+  /** The word None is a value. */
+  readonly none?: true;
+  /** A whole number may be 8k (×1000) or 8K (×1024). */
+  readonly suffixes?: true;
+  /** JSON, or any other text. */
+  readonly text?: true;
+  /** Known and an error: why. */
+  readonly refused?: string;
+  /** Known, warned about and not passed on: why. */
+  readonly ignored?: string;
 }
 
 /** An argument as somebody wrote it. */
@@ -58,6 +78,7 @@ export const ENGINE_ARGS: Readonly<Record<EngineName, Readonly<Record<string, En
     step_ms: { kind: 'number', min: 0, help: 'Duration of one engine step' },
     load_ms: { kind: 'number', min: 0, help: 'Duration of a load' },
     max_num_seqs: maxNumSeqs,
+    routes: { kind: 'string', help: 'Paths of its HTTP application, with commas' },
     fault: { kind: 'string', help: 'Scripted fault: exit:3@load, kill@token:5, hang@load, error@token:3' },
   },
 };
@@ -67,24 +88,39 @@ export function engineArgName(written: string): string {
   return written.replace(/^--/, '').replaceAll('-', '_');
 }
 
-/** The argument of that name of any engine: enough to tell a switch from a flag with a value. Null: no engine has it. */
-export function findEngineArg(written: string): EngineArgSpec | null {
-  const name = engineArgName(written);
+/**
+ * The argument of that name or alias of any engine: enough to tell a switch from a flag with a value. Null: no engine has it.
+ * @param written a name in either case, or a short flag with its dash
+ */
+export function findEngineArg(written: string): { readonly name: string; readonly spec: EngineArgSpec } | null {
   for (const table of Object.values(ENGINE_ARGS)) {
-    if (Object.hasOwn(table, name)) return table[name] as EngineArgSpec;
+    const name = nameIn(table, written);
+    if (name !== null) return { name, spec: table[name] as EngineArgSpec };
   }
   return null;
 }
 
-/** Names of all engines' arguments, in kebab case. */
+function nameIn(table: Readonly<Record<string, EngineArgSpec>>, written: string): string | null {
+  const name = engineArgName(written);
+  if (Object.hasOwn(table, name)) return name;
+  const flag = /^-[^-]/.test(written) ? written : `--${name.replaceAll('_', '-')}`;
+  return Object.keys(table).find((key) => table[key]?.aliases?.includes(flag)) ?? null;
+}
+
+/** Names of all engines' arguments that can be used, in kebab case. */
 export function allEngineArgNames(): string[] {
-  const names = Object.values(ENGINE_ARGS).flatMap((table) => Object.keys(table));
+  const names = Object.values(ENGINE_ARGS).flatMap(usable);
   return [...new Set(names)].map((name) => name.replaceAll('_', '-'));
+}
+
+function usable(table: Readonly<Record<string, EngineArgSpec>>): string[] {
+  return Object.keys(table).filter((name) => table[name]?.refused === undefined);
 }
 
 /**
  * Check and convert the arguments of one engine.
  * @param otherNames names that are not engine arguments but may have been meant (flags of `serve`)
+ * @param warn told of arguments that are not passed on
  * @returns snake case name → typed value; a later entry of the same name wins
  * @throws `USAGE` for a name that the engine does not take, `CONFIG_INVALID` for a wrong value
  */
@@ -92,62 +128,41 @@ export function checkEngineArgs(
   engine: EngineName,
   inputs: readonly EngineArgInput[],
   otherNames: readonly string[] = [],
+  warn: (sentence: string) => void = () => {},
 ): Record<string, unknown> {
   const table = ENGINE_ARGS[engine];
   const result: Record<string, unknown> = {};
+  const ignored = new Map<string, string>();
   for (const input of inputs) {
-    const name = engineArgName(input.name);
-    if (!Object.hasOwn(table, name)) throw unknownArg(engine, input, name, otherNames);
-    result[name] = convert(table[name] as EngineArgSpec, input);
+    const name = nameIn(table, input.name);
+    if (name === null) throw unknownArg(engine, input, otherNames);
+    const spec = table[name] as EngineArgSpec;
+    if (spec.refused !== undefined) throw refusedArg(input, spec.refused);
+    const value = convertArg(spec, input);
+    if (value === undefined) delete result[name];
+    else if (spec.ignored === undefined) result[name] = value;
+    else ignored.set(name, `\`${input.where}\` is not passed on: ${spec.ignored}`);
   }
+  for (const sentence of ignored.values()) warn(sentence);
   return result;
 }
 
-function unknownArg(engine: EngineName, input: EngineArgInput, name: string, others: readonly string[]): TwinkleError {
-  const takers = Object.entries(ENGINE_ARGS).filter(([, table]) => Object.hasOwn(table, name));
+function refusedArg(input: EngineArgInput, reason: string): TwinkleError {
+  return new TwinkleError('USAGE', `\`${input.where}\` cannot be used here: ${reason}`);
+}
+
+function unknownArg(engine: EngineName, input: EngineArgInput, others: readonly string[]): TwinkleError {
+  const takers = (Object.keys(ENGINE_ARGS) as EngineName[]).flatMap((taker) => {
+    const name = nameIn(ENGINE_ARGS[taker], input.name);
+    return name === null ? [] : [{ taker, refused: ENGINE_ARGS[taker][name]?.refused }];
+  });
+  const refused = takers.length === 1 ? takers[0]?.refused : undefined;
+  if (refused !== undefined) return refusedArg(input, refused);
+  const [first, ...more] = takers.map(({ taker }) => taker);
+  const known = [...usable(ENGINE_ARGS[engine]).map((key) => key.replaceAll('_', '-')), ...others];
   const hint =
-    takers.length > 0
-      ? `; engine ${takers.map(([taker]) => taker).join(' and ')} takes it`
-      : didYouMean(name.replaceAll('_', '-'), [
-          ...Object.keys(ENGINE_ARGS[engine]).map((key) => key.replaceAll('_', '-')),
-          ...others,
-        ]);
+    first === undefined
+      ? didYouMean(engineArgName(input.name).replaceAll('_', '-'), known)
+      : `; engine ${[first, ...more].join(' and ')} ${more.length === 0 ? 'takes' : 'take'} it: say \`--engine ${first}\``;
   return new TwinkleError('USAGE', `unknown argument \`${input.where}\` for engine ${engine}${hint}`);
-}
-
-function convert(spec: EngineArgSpec, input: EngineArgInput): unknown {
-  const fail = (expected: string): TwinkleError =>
-    new TwinkleError(
-      'CONFIG_INVALID',
-      `expected ${expected} for \`${input.where}\` but received ${JSON.stringify(input.value)}; ${spec.help.toLowerCase()}`,
-    );
-  if (spec.kind === 'boolean') {
-    if (input.value === true || input.value === 'true') return true;
-    if (input.value === false || input.value === 'false') return false;
-    throw fail('true or false');
-  }
-  if (spec.kind === 'string') {
-    if (typeof input.value !== 'string' && typeof input.value !== 'number') throw fail('text');
-    const text = String(input.value);
-    if (text === '') throw fail('text');
-    if (spec.choices !== undefined && !spec.choices.includes(text)) {
-      throw fail(`one of ${spec.choices.join(', ')}`);
-    }
-    return text;
-  }
-  return convertNumber(spec, input.value, fail);
-}
-
-function convertNumber(spec: EngineArgSpec, value: unknown, fail: (expected: string) => TwinkleError): number {
-  const whole = spec.kind === 'integer';
-  const range =
-    (spec.min === undefined ? '' : ` of at least ${spec.min}`) +
-    (spec.max === undefined ? '' : ` and at most ${spec.max}`);
-  const expected = `${whole ? 'a whole number' : 'a number'}${range}`;
-  const number =
-    typeof value === 'number' ? value : typeof value === 'string' && value.trim() !== '' ? Number(value) : NaN;
-  if (!Number.isFinite(number) || (whole && !Number.isSafeInteger(number))) throw fail(expected);
-  if ((spec.min !== undefined && number < spec.min) || (spec.max !== undefined && number > spec.max))
-    throw fail(expected);
-  return number;
 }

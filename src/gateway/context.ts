@@ -1,5 +1,7 @@
 /** What the routes of one gateway share. */
 
+import type { Cell, Family } from '../observability/metrics.js';
+import type { FleetControl } from '../serving/types/control.js';
 import type { Inference } from '../serving/types.js';
 import { type GatewayMetrics, gatewayMetrics } from './gateway-metrics.js';
 import { type Authenticate, authenticator } from './http/auth.js';
@@ -12,6 +14,9 @@ const KEEP_ALIVE_MS = 15_000;
 /** Shared state of one gateway. */
 export interface GatewayContext {
   readonly inference: Inference;
+  /** Null: none is offered. */
+  readonly control: FleetControl | null;
+  readonly authMode: GatewayOptions['auth']['mode'];
   readonly authenticate: Authenticate;
   readonly bodyLimit: number;
   readonly version: string;
@@ -19,6 +24,8 @@ export interface GatewayContext {
   readonly phase: () => HeadPhase;
   readonly logger: GatewayLogger | null;
   readonly metrics: GatewayMetrics;
+  /** Scrapes that went on without a replica's engine. */
+  readonly missedPages: Family<Cell>;
   readonly queue: FlushQueue;
   readonly live: LiveResponses;
 }
@@ -28,6 +35,8 @@ export function gatewayContext(options: GatewayOptions): GatewayContext {
   const { inference, startedAt } = options;
   return {
     inference,
+    control: options.control ?? null,
+    authMode: options.auth.mode,
     authenticate: authenticator(options.auth),
     bodyLimit: options.http.bodyLimit,
     version: options.version,
@@ -35,6 +44,11 @@ export function gatewayContext(options: GatewayOptions): GatewayContext {
     phase: () => options.phase(),
     logger: options.logger === false ? null : options.logger,
     metrics: gatewayMetrics(options.metrics, inference, startedAt),
+    missedPages: options.metrics.counter(
+      'twinkle_engine_metrics_missed_total',
+      'Scrapes in which the engine of a replica did not answer in time.',
+      ['model', 'replica'],
+    ),
     queue: new FlushQueue(),
     live: new LiveResponses(options.keepAliveMs ?? KEEP_ALIVE_MS),
   };

@@ -40,9 +40,10 @@ function startReport({ inference, phase, startedAt }: GatewayContext): object {
   return {
     phase: phase(),
     elapsed_seconds: (Date.now() - startedAt) / 1e3,
-    models: inference.models().map(({ names, progress, reason, state }) => ({
+    models: inference.models().map(({ held, names, progress, reason, state }) => ({
       model: names[0] ?? null,
       state,
+      ...(held === undefined ? {} : { held }),
       reason,
       progress:
         progress === null

@@ -14,6 +14,8 @@ import { modelRoutes } from './openai/models.js';
 import { tokenizeRoutes } from './openai/tokenize.js';
 import { collectOpenApi } from './openapi.js';
 import { operationRoutes } from './operations.js';
+import { operatorRoutes } from './operator/routes.js';
+import { relayRoutes } from './relay/routes.js';
 import type { GatewayOptions } from './types.js';
 
 /** How long answers may take to leave when the gateway closes, in ms. */
@@ -56,7 +58,9 @@ export const gatewayPlugin: FastifyPluginAsync<GatewayOptions> = async (app, opt
     ...modelRoutes(context),
     ...generationRoutes(context),
     ...tokenizeRoutes(context),
+    ...relayRoutes(context),
     ...operationRoutes(app, context),
+    ...(context.control === null ? [] : operatorRoutes(context.control, context.authMode)),
   ]);
   app.addHook('preClose', () =>
     context.live.shutdown(

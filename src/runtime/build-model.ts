@@ -2,12 +2,15 @@
 import { join } from 'node:path';
 import type { ModelConfig, SupervisionConfig } from '../config/types.js';
 import { ENGINE_SPECS } from '../engines/specs.js';
+import type { Logger } from '../observability/logger.js';
+import type { ControlledModel } from '../serving/fleet-control.js';
 import { ModelService } from '../serving/model-service.js';
 import { Replica } from '../serving/replica.js';
 import { Gang } from '../supervisor/gang.js';
 import type { GangDependencies, GangSpec } from '../supervisor/launch-ranks.js';
 import { DirectLauncher, type PythonRuntime, type RankLauncher } from '../supervisor/launcher.js';
 import { TemplateLauncher } from '../supervisor/template-launcher.js';
+import { controlModel } from './control-model.js';
 import { PlacedGang } from './placed-gang.js';
 
 /** A rank that says nothing for so long is taken for dead. */
@@ -19,6 +22,8 @@ export interface BuiltModel {
   readonly gangs: readonly PlacedGang[];
   readonly service: ModelService;
   readonly launcher: RankLauncher;
+  /** What must reach every replica. */
+  readonly control: ControlledModel;
 }
 
 export interface BuildContext extends Omit<GangDependencies, 'launcher' | 'logPath'> {
@@ -26,12 +31,23 @@ export interface BuildContext extends Omit<GangDependencies, 'launcher' | 'logPa
   readonly logFolder: string;
   readonly supervision: SupervisionConfig;
   readonly maxQueue: number;
+  readonly log: Logger;
+}
+
+/** What an engine that is split over ranks, and answers in the model's name, must be told beside its arguments. */
+function shapeArgs(config: ModelConfig): Record<string, unknown> {
+  return {
+    served_model_name: [...config.servedNames],
+    ...(config.tensorParallel > 1 ? { tensor_parallel_size: config.tensorParallel } : {}),
+    ...(config.pipelineParallel > 1 ? { pipeline_parallel_size: config.pipelineParallel } : {}),
+  };
 }
 
 /** A name that is safe in a file name. */
 const fileName = (text: string): string => text.replace(/[^\w.-]+/g, '-').replace(/^-+/, '') || 'model';
 
-export function buildModel(config: ModelConfig, context: BuildContext): BuiltModel {
+export function buildModel(config: ModelConfig, shared: BuildContext): BuiltModel {
+  const context = withOwnVariables(shared, config.envVars);
   const { native, watcher, python } = context;
   const name = config.servedNames[0] ?? config.model;
   const launcher: RankLauncher = ENGINE_SPECS[config.engine].warm
@@ -42,7 +58,10 @@ export function buildModel(config: ModelConfig, context: BuildContext): BuiltMod
       })
     : new DirectLauncher(native, watcher, python);
   const logPath = (spec: GangSpec, rank: number): string =>
-    join(context.logFolder, `${fileName(spec.id)}-${spec.ownEngine && rank === spec.worldSize ? 'engine' : `rank${rank}`}.log`);
+    join(
+      context.logFolder,
+      `${fileName(spec.id)}-${spec.ownEngine && rank === spec.worldSize ? 'engine' : `rank${rank}`}.log`,
+    );
   const { drives } = ENGINE_SPECS[config.engine];
   const worldSize = config.tensorParallel * config.pipelineParallel;
   const gangs = Array.from({ length: config.dataParallel }, (_, replica) => {
@@ -56,6 +75,7 @@ export function buildModel(config: ModelConfig, context: BuildContext): BuiltMod
         model: config.model,
         options: {
           ...config.engineArgs,
+          ...(drives ? shapeArgs(config) : {}),
           ...(config.maxModelLen === null ? {} : { max_model_len: config.maxModelLen }),
         },
       },
@@ -66,25 +86,46 @@ export function buildModel(config: ModelConfig, context: BuildContext): BuiltMod
     };
     return new PlacedGang(new Gang(spec, { ...context, launcher, logPath }));
   });
+  const ids = gangs.map(({ gang }) => gang.spec.id);
+  const control = controlModel(config, gangs, ids, context.log);
   const replicas = gangs.map(
-    (placed) =>
-      new Replica(placed.gang.spec.id, placed, () =>
-        placed.gang.pids.map((pid, rank) => ({
-          rank,
-          pid,
-          devices: placed.placed ? [placed.gang.places[rank]?.device?.uuid ?? 'cpu'] : [],
-          log: logPath(placed.gang.spec, rank),
-        })),
+    (placed, at) =>
+      new Replica(
+        placed.gang.spec.id,
+        control.gangs[at] ?? placed,
+        () =>
+          placed.gang.pids.map((pid, rank) => ({
+            rank,
+            pid,
+            // The engine's own process has no device and no place.
+            devices: placed.placed && rank < worldSize ? [placed.gang.places[rank]?.device?.uuid ?? 'cpu'] : [],
+            log: logPath(placed.gang.spec, rank),
+          })),
+        config.maxOngoing,
       ),
   );
   const service = new ModelService(
     {
       names: config.servedNames,
       created: Math.floor(Date.now() / 1000),
-      maxQueue: context.maxQueue,
+      maxQueue: config.maxQueued ?? context.maxQueue,
+      routing: config.routing,
+      fromZero: config.autoscaling?.min === 0,
       nowMs: context.nowMs,
     },
     replicas,
   );
-  return { config, gangs, service, launcher };
+  return { config, gangs, service, launcher, control: control.controlled(service) };
+}
+
+/** The model's own variables come over the inherited ones, and never over those that tie its processes to this server. */
+function withOwnVariables(context: BuildContext, own: ModelConfig['envVars']): BuildContext {
+  const { python } = context;
+  const { PYTHONPATH = '' } = python.env;
+  const env = {
+    ...python.env,
+    ...own,
+    PYTHONPATH: own.PYTHONPATH === undefined ? PYTHONPATH : `${PYTHONPATH}:${own.PYTHONPATH}`,
+  };
+  return { ...context, inherited: { ...context.inherited, ...own }, python: { ...python, env } };
 }

@@ -90,7 +90,7 @@ export async function startClusterDaemon(options: ClusterDaemonOptions): Promise
     // Transactions are named by the epoch: nobody may see it before the journal has it.
     await core.flushed();
     if (options.node !== null) {
-      const facts = takeOver(options.node, nodeId(folder), records, core.state.groups());
+      const facts = takeOver(options.node, nodeId(folder), records, core.state.groups(0));
       if (facts.kept) log.warn({ total: facts.node.total }, 'offer_kept_for_groups_of_before');
       const own = openOwnNode(facts.node, core.state, () => performance.now());
       core.attach(own);
@@ -103,7 +103,7 @@ export async function startClusterDaemon(options: ClusterDaemonOptions): Promise
       () => head.close(),
     );
     const status = (): ClusterHeadStatus => {
-      const groups = [...core.state.groups()];
+      const groups = [...core.state.groups(0)];
       return {
         kind: 'head',
         instance,

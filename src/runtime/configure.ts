@@ -2,6 +2,7 @@
 import { homedir } from 'node:os';
 import { isAbsolute, join, resolve } from 'node:path';
 import { type CompiledConfig, compileConfig, type WrittenEngineArg } from '../config/compile.js';
+import type { WrittenLlmConfigs } from '../config/llm-config.js';
 import { expandHome } from '../config/model.js';
 import { PYTHON_WORKERS } from '../config/package-root.js';
 import type { Layer } from '../config/settings.js';
@@ -9,6 +10,7 @@ import type { EngineName, ModelConfig, ServeConfig } from '../config/types.js';
 import { checkEngineArgs, findEngineArg } from '../engines/args.js';
 import type { DeviceReport } from '../native/types.js';
 import type { Flavour, PythonEnvironment, SetupProgress } from '../python/types.js';
+import { checkModels } from './check-models.js';
 
 type Env = Readonly<Record<string, string | undefined>>;
 
@@ -17,9 +19,11 @@ export interface ConfigureRequest {
   /** Flags, or the options of `createServer` (`optionsLayer`). */
   readonly written: Layer;
   readonly engineArgs: readonly WrittenEngineArg[];
+  /** `llmConfigs` of `createServer`. */
+  readonly llmConfigs?: WrittenLlmConfigs | null;
   readonly env: Env;
   readonly cwd: string;
-  /** File of `--config`; null: `TWINKLE_CONFIG` when set. */
+  /** File of `--config`, `-` for standard input; null: `TWINKLE_CONFIG` when set. */
   readonly configFile: string | null;
   /** False on a dry run: no API key is generated. */
   readonly mayWrite: boolean;
@@ -40,15 +44,26 @@ export async function configure(request: ConfigureRequest): Promise<CompiledConf
   const userHome = request.env.HOME || homedir();
   const file = request.configFile ?? (request.env.TWINKLE_CONFIG || null);
   const yaml = file === null ? [] : await readFile(file, request.cwd, userHome);
-  const { written, engineArgs, env, cwd, mayWrite, devices, cluster = async () => null } = request;
+  const { written, engineArgs, llmConfigs = null, env, cwd, mayWrite, devices, cluster = async () => null } = request;
   return compileConfig(
-    { written, engineArgs, env, yaml, cwd, userHome },
-    { devices, cluster, engineArgs: checkEngineArgs, isEngineArg: (name) => findEngineArg(name) !== null, mayWrite },
+    { written, engineArgs, llmConfigs, env, yaml, cwd, userHome },
+    {
+      devices,
+      cluster,
+      engineArgs: checkEngineArgs,
+      isEngineArg: (name) => findEngineArg(name) !== null,
+      checkModels: (models, offered) => checkModels(models, offered, devices),
+      mayWrite,
+    },
   );
 }
 
 async function readFile(file: string, cwd: string, userHome: string) {
-  const { readYamlConfig } = await import('../config/yaml-file.js');
+  const { parseYamlConfig, readYamlConfig } = await import('../config/yaml-file.js');
+  if (file === '-') {
+    const { text } = await import('node:stream/consumers');
+    return await parseYamlConfig(await text(process.stdin), 'stdin');
+  }
   const expanded = expandHome(file, userHome);
   return readYamlConfig(isAbsolute(expanded) ? expanded : resolve(cwd, expanded));
 }
@@ -70,7 +85,8 @@ export async function resolvePythons(
   const found = new Map<EngineName, PythonEnvironment>();
   for (const model of config.models) {
     if (found.has(model.engine)) continue;
-    const gpu = model.placement.accelerator === 'GPU';
+    const { engine } = model;
+    const gpu = config.models.some((one) => one.engine === engine && one.placement.accelerator === 'GPU');
     const flavour = wantedFlavour(gpu, options.env);
     found.set(
       model.engine,

@@ -66,7 +66,7 @@ export async function createServer(options: CreateServerOptions = {}): Promise<S
 
 async function createAt(door: HeadDoor, options: CreateServerOptions): Promise<Server> {
   const { listen, logger, on, env = process.env, signal, ...serve } = options;
-  const { layer, engineArgs } = optionsLayer(serve);
+  const { layer, engineArgs, llmConfigs } = optionsLayer(serve);
   const fake = env.TWINKLE_FAKE_DEVICES;
   const devices = async (): Promise<DeviceReport> =>
     // The addon reads the process's own environment; a test may have given another.
@@ -74,6 +74,7 @@ async function createAt(door: HeadDoor, options: CreateServerOptions): Promise<S
   const compiled = await configure({
     written: layer,
     engineArgs,
+    llmConfigs,
     env,
     cwd: process.cwd(),
     configFile: null,
@@ -101,6 +102,7 @@ async function createAt(door: HeadDoor, options: CreateServerOptions): Promise<S
   }
   return asServer(head, door, {
     inference: head.inference,
+    ...(head.control === null ? {} : { control: head.control }),
     auth: config.auth,
     http: config.http,
     version: packageVersion(),

@@ -9,6 +9,8 @@ import type { Native } from '../native/types.js';
 import { type FileLogger, fileLogger, type Logger, SILENT } from '../observability/logger.js';
 import type { PythonEnvironment } from '../python/types.js';
 import { ModelDirectory } from '../serving/inference.js';
+import type { FleetControl } from '../serving/types/control.js';
+import type { Inference } from '../serving/types.js';
 import { ProcessWatcher } from '../supervisor/process-watcher.js';
 import { engineEnvironment } from '../supervisor/rank-environment.js';
 import { endInstance } from '../supervisor/teardown.js';
@@ -86,8 +88,12 @@ class RunningHead implements Head {
     this.#ready.promise.catch(() => {}); // whoever awaits ready() sees it
   }
 
-  get inference(): ModelDirectory {
-    return this.#directory;
+  get inference(): Inference {
+    return this.#fleet?.inference ?? this.#directory;
+  }
+
+  get control(): FleetControl | null {
+    return this.#fleet?.control ?? null;
   }
 
   get url(): string | null {
@@ -130,6 +136,7 @@ class RunningHead implements Head {
         logFolder: folders.logs,
         supervision: config.supervision,
         maxQueue: config.http.maxQueue,
+        log: this.#log,
       });
     };
     this.#fleet = new Fleet(config.models.map(build), this.#log, nowMs, {
@@ -147,7 +154,8 @@ class RunningHead implements Head {
       const { openHttp } = await import('./http-front.js');
       this.#http = await openHttp({
         config,
-        inference: this.#directory,
+        inference: this.inference,
+        control: this.#fleet.control,
         status: () => this.status(),
         phase: () => this.#phase(),
         instance: this.instance,
@@ -173,7 +181,7 @@ class RunningHead implements Head {
       home: this.config.home,
       cluster: membershipOf(this.#placement),
       phase: this.#phase(),
-      models: this.#directory.models(),
+      models: this.inference.models(),
     };
   }
 

@@ -10,6 +10,7 @@ import { startAdminServer } from '../gateway/admin/admin-server.js';
 import { buildGateway } from '../gateway/server.js';
 import type { Logger } from '../observability/logger.js';
 import { Metrics } from '../observability/metrics.js';
+import type { FleetControl } from '../serving/types/control.js';
 import type { Inference } from '../serving/types.js';
 import { describeInstance, removeInstance, writeInstance } from './instance-file.js';
 import { listenPrivately } from './private-socket.js';
@@ -25,6 +26,7 @@ export interface HttpFront {
 export interface HttpFrontOptions {
   readonly config: ServeConfig;
   readonly inference: Inference;
+  readonly control: FleetControl;
   readonly instance: string;
   readonly startedAt: number;
   readonly logger: Logger;
@@ -42,6 +44,7 @@ export async function openHttp(options: HttpFrontOptions): Promise<HttpFront> {
   const { http } = config;
   const gateway = await buildGateway({
     inference: options.inference,
+    control: options.control,
     auth: config.auth,
     http,
     version: packageVersion(),
@@ -56,6 +59,7 @@ export async function openHttp(options: HttpFrontOptions): Promise<HttpFront> {
     const admin = await startAdminServer({
       socketPath: adminSocket,
       status: () => options.status(),
+      control: options.control,
       ...(options.cluster === undefined ? {} : { cluster: options.cluster }),
     });
     try {

@@ -49,6 +49,8 @@ export interface KeeperContext {
   readonly namespace: string;
   readonly news: PlacementNews;
   readonly log: Logger;
+  /** Wait for room also where none is foreseen: others may leave. Default: that is a failure. */
+  readonly patient?: boolean;
   nowMs(): number;
 }
 
@@ -233,7 +235,7 @@ export class GroupKeeper {
   /** Where this server is alone, nobody will make room; in a ledger of this process no node will join. */
   #hopeless({ scheduling }: GroupStatus): boolean {
     const { cluster, sole } = this.context.source;
-    if (this.#wasPlaced || cluster.kind !== 'own') return false;
+    if (this.#wasPlaced || cluster.kind !== 'own' || this.context.patient === true) return false;
     return scheduling === 'INFEASIBLE' || (sole && scheduling === 'NO_RESOURCES');
   }
 

@@ -9,8 +9,8 @@ import type { RankPlace } from '../supervisor/rank-environment.js';
 type Served = Replica['gang'];
 
 export class PlacedGang implements Served {
-  /** `waiting`: its group has no place for it. `lost`: it never will. */
-  #place: 'waiting' | 'here' | Failure = 'waiting';
+  /** `parked`: nobody wants it to run. `waiting`: its group has no place for it. A failure: it never will. */
+  #place: 'parked' | 'waiting' | 'here' | Failure = 'waiting';
 
   /** Id of its placement group; null: none yet. */
   group: string | null = null;
@@ -22,6 +22,7 @@ export class PlacedGang implements Served {
 
   get state(): GangState {
     if (this.#place === 'here') return this.gang.state;
+    if (this.#place === 'parked') return { at: 'stopped' };
     return this.#place === 'waiting' ? { at: 'idle' } : { at: 'failed', failure: this.#place };
   }
 
@@ -48,6 +49,24 @@ export class PlacedGang implements Served {
   /** False while the group has no place for it. */
   get placed(): boolean {
     return this.#place === 'here';
+  }
+
+  /** True: it is not to run. */
+  get parked(): boolean {
+    return this.#place === 'parked';
+  }
+
+  /** It is wanted: it waits for a place. */
+  unpark(): void {
+    if (this.parked) this.#place = 'waiting';
+  }
+
+  /** It is not wanted (any more): end the ranks, if there are any. */
+  async park(): Promise<void> {
+    this.#place = 'parked';
+    this.group = null;
+    this.loss = null;
+    await this.#end('it is not needed any more');
   }
 
   /** Start the ranks in these places. The gang must have ended before, or never have been started. */

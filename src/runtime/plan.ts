@@ -1,8 +1,8 @@
 /** What a start would do, group by group and rank by rank, without doing it: for `--dry-run`, on this machine or on nodes of paper. Pure. */
 import type { Bundle, DeviceChoice, ModelConfig, PlacementStrategy, ServeConfig } from '../config/types.js';
 import { type GroupPlan, planGroups } from '../engines/placement.js';
-import { ENGINE_SPECS } from '../engines/specs.js';
 import { type SeatedBundle, type SeatedDevice, seatRanks } from '../engines/rank-seats.js';
+import { ENGINE_SPECS } from '../engines/specs.js';
 import { TwinkleError } from '../errors.js';
 import { ClusterState } from '../scheduler/cluster-state.js';
 import { explainGroup } from '../scheduler/explain.js';
@@ -82,7 +82,9 @@ export function planPlacement(config: ServeConfig, ground: PlanGround): Plan {
   let refusal: TwinkleError | null = null;
   planGroups(config.models, ground.cpus).forEach((plans, at) => {
     const model = config.models[at] as ModelConfig;
-    for (const plan of plans) {
+    // What comes later may wait for room.
+    const first = model.autoscaling === null ? plans.length : Math.max(1, model.autoscaling.initial);
+    for (const plan of plans.slice(0, first)) {
       const group = place(state, plan, model);
       groups.push(group);
       if (group.outcome === 'placed') ranks.push(...ranksOf(plan, group, config, ground));
@@ -123,14 +125,15 @@ function devicesOf(spec: NodeSpec | undefined, grant: Grant): SeatedDevice[] {
 }
 
 function ranksOf(plan: GroupPlan, group: PlannedGroup, config: ServeConfig, ground: PlanGround): PlannedRank[] {
-  const { env } = ground;
+  const { engine, envVars } = modelOf(group.model, config);
+  const env = { ...ground.env, ...envVars };
   const base = engineEnvironment(env, ground.pythonPath, config.logLevel);
   const seats = seatRanks(plan, group.bundles as readonly SeatedBundle[]);
   return plan.replicas.flatMap((replica, position) => {
     const seated = seats[position] ?? [];
     const places = placesOf(seated, config.node.devices);
     const first = seated[0]?.node ?? '';
-    const { drives } = ENGINE_SPECS[engineOf(group.model, config)];
+    const { drives } = ENGINE_SPECS[engine];
     const sharedMask = drives && places.some((place) => place.device !== null);
     const oneNode = seated.every(({ node }) => node === first);
     return seated.map(({ node, bundle, localRank }, rank): PlannedRank => {
@@ -152,17 +155,17 @@ function ranksOf(plan: GroupPlan, group: PlannedGroup, config: ServeConfig, grou
         env,
       );
       const port = { MASTER_PORT: worldSize === 1 ? '0' : '(of the rendezvous)' };
-      const environment = shown({ ...base, ...own, ...port }, new Set(Object.keys(own)));
+      const environment = shown({ ...base, ...own, ...port }, new Set([...Object.keys(own), ...Object.keys(envVars)]));
       return { model: group.model, replica, rank, worldSize, node, localRank, bundle, device, environment };
     });
   });
 }
 
-/** The engine of a model of the plan. */
-function engineOf(name: string, { models }: ServeConfig): ModelConfig['engine'] {
+/** The configuration of a model of the plan. */
+function modelOf(name: string, { models }: ServeConfig): ModelConfig {
   const model = models.find((one) => nameOf(one) === name);
   if (model === undefined) throw new TwinkleError('INTERNAL', `the plan has no model ${name}`);
-  return model.engine;
+  return model;
 }
 
 function nameOf(model: ModelConfig): string {

@@ -1,5 +1,5 @@
 /** Folders for sockets under the system's temporary one, where the home folder has too long a path for them. */
-import { lstatSync, mkdirSync, mkdtempSync } from 'node:fs';
+import { existsSync, lstatSync, mkdirSync, mkdtempSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { whyRefused } from '../config/home-folder.js';
@@ -24,7 +24,7 @@ export function temporaryFolder(name: string | null, longest: number): string {
     mkdirSync(path, { mode: 0o700 });
   } catch (error) {
     const again = name !== null && (error as NodeJS.ErrnoException).code === 'EEXIST';
-    if (!again) throw unusable(root, whyRefused(error), error);
+    if (!again) throw unusable(root, existsSync(root) ? whyRefused(error) : 'there is no such folder', error);
   }
   const { uid, mode } = lstatSync(path);
   if (uid !== process.getuid?.() || (mode & 0o077) !== 0) throw unusable(root, `${path} is not this user's alone`);

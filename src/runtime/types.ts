@@ -1,4 +1,6 @@
 /** What a running head offers to the CLI, to embedders and to tests. */
+
+import type { FleetControl } from '../serving/types/control.js';
 import type { Inference, ServedModel, StartProgress } from '../serving/types.js';
 
 /** One state document for `status`, `/status` on the admin socket, and bug reports. Plain JSON. */
@@ -58,6 +60,8 @@ export interface HeadEvents {
 export interface Head extends AsyncDisposable {
   readonly instance: string;
   readonly inference: Inference;
+  /** What reaches every replica of a model; null before it was started. */
+  readonly control: FleetControl | null;
   /** `http://127.0.0.1:8000`, `unix:/path`, or null without HTTP. */
   readonly url: string | null;
   status(): HeadStatus;

@@ -16,10 +16,11 @@ export interface ModelNews {
 
 /** The error that ends a model all of whose gangs have given up. */
 export function modelFailure(built: BuiltModel): TwinkleError | null {
-  const failures = built.gangs.map(({ state }) => (state.at === 'failed' ? state.failure : null));
+  const wanted = built.gangs.filter(({ parked }) => !parked);
+  const failures = wanted.map(({ state }) => (state.at === 'failed' ? state.failure : null));
   const [first] = failures;
   if (first === undefined || first === null || failures.includes(null)) return null;
-  const loss = built.gangs.find((placed) => placed.loss !== null)?.loss ?? null;
+  const loss = wanted.find((placed) => placed.loss !== null)?.loss ?? null;
   if (loss !== null) return loss;
   const name = built.service.names[0] ?? '';
   if (first.kind === 'load' && !first.retry) {
@@ -39,7 +40,7 @@ export function modelFailure(built: BuiltModel): TwinkleError | null {
 export function watchModel(built: BuiltModel, log: Logger, nowMs: () => number, news: ModelNews): PlacementNews {
   const { service } = built;
   const name = service.names[0] ?? '';
-  for (const placed of built.gangs) {
+  for (const [at, placed] of built.gangs.entries()) {
     const { gang } = placed;
     gang.events.on('progress', (rank, { phase, progress, detail }) => {
       log.debug({ gang: gang.spec.id, rank, phase, progress, detail }, 'rank_phase');
@@ -57,6 +58,8 @@ export function watchModel(built: BuiltModel, log: Logger, nowMs: () => number, 
         tell('launch', 0, 'processes and their libraries', gang.startedAtMs);
       launched = gang.epoch;
       changed(placed);
+      // Looking begins to tell it what its fellows know.
+      void built.service.replicas[at]?.gang.lead;
     });
   }
 

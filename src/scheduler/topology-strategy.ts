@@ -45,7 +45,12 @@ export function strategyOf(
 function domainOf(label: unknown, path: string): string {
   if (typeof label !== 'string') throw unexpected('the name of a label', path, label);
   if (label === NODE_ID_LABEL) {
-    throw unexpected('a label that several nodes can share', path, label, 'write the strategy STRICT_PACK for one node');
+    throw unexpected(
+      'a label that several nodes can share',
+      path,
+      label,
+      'write the strategy STRICT_PACK for one node',
+    );
   }
   parseSelector({ [label]: 'any' }, path); // names of labels follow the same rules there
   return label;

@@ -1,15 +1,16 @@
 /** All served models behind one door: names to models, and the state of the whole. */
-import { TwinkleError } from '../errors.js';
+import type { TwinkleError } from '../errors.js';
 import type {
   DetokenizeParams,
   DetokenizeResult,
   GenerateParams,
+  HttpParams,
   TokenizeParams,
   TokenizeResult,
 } from '../protocol/values.js';
-import { nearest } from '../util/did-you-mean.js';
 import type { ModelService } from './model-service.js';
-import type { Caller, Generation, Inference, ServedModel, TokenSink } from './types.js';
+import { resolveModelName } from './resolve-name.js';
+import type { Caller, Generation, HttpSink, Inference, ServedModel, TokenSink } from './types.js';
 
 export class ModelDirectory implements Inference {
   #accepting = true;
@@ -30,6 +31,10 @@ export class ModelDirectory implements Inference {
 
   generate(model: string | null, params: GenerateParams, sink: TokenSink, caller: Caller): Generation {
     return this.#service(model).generate(params, sink, caller);
+  }
+
+  relay(model: string | null, params: HttpParams, sink: HttpSink, caller: Caller, width?: number): Generation {
+    return this.#service(model).relay(params, sink, caller, width);
   }
 
   async tokenize(model: string | null, params: TokenizeParams): Promise<TokenizeResult> {
@@ -53,15 +58,6 @@ export class ModelDirectory implements Inference {
   }
 
   #service(name: string | null): ModelService {
-    const [only] = this.services;
-    if ((name === null || name === '') && this.services.length === 1 && only !== undefined) return only;
-    const found = this.services.find(({ names }) => name !== null && names.includes(name));
-    if (found !== undefined) return found;
-    const known = this.services.flatMap(({ names }) => names);
-    const near = nearest(name ?? '', known);
-    const hint = near === null ? `served are: ${known.join(', ')}` : `did you mean \`${near}\`?`;
-    throw new TwinkleError('MODEL_NOT_FOUND', `The model \`${name ?? ''}\` does not exist; ${hint}`, {
-      param: 'model',
-    });
+    return resolveModelName(name, this.services).model;
   }
 }

@@ -1,12 +1,23 @@
 /** One served model: its replicas, its bounded queue, and who runs where. Requests that wait survive a restart of a gang. */
 import { asTwinkleError, TwinkleError } from '../errors.js';
 import type { Calls } from '../protocol/methods.js';
-import type { GenerateParams, ModelCard } from '../protocol/values.js';
-import { chooseReplica } from './choose-replica.js';
+import type { GenerateEnd, GenerateParams, HttpParams, HttpPart, ModelCard, TokenDelta } from '../protocol/values.js';
 import { FairQueue } from './fair-queue.js';
+import { bodyBlocks, promptBlocks } from './prompt-blocks.js';
 import { modelState, type Replica } from './replica.js';
-import { Ticket, type TicketOwner } from './ticket.js';
-import type { Caller, Generation, ModelState, ServedModel, StartProgress, TokenSink } from './types.js';
+import { newRouter, type Router, type RouterKind } from './routing.js';
+import { type AnyTicket, Ticket, type TicketOwner, type Work } from './ticket.js';
+import type {
+  Caller,
+  Generation,
+  HttpSink,
+  ModelState,
+  ScaleStatus,
+  ServedModel,
+  Sink,
+  StartProgress,
+  TokenSink,
+} from './types.js';
 
 /** A request whose replicas broke so often before its first token is taken for the cause. */
 const MAX_LOSSES = 2;
@@ -18,15 +29,25 @@ export interface ModelServiceOptions {
   readonly created: number;
   /** Requests that may wait; one more is refused with 429. */
   readonly maxQueue: number;
+  /** Default: `least-loaded`. */
+  readonly routing?: RouterKind;
+  /** No replica may run and none is missing: requests wait for one to come. */
+  readonly fromZero?: boolean;
   nowMs(): number;
 }
 
 export class ModelService implements TicketOwner {
   progress: StartProgress | null = null;
   reason: string | null = null;
-  readonly #queue = new FairQueue<Ticket>();
-  readonly #running = new Set<Ticket>();
-  #last = 0;
+  /** How many replicas there should be; null: all of them. */
+  scale: ScaleStatus | null = null;
+  /** Told when a request waits. */
+  onWaiting: () => void = () => {};
+  readonly #router: Router;
+  readonly #queue = new FairQueue<AnyTicket>();
+  readonly #running = new Set<AnyTicket>();
+  /** Calls that wait for a replica: only where there may be none. */
+  #callers: (() => void)[] = [];
   #draining = false;
   #cut = false;
   #idleWaiters: (() => void)[] = [];
@@ -36,7 +57,9 @@ export class ModelService implements TicketOwner {
   constructor(
     readonly options: ModelServiceOptions,
     readonly replicas: readonly Replica[],
-  ) {}
+  ) {
+    this.#router = newRouter(options.routing ?? 'least-loaded');
+  }
 
   get names(): readonly string[] {
     return this.options.names;
@@ -47,12 +70,23 @@ export class ModelService implements TicketOwner {
     return this.#queue.length;
   }
 
-  /** Ready when any replica is; otherwise the most hopeful state among them. */
+  /** Requests that run or wait. */
+  get ongoing(): number {
+    return this.#running.size + this.waiting;
+  }
+
+  /** Requests and calls that wait. */
+  get waiting(): number {
+    return this.#queue.length + this.#callers.length;
+  }
+
+  /** Ready when any replica is, or when none need be; otherwise the most hopeful state among them. */
   get state(): ModelState {
     if (this.#draining) return 'draining';
     const states = this.replicas.map(({ gang }) => modelState(gang));
     const order: readonly ModelState[] = ['ready', 'restarting', 'starting', 'failed', 'stopped'];
-    return order.find((state) => states.includes(state)) ?? 'stopped';
+    const state = order.find((one) => states.includes(one)) ?? 'stopped';
+    return state === 'stopped' && this.options.fromZero === true ? 'ready' : state;
   }
 
   get card(): ModelCard | null {
@@ -68,13 +102,29 @@ export class ModelService implements TicketOwner {
       card: this.card,
       progress: this.progress,
       reason: this.reason,
-      replicas: this.replicas.map((replica) => replica.status()),
+      replicas: this.replicas
+        .filter(({ gang }) => this.scale === null || gang.state.at !== 'stopped')
+        .map((replica) => replica.status()),
+      ...(this.scale === null ? {} : { scale: this.scale }),
     };
   }
 
   generate(params: GenerateParams, sink: TokenSink, caller: Caller): Generation {
+    const beginning = (): readonly number[] => promptBlocks(params.prompt, params.adapter);
+    const open: Work<TokenDelta, GenerateEnd>['open'] = (lead, ticket) => lead.open('generate', params, ticket);
+    return this.#take({ width: params.n, beginning, open }, sink, caller);
+  }
+
+  /** As {@link generate}, for the engine's own server. */
+  relay(params: HttpParams, sink: HttpSink, caller: Caller, width = 1): Generation {
+    const beginning = (): readonly number[] => bodyBlocks(params.body);
+    const open: Work<HttpPart, null>['open'] = (lead, ticket) => lead.open('http', params, ticket);
+    return this.#take({ width, beginning, open }, sink, caller);
+  }
+
+  #take<Item, End>(work: Work<Item, End>, sink: Sink<Item, End>, caller: Caller): Generation {
     this.#admit();
-    const ticket = new Ticket(params, sink, this, caller.tenant, this.options.nowMs());
+    const ticket = new Ticket(work, sink, this, caller.tenant, this.options.nowMs());
     this.#queue.push(ticket.tenant, ticket);
     this.dispatch();
     // It may have been sent at once although others still wait: of retried requests more may wait than the queue holds.
@@ -86,25 +136,33 @@ export class ModelService implements TicketOwner {
         { retryAfterMs: seconds * 1000 },
       );
     }
+    if (this.#queue.length > 0) this.onWaiting();
     return ticket;
   }
 
   /** A call to the rank that takes requests. */
   async call<M extends 'tokenize' | 'detokenize'>(method: M, params: Calls[M]['params']): Promise<Calls[M]['result']> {
     this.#admit();
-    const lead = this.replicas.find(({ gang }) => gang.lead !== null)?.gang.lead;
-    if (lead === null || lead === undefined) throw this.#notReady();
-    return await lead.call(method, params, { deadlineMs: CALL_DEADLINE_MS });
+    const able = (): Replica | undefined => this.replicas.find(({ lead }) => lead !== null);
+    if (able() === undefined && this.options.fromZero === true) {
+      const there = new Promise<void>((resolve) => this.#callers.push(resolve));
+      this.onWaiting();
+      await there;
+    }
+    const replica = able();
+    const lead = replica?.lead ?? null;
+    if (replica === undefined || lead === null) throw this.#notReady();
+    return await replica.during(lead.call(method, params, { deadlineMs: CALL_DEADLINE_MS }));
   }
 
   /** Send what waits to replicas with room, in order. To be called whenever a replica becomes ready. */
   dispatch(): void {
     if (this.#cut) return;
+    if (this.#callers.length > 0 && this.replicas.some(({ lead }) => lead !== null)) this.#letCallersGo();
     for (let first = this.#queue.peek(); first !== undefined; first = this.#queue.peek()) {
-      const chosen = chooseReplica(this.replicas, first.width, this.#last);
+      const chosen = this.#router.choose(this.replicas, first);
       const replica = chosen === null ? undefined : this.replicas[chosen];
-      if (chosen === null || replica === undefined) return;
-      this.#last = chosen;
+      if (replica === undefined) return;
       this.#queue.shift();
       this.#running.add(first);
       try {
@@ -120,11 +178,12 @@ export class ModelService implements TicketOwner {
   /** A replica gave up for good: what waits cannot be served when no other is left. */
   replicaFailed(error: TwinkleError): void {
     // Not `state`: while draining too, what waits would wait for ever.
-    if (this.replicas.some(({ gang }) => modelState(gang) !== 'failed')) return;
+    if (this.replicas.some(({ gang }) => !['failed', 'stopped'].includes(modelState(gang)))) return;
     for (const ticket of this.#queue.items()) ticket.cut(error);
+    this.#letCallersGo();
   }
 
-  finished(ticket: Ticket): void {
+  finished(ticket: AnyTicket): void {
     this.#queue.remove(ticket.tenant, ticket);
     if (this.#running.delete(ticket)) {
       this.#replicaOf(ticket)?.left(ticket);
@@ -135,7 +194,7 @@ export class ModelService implements TicketOwner {
     this.#tellIdle();
   }
 
-  retry(ticket: Ticket): boolean {
+  retry(ticket: AnyTicket): boolean {
     if (ticket.losses >= MAX_LOSSES) return false;
     this.#running.delete(ticket);
     this.#replicaOf(ticket)?.left(ticket);
@@ -158,9 +217,15 @@ export class ModelService implements TicketOwner {
     this.#draining = true;
     this.#cut = true;
     for (const ticket of [...this.#queue.items(), ...this.#running]) ticket.cut(error);
+    this.#letCallersGo();
   }
 
-  #replicaOf(ticket: Ticket): Replica | undefined {
+  /** There is a replica, or there will be none. */
+  #letCallersGo(): void {
+    for (const go of this.#callers.splice(0)) go();
+  }
+
+  #replicaOf(ticket: AnyTicket): Replica | undefined {
     return this.replicas.find(({ id }) => id === ticket.replica);
   }
 
@@ -174,7 +239,9 @@ export class ModelService implements TicketOwner {
     if (this.#draining) {
       throw new TwinkleError('DRAINING', 'the server is shutting down and takes no new work', { retryAfterMs: 5000 });
     }
-    if (this.state !== 'ready' && this.state !== 'restarting') throw this.#notReady();
+    const { state } = this;
+    if (state === 'starting' && this.options.fromZero === true) return;
+    if (state !== 'ready' && state !== 'restarting') throw this.#notReady();
   }
 
   #notReady(): TwinkleError {

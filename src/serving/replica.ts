@@ -2,7 +2,8 @@
 import { TwinkleError } from '../errors.js';
 import type { GangState } from '../supervisor/gang-machine.js';
 import type { Channel } from '../transport/channel.js';
-import type { Ticket } from './ticket.js';
+import { type Deferred, deferred } from '../util/deferred.js';
+import type { AnyTicket } from './ticket.js';
 import type { ModelState, ReplicaStatus } from './types.js';
 
 /** What serving needs of a gang; `supervisor/gang.ts` has it, and test doubles. */
@@ -22,11 +23,16 @@ const AHEAD = 0.25;
 
 export class Replica {
   #width = 0;
+  /** Requests and calls that run here. */
+  #ongoing = 0;
+  #retirement: Deferred<boolean> | null = null;
 
+  /** @param maxOngoing requests at a time, on top of what the engine takes; null: no such limit */
   constructor(
     readonly id: string,
     readonly gang: ReplicaGang,
     private readonly describeRanks: () => ReplicaStatus['ranks'],
+    private readonly maxOngoing: number | null = null,
   ) {}
 
   /** Choices that run here. */
@@ -34,30 +40,70 @@ export class Replica {
     return this.#width;
   }
 
+  get epoch(): number {
+    return this.gang.epoch;
+  }
+
+  /** The channel to who takes calls; null: it takes none now. */
+  get lead(): Channel | null {
+    return this.#retirement === null ? this.gang.lead : null;
+  }
+
   /** Whether a ticket of `width` choices may be sent now; an empty replica takes any. */
   hasRoom(width: number): boolean {
-    const { card, lead } = this.gang;
-    if (lead === null || card === null) return false;
+    const { lead } = this;
+    const { card } = this.gang;
+    if (lead === null || card === null || this.#ongoing >= (this.maxOngoing ?? Number.POSITIVE_INFINITY)) return false;
     return this.#width === 0 || this.#width + width <= Math.ceil(card.max_num_seqs * (1 + AHEAD));
   }
 
-  run(ticket: Ticket): void {
+  run(ticket: AnyTicket): void {
     const { lead } = this.gang;
     if (lead === null) throw new TwinkleError('NOT_READY', `replica ${this.id} is not ready`);
-    ticket.attach(this.id, lead.open('generate', ticket.params, ticket));
+    ticket.start(this.id, lead);
     this.#width += ticket.width;
+    this.#ongoing += 1;
+  }
+
+  /** A call to {@link lead}: it is not ended under it. */
+  async during<T>(call: Promise<T>): Promise<T> {
+    this.#ongoing += 1;
+    try {
+      return await call;
+    } finally {
+      this.#less();
+    }
+  }
+
+  /** Take nothing new. Resolves true when nothing runs any more, false when it was revived before. */
+  retire(): Promise<boolean> {
+    this.#retirement ??= deferred();
+    if (this.#ongoing === 0) this.#retirement.resolve(true);
+    return this.#retirement.promise;
+  }
+
+  /** Take requests again. */
+  revive(): void {
+    this.#retirement?.resolve(false);
+    this.#retirement = null;
   }
 
   /** A ticket that ran here is over, or goes elsewhere. */
-  left(ticket: Ticket): void {
+  left(ticket: AnyTicket): void {
     this.#width -= ticket.width;
+    this.#less();
+  }
+
+  #less(): void {
+    this.#ongoing -= 1;
+    if (this.#ongoing === 0) this.#retirement?.resolve(true);
   }
 
   status(): ReplicaStatus {
     const { gang } = this;
     return {
       id: this.id,
-      state: modelState(gang),
+      state: this.#retirement === null ? modelState(gang) : 'draining',
       epoch: gang.epoch,
       restarts: gang.restarts,
       inFlight: this.#width,

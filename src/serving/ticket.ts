@@ -1,20 +1,32 @@
-/** One generation on its way: waiting in the queue, running on a replica, or over. Its consumer sees one `Generation` throughout. */
+/** One request on its way: waiting in the queue, running on a replica, or over. Its consumer sees one `Generation` throughout. */
 import type { TwinkleError } from '../errors.js';
-import type { GenerateEnd, GenerateParams, TokenDelta } from '../protocol/values.js';
-import type { StreamHandle, StreamSink } from '../transport/channel.js';
-import type { Generation, TokenSink } from './types.js';
+import type { Channel, StreamHandle, StreamSink } from '../transport/channel.js';
+import type { Generation, Sink } from './types.js';
+
+/** What a request asks of a rank. */
+export interface Work<Item, End> {
+  /** Choices that it occupies in an engine's batch. */
+  readonly width: number;
+  /** Hashes of what its prompt begins with (prompt-blocks.ts), for routers. */
+  beginning(): readonly number[];
+  /** Begin on the rank behind `lead`; again with another one when that breaks before the first item. */
+  open(lead: Channel, sink: StreamSink<Item, End>): StreamHandle;
+}
+
+/** A ticket of any kind of work. */
+export type AnyTicket = Ticket<unknown, unknown>;
 
 /** What a ticket tells the model that issued it. */
 export interface TicketOwner {
   /** It ended, failed or was aborted: its place is free. */
-  finished(ticket: Ticket): void;
+  finished(ticket: AnyTicket): void;
   /**
    * Its replica broke before the first item. True: the owner has queued it again; false: it may not be tried again.
    */
-  retry(ticket: Ticket, error: TwinkleError): boolean;
+  retry(ticket: AnyTicket, error: TwinkleError): boolean;
 }
 
-export class Ticket implements Generation, StreamSink<TokenDelta, GenerateEnd> {
+export class Ticket<Item, End> implements Generation, StreamSink<Item, End> {
   /** Replica it runs on; null while it waits. */
   replica: string | null = null;
   /** How often a replica broke under it before its first item. */
@@ -26,8 +38,8 @@ export class Ticket implements Generation, StreamSink<TokenDelta, GenerateEnd> {
   #paused = false;
 
   constructor(
-    readonly params: GenerateParams,
-    private readonly sink: TokenSink,
+    private readonly work: Work<Item, End>,
+    private readonly sink: Sink<Item, End>,
     private readonly owner: TicketOwner,
     readonly tenant: string,
     nowMs: number,
@@ -37,26 +49,32 @@ export class Ticket implements Generation, StreamSink<TokenDelta, GenerateEnd> {
 
   /** Choices it occupies in an engine's batch. */
   get width(): number {
-    return this.params.n;
+    return this.work.width;
+  }
+
+  /** See {@link Work.beginning}. */
+  beginning(): readonly number[] {
+    return this.work.beginning();
   }
 
   get over(): boolean {
     return this.#over;
   }
 
-  /** It runs on `replica` now. */
-  attach(replica: string, handle: StreamHandle): void {
+  /** Run on `replica`, whose requests go to `lead`. Throws what `Channel.open` throws; then it runs nowhere. */
+  start(replica: string, lead: Channel): void {
+    const handle = this.work.open(lead, this);
     this.replica = replica;
     this.#handle = handle;
     if (this.#paused) handle.pause(true);
   }
 
-  item(delta: TokenDelta): void {
+  item(item: Item): void {
     this.#started = true;
-    this.sink.delta(delta);
+    this.sink.delta(item);
   }
 
-  end(end: GenerateEnd): void {
+  end(end: End): void {
     if (this.#finish()) this.sink.end(end);
   }
 

@@ -10,20 +10,29 @@ import type {
   EngineStats,
   GenerateEnd,
   GenerateParams,
+  HttpParams,
+  HttpPart,
   ModelCard,
   TokenDelta,
   TokenizeParams,
   TokenizeResult,
 } from '../protocol/values.js';
+import type { Held, ServedAdapter } from './types/control.js';
 
-/** Receives one generation. After `end` or `error` nothing more is called. */
-export interface TokenSink {
-  delta(delta: TokenDelta): void;
-  end(end: GenerateEnd): void;
+/** Receives one answer of an engine, piece by piece. After `end` or `error` nothing more is called. */
+export interface Sink<Item, End> {
+  delta(item: Item): void;
+  end(end: End): void;
   error(error: TwinkleError): void;
 }
 
-/** A generation under way. */
+/** Receives one generation. */
+export type TokenSink = Sink<TokenDelta, GenerateEnd>;
+
+/** Receives the answer of the engine's own server: the first part has status and headers, the end is the end of the body. */
+export type HttpSink = Sink<HttpPart, null>;
+
+/** A generation, or a relayed request, under way. */
 export interface Generation {
   /** Withdraw it: the engine frees its slot within one step; the sink hears nothing more. Idempotent. */
   abort(): void;
@@ -58,7 +67,23 @@ export interface ServedModel {
   readonly progress: StartProgress | null;
   /** Why it is `failed` or `restarting`. */
   readonly reason: string | null;
+  /** Those that run, start, wait for a place or end. */
   readonly replicas: readonly ReplicaStatus[];
+  /** LoRA adapters that are loaded; absent: none. */
+  readonly adapters?: readonly ServedAdapter[];
+  /** Absent: nothing keeps it from answering. */
+  readonly held?: Held;
+  /** Of an adapter that was asked for by its name: the model that it belongs to. */
+  readonly parent?: string;
+  /** Where their number follows the load. */
+  readonly scale?: ScaleStatus;
+}
+
+/** How many replicas there should be, now and at all. */
+export interface ScaleStatus {
+  readonly wanted: number;
+  readonly min: number;
+  readonly max: number;
 }
 
 export interface ReplicaStatus {
@@ -94,6 +119,11 @@ export interface Inference {
    * Throws `MODEL_NOT_FOUND`, `NOT_READY`, `DRAINING` or, with a full queue, `OVERLOADED` (with `retryAfterMs`).
    */
   generate(model: string | null, params: GenerateParams, sink: TokenSink, caller: Caller): Generation;
+  /**
+   * Hand a request to the engine's own server (`ModelCard.routes`). Queued, sent and retried as a generation of `width` choices
+   * (default 1); throws the same, and the sink is called later too.
+   */
+  relay(model: string | null, params: HttpParams, sink: HttpSink, caller: Caller, width?: number): Generation;
   tokenize(model: string | null, params: TokenizeParams): Promise<TokenizeResult>;
   detokenize(model: string | null, params: DetokenizeParams): Promise<DetokenizeResult>;
   /** False once draining has begun. */

@@ -231,7 +231,11 @@ export class Gang {
     if (this.state.at !== 'starting') return;
     const limit = this.spec.phaseTimeoutMs;
     const timer = setTimeout(() => {
-      this.#fault('deadline', rank, `${memberName(this.spec, rank)} has been in phase \`${phase}\` for ${limit} ms: it hangs there`);
+      this.#fault(
+        'deadline',
+        rank,
+        `${memberName(this.spec, rank)} has been in phase \`${phase}\` for ${limit} ms: it hangs there`,
+      );
     }, limit);
     timer.unref();
     this.#deadlines.set(rank, timer);

@@ -1,6 +1,6 @@
 /** One frame of every kind, with the values that are easy to get wrong. `frames.json` holds them as bytes for both languages. */
 import type { FromRank, ToRank } from '../../src/protocol/frames.js';
-import type { GenerateParams } from '../../src/protocol/values.js';
+import type { GenerateParams, HttpParams } from '../../src/protocol/values.js';
 
 const GENERATE: GenerateParams = {
   request_id: 'req-1',
@@ -39,12 +39,25 @@ const GENERATE: GenerateParams = {
   echo: false,
 };
 
+const HTTP: HttpParams = {
+  request_id: 'req-2',
+  method: 'POST',
+  path: '/v1/responses',
+  query: 'a=%C3%A9',
+  headers: [
+    ['x-request-id', 'req-2'],
+    ['content-type', 'application/json'],
+  ],
+  body: '{"input":"héllo 🙂","seed":12345678901234567890}',
+};
+
 export const TO_RANK: readonly ToRank[] = [
   { t: 'welcome', protocol: 1, epoch: 3, beat_ms: 1000 },
   { t: 'refuse', reason: 'protocol 2 against 1' },
   { t: 'call', id: 1, method: 'detokenize', params: { token_ids: [0, 255, 70000] } },
   { t: 'call', id: 2 ** 32 - 1, method: 'shutdown', params: null },
   { t: 'open', id: 7, method: 'generate', params: GENERATE, credits: 128 },
+  { t: 'open', id: 8, method: 'http', params: HTTP, credits: 128 },
   {
     t: 'credit',
     grants: [
@@ -79,6 +92,14 @@ export const FROM_RANK: readonly FromRank[] = [
       ],
     ],
   },
+  {
+    t: 'items',
+    items: [
+      [8, { status: 200, headers: [['content-type', 'text/event-stream']], body: Buffer.alloc(0) }],
+      [8, { body: Buffer.from([0x64, 0x61, 0x74, 0x61, 0xc3, 0xff, 0x00]) }],
+    ],
+  },
+  { t: 'end', id: 8, value: null },
   { t: 'end', id: 7, value: { prompt_tokens: 3, completion_tokens: 2, cached_tokens: 0 } },
   { t: 'beat', seq: 9, phase: 'idle', busy_ms: 0, stats: null },
   {

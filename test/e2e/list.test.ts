@@ -193,7 +193,7 @@ describe('a standalone head', () => {
       expect.objectContaining({ state: 'alive', pid: head.pid, cluster: head.cluster }),
     ]);
     for (const what of ['placement-groups', 'gangs']) expect(await rows(home, what)).toEqual([]);
-    expect((await cli('list', 'gangs')).stdout).toBe('no gangs\n');
+    expect((await cli('list', 'gangs')).stdout).toBe(`no gangs: no server runs in ${home}\n`);
   });
 
   it('with a server that gets its devices there: one cluster, shown once, and each group has its server', async () => {

@@ -22,10 +22,10 @@ export async function pythonFor(engine: EngineName): Promise<string> {
   return found.python;
 }
 
-/** The Python of the test environment: the `transformers` engine's packages and the official OpenAI client. */
-export async function testPython(): Promise<string> {
-  const given = process.env.TWINKLE_TEST_PYTHON;
+/** The Python of an engine's test environment: the engine's packages, pytest and the official OpenAI client. */
+export async function testPython(engine: 'transformers' | 'vllm' = 'transformers'): Promise<string> {
+  const given = process.env[engine === 'vllm' ? 'TWINKLE_TEST_VLLM_PYTHON' : 'TWINKLE_TEST_PYTHON'];
   if (given !== undefined) return given;
-  const { stdout } = await promisify(execFile)('bash', ['.ci/python-env'], { cwd: PACKAGE_ROOT });
+  const { stdout } = await promisify(execFile)('bash', ['.ci/python-env', engine], { cwd: PACKAGE_ROOT });
   return join(stdout.trim(), 'bin', 'python');
 }

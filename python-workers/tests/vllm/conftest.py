@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
-pytest.importorskip("vllm", reason="needs the environment of `twinkle-node setup --engine vllm`")
+pytest.importorskip("vllm.version", reason="needs the environment of `twinkle-node setup --engine vllm`")
 
 
 @pytest.fixture(scope="module")

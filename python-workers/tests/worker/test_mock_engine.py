@@ -11,6 +11,8 @@ from twinkle_worker.protocol import (
     DetokenizeParams,
     GenerateEnd,
     GenerateParams,
+    HttpParams,
+    HttpPart,
     LaunchSpec,
     LoadParams,
     Prompt,
@@ -123,3 +125,26 @@ def test_more_choices_than_places_are_refused() -> None:
         made.add(0, request("a", n=3))
     assert (refused.value.code, refused.value.param) == ("INVALID_REQUEST", "n")
     assert not made.has_work()
+
+
+def http(body: str, path: str = "/v1/responses") -> HttpParams:
+    return HttpParams("r", "POST", path, "a=1", [("accept", "x")], body)
+
+
+def test_its_server_answers_the_routes_it_was_given_and_no_other() -> None:
+    made = engine(routes="/v1/responses,/echo", step_ms=0)
+    made.add_http(1, http('{"input": "hi"}'))
+    made.add_http(2, http('{"stream": true, "max_tokens": 2}'))
+    made.add_http(3, http('{"stream": true}'))
+    made.abort(3)
+    with pytest.raises(RequestError, match="no route /other"):
+        made.add_http(4, http("{}", "/other"))
+    items = [item for _ in range(4) for item in made.step()]
+    assert not made.has_work()
+    whole = [item for stream, item in items if stream == 1]
+    assert isinstance(whole[0], HttpPart)
+    assert (whole[0].status, whole[1]) == (200, None)
+    assert msgspec.json.decode(whole[0].body)["body"] == {"input": "hi"}
+    events = [item.body for stream, item in items if stream == 2 and isinstance(item, HttpPart)]
+    assert b"".join(events) == b'data: {"index":0}\n\ndata: {"index":1}\n\ndata: [DONE]\n\n'
+    assert all(stream < 3 for stream, _ in items)

@@ -19,6 +19,7 @@ LAUNCH = {
     "rank": 0,
     "local_rank": 0,
     "world_size": 1,
+    "role": "whole",
     "endpoint": "ipc://x",
     "curve": None,
     "identity": "id",
@@ -27,6 +28,7 @@ LAUNCH = {
     "death_fd": -1,
     "pass_fd": -1,
     "listen_fd": -1,
+    "link_fds": [],
     "master_addr": "127.0.0.1",
     "master_port": 0,
 }

@@ -6,7 +6,7 @@ The loop is single threaded: it calls ``step`` as long as ``has_work`` says so a
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from ..protocol import (
     DetokenizeParams,
@@ -86,4 +86,17 @@ class Engine(Protocol):
 
     def close(self) -> None:
         """Release devices and threads; called once, also after a failed load."""
+        ...
+
+
+@runtime_checkable
+class LoopGuest(Protocol):
+    """What an engine also is that waits for something of its own inside ``step``."""
+
+    def attach(self, wake_fd: int, turn: Callable[[str], None]) -> None:
+        """Called once, before ``load``.
+
+        wake_fd: becomes readable when a frame of Node may have come; edge triggered, so wait on it only inside ``step``, which the loop
+        calls with all frames read. turn: says what the loop is doing: ``idle`` while waiting, ``step`` when work begins.
+        """
         ...

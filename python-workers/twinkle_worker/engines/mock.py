@@ -1,7 +1,7 @@
 """An engine without a model: deterministic tokens, scripted delays and faults, no torch.
 
 Token ids 0-255 are bytes, so any text can be tokenised and given back; what it "generates" is a fixed word per (prompt, seed, position).
-Options: ``step_ms`` (time of a step), ``load_ms``, ``max_model_len``, ``max_num_seqs``, ``fault``.
+Options: ``step_ms`` (time of a step), ``load_ms``, ``max_model_len``, ``max_num_seqs``, ``fault``, ``routes`` (of its server, by comma).
 A fault is ``KIND@PLACE``: kinds ``exit:N``, ``kill``, ``hang``, ``error``; places ``load``, ``token:N`` (the N-th token of this process).
 """
 
@@ -14,7 +14,6 @@ import time
 import zlib
 from collections import deque
 from collections.abc import Iterable
-from typing import Any
 
 from ..protocol import (
     DetokenizeParams,
@@ -34,6 +33,8 @@ from ..protocol import (
     TokenLogprob,
 )
 from .base import LoadError, Progress, RequestError, StepItem
+from .mock_http import MockServer
+from .mock_options import parse_fault, parse_options
 
 WORDS = (
     *(
@@ -58,13 +59,6 @@ WORDS = (
 _FIRST_WORD = 256
 _VOCAB = _FIRST_WORD + len(WORDS)
 _DEFAULT_TOKENS = 16
-_OPTIONS: dict[str, tuple[type, Any]] = {
-    "step_ms": (float, 0.0),
-    "load_ms": (float, 0.0),
-    "max_model_len": (int, 4096),
-    "max_num_seqs": (int, 256),
-    "fault": (str, ""),
-}
 
 
 class _Choice:
@@ -96,13 +90,15 @@ class MockEngine:
         self._max_len = 4096
         self._max_seqs = 256
         self._fault = ("", "", 0)
+        self._server = MockServer([])
         self._steps = self._prompted = self._generated = 0
 
     def load(self, params: LoadParams, progress: Progress) -> ModelCard:
-        options = _options(params.options)
+        options = parse_options(params.options)
         self._step_ms, self._max_len = options["step_ms"], options["max_model_len"]
         self._max_seqs = options["max_num_seqs"]
-        self._fault = _parse_fault(options["fault"])
+        self._fault = parse_fault(options["fault"])
+        self._server = MockServer([path for path in options["routes"].split(",") if path])
         progress("weights", 0.0, f"pretending for {options['load_ms']:.0f} ms")
         threading.Event().wait(options["load_ms"] / 1000)
         self._strike("load", 0)
@@ -117,7 +113,8 @@ class MockEngine:
             device="cpu",
             parameters=0,
             chat_template=True,
-            routes=[],
+            routes=self._server.routes,
+            relay_chat=False,
             adapters=False,
         )
 
@@ -150,15 +147,16 @@ class MockEngine:
             self._due = time.monotonic() + self._step_ms / 1000
 
     def add_http(self, stream: int, params: HttpParams) -> None:
-        raise RequestError("ROUTE_NOT_FOUND", f"engine mock has no route {params.path}")
+        self._server.add(stream, params)
 
     def abort(self, stream: int) -> None:
         self._running.pop(stream, None)
         self._first.pop(stream, None)
+        self._server.abort(stream)
         self._waiting = deque(entry for entry in self._waiting if entry[0] != stream)
 
     def has_work(self) -> bool:
-        return bool(self._running or self._waiting)
+        return bool(self._running or self._waiting or self._server)
 
     def wait_ms(self) -> float:
         return 0.0 if self._step_ms == 0 else max(0.0, (self._due - time.monotonic()) * 1000)
@@ -170,7 +168,7 @@ class MockEngine:
             stream, choices = self._waiting.popleft()
             self._running[stream] = choices
         self._steps += 1
-        items: list[StepItem] = []
+        items = self._server.step()
         for stream, choices in list(self._running.items()):
             for index, choice in enumerate(choices):
                 if not choice.done:
@@ -245,27 +243,6 @@ class MockEngine:
 
     def close(self) -> None:
         self._running.clear()
-
-
-def _options(given: dict[str, Any]) -> dict[str, Any]:
-    for name in given:
-        if name not in _OPTIONS:
-            raise LoadError(f"the mock engine has no option {name!r}; it has {', '.join(_OPTIONS)}")
-    try:
-        return {name: kind(given.get(name, default)) for name, (kind, default) in _OPTIONS.items()}
-    except (TypeError, ValueError) as error:
-        raise LoadError(f"mock engine option: {error}") from error
-
-
-def _parse_fault(text: str) -> tuple[str, str, int]:
-    if not text:
-        return ("", "", 0)
-    kind, _, place = text.partition("@")
-    where, _, count = place.partition(":")
-    known = kind in ("kill", "hang", "error") or (kind.startswith("exit:") and kind[5:].isdigit())
-    if not known or where not in ("load", "token") or (where == "token" and not count.isdigit()):
-        raise LoadError(f"fault {text!r}: expected exit:N|kill|hang|error, then @load or @token:N")
-    return (kind, where, int(count or 0))
 
 
 def _tokens(prompt: Prompt) -> list[int]:

@@ -64,8 +64,8 @@ function offer(choices: readonly string[]): (answer: (value: string, description
 
 function addEngineArgs(known: TabCommand): void {
   for (const [engine, table] of Object.entries(ENGINE_ARGS)) {
-    for (const [name, { help, choices = [] }] of Object.entries(table)) {
-      known.option(name.replaceAll('_', '-'), `${help} (${engine})`, offer(choices));
+    for (const [name, { help, choices = [], refused }] of Object.entries(table)) {
+      if (refused === undefined) known.option(name.replaceAll('_', '-'), `${help} (${engine})`, offer(choices));
     }
   }
 }

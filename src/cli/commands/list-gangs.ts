@@ -9,10 +9,12 @@ import { whyNothing } from '../list/why-nothing.js';
 export const run: Handler = (command, { io }) =>
   presentListing(command, io, GANGS, async (home) => {
     const all = await gatherStatus(home);
+    const servers = serversOf(all.found);
+    const onlyHeads = servers.length === 0 && all.found.length > 0 && all.found.length === all.running;
     return {
-      rows: gangRows(serversOf(all.found)),
+      rows: gangRows(servers),
       notes: all.notes,
-      nothing: whyNothing(GANGS.things, home, all),
+      nothing: onlyHeads ? `no gangs: no server runs in ${home}` : whyNothing(GANGS.things, home, all),
       columns: gangColumns,
       below: belowGang,
     };

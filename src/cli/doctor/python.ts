@@ -4,8 +4,10 @@ import type { EngineName } from '../../config/types.js';
 import { asTwinkleError, EXIT } from '../../errors.js';
 import { environmentKey, environmentsFolder, findCached } from '../../python/cache.js';
 import { findBasePython } from '../../python/find.js';
-import { ENGINE_PACKAGES, isSupported, probeEnvironment, probePython } from '../../python/probe.js';
+import { ENGINE_PACKAGES, importEnvironment, isSupported, probeEnvironment, probePython } from '../../python/probe.js';
+import { installCommand, requirementsOf } from '../../python/requirements.js';
 import { runProgram } from '../../python/run.js';
+import type { Flavour } from '../../python/types.js';
 import { REQUIREMENTS } from '../../runtime/configure.js';
 import type { CliIo } from '../io.js';
 import { type Check, type Finding, fail, ok, warn } from './check.js';
@@ -36,8 +38,8 @@ async function checkManaged(engine: EngineName, io: CliIo): Promise<Finding> {
   const repair = `npx twinkle-node setup --engine ${engine} --force`;
   try {
     const envs = environmentsFolder(io.env);
-    const key = environmentKey(engine, 'cpu', REQUIREMENTS);
-    const found = findCached(envs, key) ?? findCached(envs, { ...key, flavour: 'cuda' });
+    const cached = (flavour: Flavour) => findCached(envs, environmentKey(engine, flavour, REQUIREMENTS));
+    const found = cached('cpu') ?? cached('cuda');
     if (found === null) {
       return warn(
         check,
@@ -64,8 +66,10 @@ async function checkManaged(engine: EngineName, io: CliIo): Promise<Finding> {
 async function checkOwn(python: string, io: CliIo): Promise<Finding[]> {
   try {
     const reports: Finding[] = [];
+    const lacking: ((usable: boolean) => Finding)[] = [];
     for (const engine of ENGINES) {
-      const report = await probePython(runProgram, python, 'import', ENGINE_PACKAGES[engine], io.env);
+      const env = importEnvironment(engine, io.env);
+      const report = await probePython(runProgram, python, 'import', ENGINE_PACKAGES[engine], env);
       const version = report.version.join('.');
       if (!isSupported(report.version)) {
         return [
@@ -74,14 +78,15 @@ async function checkOwn(python: string, io: CliIo): Promise<Finding[]> {
       }
       const broken = Object.entries(report.broken);
       const list = broken.map(([name, why]) => `${name}: ${why}`).join('; ');
-      const install = `${report.executable} -m pip install ${broken.map(([name]) => name).join(' ')}`;
-      reports.push(
-        broken.length === 0
-          ? ok(`python-${engine}`, `engine ${engine}: ${report.executable} (Python ${version})`)
-          : fail(`python-${engine}`, `engine ${engine}: ${report.executable} lacks ${list}`, install, EXIT.usage),
-      );
+      const install = installCommand(report.executable, requirementsOf(engine, 'cpu', REQUIREMENTS), report.broken);
+      const check = `python-${engine}`;
+      const lacks = `engine ${engine}: ${report.executable} lacks ${list}`;
+      if (broken.length === 0) reports.push(ok(check, `engine ${engine}: ${report.executable} (Python ${version})`));
+      else lacking.push((usable) => (usable ? warn(check, lacks, install) : fail(check, lacks, install, EXIT.usage)));
     }
-    return reports;
+    // An interpreter for one engine is enough; the mock engine alone serves nobody.
+    const usable = reports.some(({ check }) => check !== 'python-mock');
+    return [...reports, ...lacking.map((finding) => finding(usable))];
   } catch (error) {
     return [fail('python', asTwinkleError(error).message, 'correct or unset TWINKLE_PYTHON', EXIT.usage)];
   }

@@ -83,9 +83,9 @@ export function machineLines(cpu: CpuInfo, libraries: readonly LibraryStatus[], 
     cpu.cgroupMemoryBytes === null ? '' : `limited to ${formatBytes(cpu.cgroupMemoryBytes)}`,
   ].filter((limit) => limit !== '');
   return [
-    `cpu: ${cpu.model}, ${cpu.sockets} ${cpu.sockets === 1 ? 'socket' : 'sockets'}, ${cpu.physicalCores} cores, CPUs ${formatRanges(cpu.allowed)}, ` +
+    `cpu: ${cpu.model || 'unnamed model'}, ${cpu.sockets} ${cpu.sockets === 1 ? 'socket' : 'sockets'}, ${cpu.physicalCores} cores, CPUs ${formatRanges(cpu.allowed)}, ` +
       `${formatBytes(cpu.memoryTotalBytes)}${limits.length === 0 ? '' : `, ${limits.join(', ')}`}`,
-    `     ${cpu.flags.join(' ')}`,
+    ...(cpu.flags.length === 0 ? [] : [`     ${cpu.flags.join(' ')}`]),
     ...libraries.map(
       (library) =>
         `${library.loaded ? paint('green', 'in use') : paint('dim', 'not in use')}  ${describeLibrary(library)}`,

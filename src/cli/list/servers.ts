@@ -1,6 +1,6 @@
 /** `status`: servers with their models and ranks, standalone heads in a line, and who does not answer. Pure. */
 import type { ClusterHeadStatus, HeadStatus, InstanceFile } from '../../runtime/types.js';
-import type { ServedModel } from '../../serving/types.js';
+import type { ScaleStatus, ServedModel } from '../../serving/types.js';
 import type { Silent } from '../admin.js';
 import type { Paint } from '../render/style.js';
 import { formatDuration, table } from '../render/table.js';
@@ -75,8 +75,11 @@ function membership({ cluster }: Partial<HeadStatus>, paint: Paint): string {
 
 function modelRows(model: ServedModel, paint: Paint): string[][] {
   const name = model.names.join(', ');
-  const note =
-    model.reason ?? (model.progress === null ? '' : `${model.progress.phase} ${model.progress.detail}`.trim());
+  const { progress, reason, scale } = model;
+  const does = reason ?? (progress === null ? '' : `${progress.phase} ${progress.detail}`.trim());
+  const note = [scale === undefined ? '' : scaleNote(scale, model.replicas), does]
+    .filter((part) => part !== '')
+    .join('; ');
   if (model.replicas.length === 0) return [[name, '-', state(model.state, paint), '-', '-', '-', '-', '-', note]];
   return model.replicas.flatMap((replica) =>
     replica.ranks.map((rank) => [
@@ -91,6 +94,12 @@ function modelRows(model: ServedModel, paint: Paint): string[][] {
       note,
     ]),
   );
+}
+
+/** `1 of 2 replicas ready, from 0 to 4`. */
+function scaleNote({ wanted, min, max }: ScaleStatus, replicas: ServedModel['replicas']): string {
+  const ready = replicas.filter((replica) => replica.state === 'ready').length;
+  return `${ready} of ${wanted} ${wanted === 1 ? 'replica' : 'replicas'} ready, from ${min} to ${max}`;
 }
 
 function state(word: string, paint: Paint): string {

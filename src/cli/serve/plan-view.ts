@@ -1,6 +1,6 @@
 /** Shows the plan of `serve --dry-run`. Keys are never in it: a configuration holds only hashes, and those are left out. */
 import type { CompiledConfig } from '../../config/compile.js';
-import type { Bundle } from '../../config/types.js';
+import type { Bundle, ModelConfig } from '../../config/types.js';
 import type { Plan, PlannedGroup } from '../../runtime/plan.js';
 import type { CliIo } from '../io.js';
 import { table } from '../render/table.js';
@@ -36,7 +36,7 @@ export function showPlan(view: PlanView, io: CliIo, json: boolean): void {
     ...Object.entries(view.pythons).map(([engine, python]) => [`python (${engine})`, python]),
     ...config.models.map((model) => [
       `model ${model.servedNames.join(', ')}`,
-      `${model.model}, engine ${model.engine}, tp ${model.tensorParallel} × pp ${model.pipelineParallel} × dp ${model.dataParallel}`,
+      `${model.model}, engine ${model.engine}, tp ${model.tensorParallel} × pp ${model.pipelineParallel} × ${describeReplicas(model)}`,
     ]),
   ];
   io.stdout.write(table(['what', 'value'], facts));
@@ -48,6 +48,11 @@ export function showPlan(view: PlanView, io: CliIo, json: boolean): void {
     );
     for (const [name, value] of Object.entries(rank.environment)) io.stdout.write(`  ${name}=${value}\n`);
   }
+}
+
+/** `dp 2`, or between how many there are. */
+function describeReplicas({ autoscaling, dataParallel }: ModelConfig): string {
+  return autoscaling === null ? `dp ${dataParallel}` : `${autoscaling.min} to ${autoscaling.max} replicas`;
 }
 
 function showGroup({ name, strategy, outcome, reason, bundles, nodes }: PlannedGroup, io: CliIo): void {

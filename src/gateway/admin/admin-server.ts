@@ -1,8 +1,10 @@
 /** The admin socket: HTTP over a unix socket for the CLI. The folder's 0700 mode is its access control; it serves no model. */
 import { type FastifyInstance, fastify } from 'fastify';
 import { TwinkleError } from '../../errors.js';
+import type { FleetControl } from '../../serving/types/control.js';
 import { nextRequestId } from '../http/call.js';
 import { sendError, toTwinkleError } from '../http/error-reply.js';
+import { mountOperations } from '../operator/routes.js';
 
 /** Options of {@link startAdminServer}. */
 export interface AdminOptions {
@@ -12,6 +14,8 @@ export interface AdminOptions {
   status(): unknown;
   /** The document of `GET /cluster`, plain JSON; asked anew at each request. Without it the route answers 404. */
   readonly cluster?: () => Promise<unknown>;
+  /** Operations on the served models, as `POST /sleep`; absent: the process serves none. */
+  readonly control?: FleetControl;
 }
 
 const MAX_SOCKET_PATH = 107;
@@ -35,6 +39,7 @@ export async function startAdminServer(options: AdminOptions): Promise<FastifyIn
     }
     return reply.send(await options.cluster());
   });
+  if (options.control !== undefined) mountOperations(app, options.control);
   try {
     await app.listen({ path: socketPath });
   } catch (error) {

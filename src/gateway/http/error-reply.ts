@@ -1,6 +1,7 @@
-/** Every failure as an OpenAI error body with its status and headers. Knows fastify's error codes; knows no route. */
-import type { FastifyError, FastifyReply } from 'fastify';
+/** Every failure as an error body with its status and headers, OpenAI's where the route has no other. Knows fastify's error codes; knows no route. */
+import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify';
 import { asTwinkleError, ERRORS, type ErrorCode, TwinkleError } from '../../errors.js';
+import { type ErrorShape, traitsOf } from './route-traits.js';
 
 /** Codes that OpenAI's clients know by another name than ours. */
 const OPENAI_CODES: Partial<Record<ErrorCode, string>> = {
@@ -51,6 +52,12 @@ export function errorBody(error: TwinkleError): string {
   });
 }
 
+/** OpenAI's errors: the shape of every route that has no other. */
+const OPENAI_ERRORS: ErrorShape = { body: errorBody, event: (body) => `data: ${body}\n\n` };
+
+/** How the clients of a request's route expect errors. */
+export const errorShapeOf = (request: FastifyRequest): ErrorShape => traitsOf(request).errors ?? OPENAI_ERRORS;
+
 /** HTTP status: the table's, or a more exact 4xx that fastify or a host's hook chose. */
 function statusOf(error: TwinkleError): number {
   const { status } = error.details;
@@ -69,5 +76,6 @@ export function sendError(reply: FastifyReply, error: TwinkleError): void {
   const retryAfter = retryAfterSeconds(error);
   if (retryAfter !== null) reply.header('retry-after', String(retryAfter));
   if (error.code === 'UNAUTHORIZED') reply.header('www-authenticate', 'Bearer');
-  reply.code(statusOf(error)).header('content-type', 'application/json; charset=utf-8').send(errorBody(error));
+  const body = errorShapeOf(reply.request).body(error);
+  reply.code(statusOf(error)).header('content-type', 'application/json; charset=utf-8').send(body);
 }

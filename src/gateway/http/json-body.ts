@@ -1,20 +1,35 @@
 /** JSON bodies, and nothing else: parsers of the gateway's own scope, whatever a host has registered. */
-import type { FastifyInstance } from 'fastify';
+import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { TwinkleError } from '../../errors.js';
 import { nestsDeeperThan } from './json-depth.js';
+import { traitsOf } from './route-traits.js';
 
 const MAX_DEPTH = 100;
+
+const TEXT = Symbol('twinkle.text');
+type Carrier = { [TEXT]?: string | null };
+
+/** The JSON text of a body whose route keeps it, and forget it; empty without a body. */
+export function takeBodyText(request: FastifyRequest): string {
+  const carrier = request as Carrier;
+  const text = carrier[TEXT] ?? '';
+  carrier[TEXT] = null;
+  return text;
+}
 
 /** Replace the parsers of this scope. A body that is no JSON, or that carries `__proto__`, is a clear 400. */
 export function acceptJsonOnly(app: FastifyInstance): void {
   const parse = app.getDefaultJsonParser('error', 'error');
   app.removeAllContentTypeParsers();
+  app.decorateRequest(TEXT, null);
   app.addContentTypeParser<string>(
     /^application\/(?:[\w.-]+\+)?json(?:$|;)/i,
     { parseAs: 'string' },
     (request, text, done) => {
+      const { bodyText } = traitsOf(request);
       if (text === '') {
-        done(new TwinkleError('INVALID_REQUEST', 'The request body is empty: expected a JSON object.'));
+        if (bodyText === 'optional') done(null, undefined);
+        else done(new TwinkleError('INVALID_REQUEST', 'The request body is empty: expected a JSON object.'));
         return;
       }
       if (nestsDeeperThan(MAX_DEPTH, text)) {
@@ -25,8 +40,10 @@ export function acceptJsonOnly(app: FastifyInstance): void {
       }
       // Some fastify versions return a value beside the callback; the callback is the contract.
       void parse(request, text, (error, value) => {
-        if (error === null) done(null, value);
-        else
+        if (error === null) {
+          if (bodyText !== undefined) (request as Carrier)[TEXT] = text;
+          done(null, value);
+        } else
           done(
             new TwinkleError('INVALID_REQUEST', `The request body is not valid JSON: ${error.message}`, {
               cause: error,

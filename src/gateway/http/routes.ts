@@ -4,6 +4,7 @@ import { TwinkleError } from '../../errors.js';
 import type { TSchema } from '../../protocol/type.js';
 import type { GatewayContext } from '../context.js';
 import { admit } from './call.js';
+import { configOf, type RouteTraits } from './route-traits.js';
 
 /** One route of the API. */
 export interface RouteSpec {
@@ -16,6 +17,10 @@ export interface RouteSpec {
   readonly body?: TSchema;
   /** Schema of the 200 answer, for the reference only: answers are not filtered by it. */
   readonly response?: TSchema;
+  /** Absent: none. */
+  readonly traits?: RouteTraits;
+  /** A body that breaks the schema reaches the handler, with `request.validationError`. */
+  readonly judgesBody?: boolean;
   /** Left out of `/openapi.json`. */
   readonly hidden?: boolean;
   /** Answers by `reply`, now or later, or returns a promise of the payload. */
@@ -24,13 +29,19 @@ export interface RouteSpec {
 
 const METHODS = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'] as const satisfies HTTPMethods[];
 
-function refuseMethod(app: FastifyInstance, context: GatewayContext, url: string, allowed: ReadonlySet<string>): void {
+function refuseMethod(
+  app: FastifyInstance,
+  context: GatewayContext,
+  { traits, url }: RouteSpec,
+  allowed: ReadonlySet<string>,
+): void {
   const meter = context.metrics.route(url, 'other');
   const list = [...allowed].sort().join(', ');
   app.route({
     method: METHODS.filter((method) => !allowed.has(method)),
     url,
     exposeHeadRoute: false,
+    config: configOf(traits),
     schema: { hide: true },
     onRequest: (request, reply, done) => {
       admit(request, reply, null, meter);
@@ -52,6 +63,8 @@ export function mountRoutes(app: FastifyInstance, context: GatewayContext, specs
       url,
       exposeHeadRoute: spec.methods.includes('GET'),
       bodyLimit: context.bodyLimit,
+      attachValidation: spec.judgesBody ?? false,
+      config: configOf(spec.traits),
       schema: {
         hide: spec.hidden ?? false,
         tags: [spec.tag],
@@ -72,6 +85,6 @@ export function mountRoutes(app: FastifyInstance, context: GatewayContext, specs
     });
     const allowed = new Set<string>(spec.methods);
     if (allowed.has('GET')) allowed.add('HEAD');
-    refuseMethod(app, context, url, allowed);
+    refuseMethod(app, context, spec, allowed);
   }
 }

@@ -47,7 +47,7 @@ export const Model = Type.Object({
   created: Int,
   owned_by: Str,
   root: Nullable(Str),
-  parent: Type.Null(),
+  parent: Nullable(Str),
   max_model_len: Nullable(Int),
 });
 

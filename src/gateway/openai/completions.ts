@@ -1,9 +1,14 @@
-/** `/v1/completions` and `/v1/chat/completions`: request → plan → a streamed or collected run. */
+/** `/v1/completions` and `/v1/chat/completions`: request → plan → a streamed or collected run, or the engine's own server. */
 import type { FastifyReply, FastifyRequest } from 'fastify';
+import { TwinkleError } from '../../errors.js';
 import type { GenerateParams } from '../../protocol/values.js';
+import type { Inference, ServedModel } from '../../serving/types.js';
 import type { GatewayContext } from '../context.js';
 import { type Call, callOf } from '../http/call.js';
+import { takeBodyText } from '../http/json-body.js';
 import type { RouteSpec } from '../http/routes.js';
+import { goesToEngine, type SharedRoute } from '../relay/goes-to-engine.js';
+import { modelNameOf, relayRequest } from '../relay/relayed.js';
 import { ChatAnswer, CompletionAnswer } from './answer-schemas.js';
 import { type AnswerHead, chatAnswer, completionAnswer } from './answers.js';
 import { ChatChunks, type ChunkOptions } from './chat-chunks.js';
@@ -21,9 +26,15 @@ interface Begun {
   run(params: readonly GenerateParams[], promptOnly: boolean): RunRequest;
 }
 
-function begin(context: GatewayContext, request: FastifyRequest, reply: FastifyReply, kind: string): Begun {
+interface Asked {
+  readonly context: GatewayContext;
+  readonly request: FastifyRequest;
+  readonly reply: FastifyReply;
+  readonly model: ServedModel;
+}
+
+function begin({ context, request, reply, model }: Asked, kind: string): Begun {
   const call = callOf(request);
-  const model = context.inference.find((request.body as SharedRequest).model ?? null);
   return {
     call,
     head: { id: `${kind}-${call.requestId}`, created: Math.floor(Date.now() / 1e3), model: model.names[0] ?? '' },
@@ -43,9 +54,9 @@ function chunkOptions(head: AnswerHead, body: SharedRequest, n: number, logprobs
   };
 }
 
-function complete(context: GatewayContext, request: FastifyRequest, reply: FastifyReply): void {
-  const body = request.body as CompletionRequest;
-  const { call, head, run } = begin(context, request, reply, 'cmpl');
+function complete(asked: Asked): void {
+  const body = asked.request.body as CompletionRequest;
+  const { call, head, run } = begin(asked, 'cmpl');
   const plan = planCompletion(body, call.requestId);
   const { echo, generations, logprobs, n, promptOnly } = plan;
   const tokenIds = body.return_token_ids ?? false;
@@ -59,9 +70,9 @@ function complete(context: GatewayContext, request: FastifyRequest, reply: Fasti
   ).start();
 }
 
-function chat(context: GatewayContext, request: FastifyRequest, reply: FastifyReply): void {
-  const body = request.body as ChatRequest;
-  const { call, head, run } = begin(context, request, reply, 'chatcmpl');
+function chat(asked: Asked): void {
+  const body = asked.request.body as ChatRequest;
+  const { call, head, run } = begin(asked, 'chatcmpl');
   const plan = planChat(body, call.requestId);
   const { generation, logprobs, n } = plan;
   if (body.stream === true) {
@@ -74,28 +85,58 @@ function chat(context: GatewayContext, request: FastifyRequest, reply: FastifyRe
   ).start();
 }
 
+/** The model by that name, or null when there is none. */
+function found(inference: Inference, name: string | null): ServedModel | null {
+  try {
+    return inference.find(name);
+  } catch (error) {
+    if (error instanceof TwinkleError && error.code === 'MODEL_NOT_FOUND') return null;
+    throw error;
+  }
+}
+
+/** The handler of a route that both this server and an engine's may answer: what is for the engine, our schema does not judge. */
+function answers(context: GatewayContext, url: SharedRoute, answer: (asked: Asked) => void): RouteSpec['handler'] {
+  const { inference } = context;
+  return (request, reply) => {
+    const text = takeBodyText(request);
+    const refusal = request.validationError;
+    const name = modelNameOf(request);
+    const model = refusal === undefined ? inference.find(name) : found(inference, name);
+    if (model !== null && text !== '' && goesToEngine(url, model.card, request.body, refusal === undefined)) {
+      relayRequest(context, request, reply, { model, path: url, text });
+      return;
+    }
+    if (refusal !== undefined) throw refusal;
+    answer({ context, request, reply, model: model as ServedModel });
+  };
+}
+
 /** The two routes that generate. */
 export function generationRoutes(context: GatewayContext): RouteSpec[] {
+  const shared = {
+    methods: ['POST'],
+    access: 'keyed',
+    tag: 'openai',
+    traits: { bodyText: 'kept' },
+    judgesBody: true,
+  } as const;
   return [
     {
-      methods: ['POST'],
+      ...shared,
       url: '/v1/completions',
-      access: 'keyed',
-      tag: 'openai',
       summary: 'Continue one or several prompts.',
       body: CompletionRequest,
       response: CompletionAnswer,
-      handler: (request, reply) => complete(context, request, reply),
+      handler: answers(context, '/v1/completions', complete),
     },
     {
-      methods: ['POST'],
+      ...shared,
       url: '/v1/chat/completions',
-      access: 'keyed',
-      tag: 'openai',
       summary: 'Answer a conversation.',
       body: ChatRequest,
       response: ChatAnswer,
-      handler: (request, reply) => chat(context, request, reply),
+      handler: answers(context, '/v1/chat/completions', chat),
     },
   ];
 }

@@ -16,14 +16,17 @@ const ALL = [
   { name: 'two replicas of TP=2', gpus: 4, args: ['-tp', '2', '-dp', '2'] },
 ];
 
-/** Layouts that fit here, with the flags of `serve`. */
+/** Layouts that fit here, with the flags of `serve`; `GPU_TEST_LAYOUTS` has the names of those that are wanted, separated by commas. */
 export function layouts() {
   const there = smiDevices().length;
-  return ALL.filter(({ gpus }) => gpus <= there).map(({ name, gpus, args }) => ({
-    name,
-    gpus,
-    args: ['--engine', 'vllm', '--gpus', gpus === 1 ? '0' : `0-${gpus - 1}`, ...args],
-  }));
+  const wanted = process.env.GPU_TEST_LAYOUTS?.split(',') ?? null;
+  return ALL.filter(({ name, gpus }) => gpus <= there && (wanted?.includes(name) ?? true)).map(
+    ({ name, gpus, args }) => ({
+      name,
+      gpus,
+      args: ['--engine', 'vllm', '--gpus', gpus === 1 ? '0' : `0-${gpus - 1}`, ...args],
+    }),
+  );
 }
 
 /** A script of this folder with the interpreter that has vLLM; its last line of output as JSON. */

@@ -175,6 +175,13 @@ describe('list nodes and placement-groups', () => {
 });
 
 describe('list gangs', () => {
+  test('a head without servers: says that no server runs', async () => {
+    await play('head1', { status: { kind: 'head', instance: 'head1' } }, 'head');
+    expect(await session.run('list', 'gangs')).toBe(0);
+    expect(session.stdout).toBe(`no gangs: no server runs in ${session.home}\n`);
+    expect(await json('list', 'gangs')).toEqual([]);
+  });
+
   test('every replica of every server, heads have none', async () => {
     await play('serve1', { status: server({ models: [model({ replicas: [replica({ group: 'group-1' })] })] }) });
     const { kind, ...older } = server({ instance: 'old' });

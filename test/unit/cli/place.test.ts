@@ -212,7 +212,24 @@ test.each([
   [['--bundles', '[{}]'], /`bundles\[0\]` asks for nothing/],
   [['--bundles', '[{"GPU":1}]', '--labels', '{'], /JSON for `--labels`/],
   [['--bundles', '[{"GPU":1}]', '--topology', 'PACK'], /JSON for `--topology`/],
-  [['--bundles', '[{"GPU":1}]', '--tensor-parallel', '1.5'], /whole number/],
+  [
+    ['--bundles', '[{"GPU":1}]', '--tensor-parallel', '1.5'],
+    /a whole number for `--tensor-parallel` but received "1.5"/,
+  ],
+  [
+    ['--bundles', '[{"GPU":1}]', '--tensor-parallel', 'abc'],
+    /a whole number for `--tensor-parallel` but received "abc"/,
+  ],
+  [['--bundles', '[{"GPU":1}]', '--tensor-parallel', ''], /a whole number for `--tensor-parallel`/],
+  [['--bundles', '[{"GPU":1}]', '--tensor-parallel', '9'], /from 1 to 1, .* for `--tensor-parallel` but received 9/],
+  [['--bundles', '[{"GPU":1}]', '--strategy', 'NEAR'], /for `--strategy` but received "NEAR"/],
+  [['--bundles', '[{"GPU":1}]', '--labels', '[{"zone":1}]'], /of `--labels\[0\]`/],
+  [['--bundles', '[{"GPU":1}]', '--topology', '{"rack":"PACK"}'], /STRICT_PACK for `--topology\["rack"\]`/],
+  [
+    ['--bundles', '[{"GPU":1}]', '--topology', '{"rack":"STRICT_PACK"}', '--strategy', 'PACK'],
+    /`--strategy` and `--topology` exclude each other/,
+  ],
+  [['--bundles', '[{"GPU":1}]', '--soft-target', 'gpu-0'], /`--soft-target` works with STRICT_PACK only/],
   [
     ['--bundles', '[{"GPU":1}]', '--strategy', 'STRICT_PACK', '--soft-target', 'moon'],
     /no node "moon"; known: gpu-0, gpu-1, cpu/,

@@ -41,7 +41,7 @@ describe('usage', () => {
     [['serve', 'a', 'b'], 'too many arguments'],
     [['serve', '--engine'], 'expected a value after `--engine`'],
     [['serve', 'a', '--model', 'b'], 'expected one model but received "a" and `--model`'],
-    [['setup', '--engine', 'vllm'], 'Allowed choices are transformers, mock'],
+    [['setup', '--engine', 'vlm'], 'Allowed choices are vllm, transformers, mock'],
     [['stop', '--timeout', 'soon'], 'expected a number of seconds for `--timeout`'],
     [['stop', 'x'], 'no running instance "x"'],
     [['logs'], 'there are no logs in'],
@@ -143,6 +143,27 @@ describe('doctor', () => {
     expect(await session.run('doctor', '--port', String(port))).toBe(6);
     expect(session.stdout).toContain(`port ${port} is held by pid ${process.pid}`);
     await new Promise((resolve) => server.close(resolve));
+  });
+});
+
+describe('a home folder that cannot be', () => {
+  test.each([
+    ['/proc/x/y', /\/proc\/x: the system makes no folder there/],
+    ['/dev/null', /a part of that path is a file/],
+    ['nul\0nul', /the path has a NUL in it/],
+  ])('%j: `start` refuses it at once and says what to do', async (home, words) => {
+    expect(await session.run('start', '--head', '--home', home)).toBe(2);
+    expect(session.stderr).toMatch(words);
+    expect(session.stderr).toMatch(/give another one with --home or TWINKLE_HOME .*CONFIG_INVALID/);
+    expect(session.stderr).not.toContain('This is a bug');
+  });
+
+  test('`doctor` tries it', async () => {
+    session.env.TWINKLE_PYTHON = session.python();
+    expect(await session.run('doctor', '--port', '1', '--home', '/proc/x/y')).toBe(1);
+    expect(session.stdout).toMatch(
+      /^FAIL {2}\/proc\/x\/y cannot be the home folder: \/proc: the system makes no folder/m,
+    );
   });
 });
 

@@ -23,6 +23,22 @@ function scattered(spec: Partial<GroupSpec>, lost: number[], nodes: string[]): R
 }
 
 describe('group machine', () => {
+  it.each([
+    [{ selectors: [{ zone: 'in(' }] }, /of `selectors\[0\]`/],
+    [{ selectors: [] }, /one per bundle, for `selectors`/],
+    [{ selectors: { zone: 'a' } }, /one selector per bundle for `selectors`/],
+    [{ domainLabel: '' }, /`domainLabel`: "" is no label name/],
+    [{ domainLabel: 'ray.io/node-id', strategy: 'STRICT_SPREAD' }, /several nodes can share for `domainLabel`/],
+    [{ domainLabel: 'rack', strategy: 'NEAR' }, /for `strategy` but received "NEAR"/],
+    [{ domainLabel: 'rack', strategy: 'SPREAD', softTarget: 'n0' }, /`softTarget` works with STRICT_PACK only/],
+    [{ tensorParallel: 3 }, /for `tensorParallel` but received 3/],
+  ])('refuses %j by the names that its maker wrote', (spec, words) => {
+    const act = (): unknown => machine(spec as Partial<GroupSpec>);
+    expect(act).toThrow(words);
+    expect(act).toThrow(expect.objectContaining({ code: 'PLACEMENT_INVALID' }));
+    expect(act).not.toThrow(/bundleLabelSelector|topologyStrategy/);
+  });
+
   it('goes from waiting over preparing to created, and to the front of the queue after a loss', () => {
     const group = machine({ bundles: gpus(2) }, 7);
     expect([group.state, group.scheduling(null), group.order]).toEqual(['PENDING', 'QUEUED', 7]);

@@ -1,3 +1,4 @@
+import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { foldJournal } from '../../../src/cluster/ledger-restore.js';
 import type { LedgerRecord } from '../../../src/cluster/types.js';
@@ -104,6 +105,58 @@ describe('ledger after a restart of its head', () => {
     expect(after).toEqual(before);
   });
 
+  /** What a restart from this journal says: `null`, or the error's code and message. */
+  const restart = (journal: readonly unknown[]): string | null => {
+    const kit = new LedgerKit([]);
+    kit.journal.splice(0, kit.journal.length, ...(journal as LedgerRecord[]));
+    try {
+      kit.restart();
+      return null;
+    } catch (error) {
+      const { code, message } = error as { code?: string; message: string };
+      return `${code}: ${message}`;
+    }
+  };
+
+  it.each([
+    ['null', null, /record 2: it is no record/],
+    ['a number', 5, /record 2: it is no record/],
+    ['text', 'epoch', /record 2: it is no record/],
+    ['a list', [], /record 2: it is no record/],
+    ['an empty object', {}, /record 2: it is no record/],
+    ['a kind that is no text', { r: 1 }, /record 2: it is no record/],
+    ['a kind of a later version', { r: 'lease', id: 'g' }, /record 2: this version knows no record "lease"; start the/],
+    ['a name of every object', { r: 'toString' }, /knows no record "toString"/],
+    ['an epoch without a number', { r: 'epoch' }, /record 2: its epoch is no whole number/],
+    ['a node without facts', { r: 'node' }, /record 2: /],
+    ['a node with half its facts', { r: 'node', hello: { id: 'n' } }, /says of node n what none can be/],
+    ['a group without a spec', { r: 'group', id: 'g' }, /says of group g what none can be/],
+    ['a group of no bundles', { r: 'group', id: 'g', spec: groupOf({ bundles: [] }) }, /group g .*one bundle or more/],
+    ['seats of an unknown group', { r: 'seats', id: 'g', seats: [{}] }, /record 2: it speaks of group g/],
+  ])('is damaged by %s instead of a record', (_what, record, words) => {
+    const said = restart([{ r: 'epoch', epoch: 1 }, record]);
+    expect(said).toMatch(words);
+    expect(said).toMatch(/^JOURNAL_DAMAGED: the journal .*; restore it from a copy, or move it away/);
+  });
+
+  it('starts, or calls its journal damaged, whatever stands in the fields of a record', () => {
+    const kit = new LedgerKit([helloOf('n0'), helloOf('n1')]);
+    kit.ledger.createGroup(groupOf({ name: 'a', bundles: gpus(3) }), 'me');
+    kit.ledger.removeGroup(kit.ledger.createGroup(groupOf(), null));
+    kit.ledger.nodeLeft('n1', 'gone');
+    kit.ledger.ownerGone('me');
+    const paths = kit.journal.flatMap((record, at) => pathsOf(record).map((path) => [at, ...path]));
+    const odd = fc.constantFrom<unknown>(undefined, null, true, -1, 0.5, '', 'x', [], {}, [null], [1, 2], { id: null });
+    fc.assert(
+      fc.property(fc.constantFrom(...paths), odd, (path, value) => {
+        const journal = structuredClone(kit.journal);
+        replace(journal, path, value);
+        expect(restart(journal) ?? 'JOURNAL_DAMAGED').toMatch(/^JOURNAL_DAMAGED/);
+      }),
+      { numRuns: 500 },
+    );
+  });
+
   it('does not start from a journal that contradicts itself', () => {
     const kit = new LedgerKit([helloOf('n0')]);
     kit.ledger.createGroup(groupOf({ bundles: gpus(2) }), null);
@@ -122,3 +175,17 @@ describe('ledger after a restart of its head', () => {
     expect(restore([...records, ...again])).toBe('JOURNAL_DAMAGED');
   });
 });
+
+type Path = readonly (string | number)[];
+
+/** Ways to everything inside a value. */
+function pathsOf(value: unknown): Path[] {
+  if (typeof value !== 'object' || value === null) return [];
+  return Object.entries(value).flatMap(([key, inner]) => [[key], ...pathsOf(inner).map((rest) => [key, ...rest])]);
+}
+
+function replace(root: unknown, path: Path, value: unknown): void {
+  let at = root as Record<string | number, unknown>;
+  for (const key of path.slice(0, -1)) at = at[key] as Record<string | number, unknown>;
+  at[path.at(-1) ?? ''] = value;
+}

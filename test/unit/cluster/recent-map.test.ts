@@ -9,6 +9,7 @@ describe('recent map', () => {
     expect([...map.values()]).toEqual([1, 2]);
     for (let i = 3; i <= 100; i++) map.set(`k${i}`, i);
     expect([...map.values()]).toEqual([98, 99, 100]);
+    expect([0, 2, 9].map((last) => [...map.values(last)])).toEqual([[], [99, 100], [98, 99, 100]]);
     expect(map.get('k97')).toBeUndefined();
     expect(map.get('k98')).toBe(98);
   });

@@ -36,6 +36,12 @@ describe('defaults', () => {
           },
           maxModelLen: null,
           engineArgs: {},
+          autoscaling: null,
+          maxOngoing: null,
+          maxQueued: null,
+          routing: 'least-loaded',
+          lora: null,
+          envVars: {},
         },
       ],
       node: { cpus: null, devices: [], links: [], leftOut: [] },
@@ -87,6 +93,35 @@ describe('precedence', () => {
     });
     expect(config.models[0]?.engineArgs).toEqual({ step_ms: 2, max_num_seqs: 3 });
   });
+
+  test('engine arguments as a mapping of YAML, with options of serve among them', async () => {
+    const { config } = await compile({
+      yaml: 'engine_args:\n  max_num_seqs: 3\n  tensor_parallel_size: 2\n  max_model_len: 512\nstep_ms: 5\n',
+    });
+    expect(config.models[0]).toMatchObject({
+      tensorParallel: 2,
+      maxModelLen: 512,
+      engineArgs: { step_ms: 5, max_num_seqs: 3 },
+    });
+    const twice = compile({ yaml: 'engine_args:\n  max_model_len: 512\nmax-model-len: 8k\n' });
+    await expect(twice).rejects.toMatchObject({
+      code: 'USAGE',
+      message: expect.stringContaining('`engine_args.max_model_len` and `max-model-len` are the same option'),
+    });
+    await expect(compile({ yaml: 'engine_args: 3\n' })).rejects.toMatchObject({ code: 'CONFIG_INVALID' });
+    await expect(compile({ yaml: 'engine_arg: 3\n' })).rejects.toMatchObject({
+      message: expect.stringContaining('did you mean `engine-args`?'),
+    });
+  });
+
+  test('an engine argument that is not passed on is a warning', async () => {
+    const { config, warnings } = await compile({
+      flags: { engine: 'vllm', model: 'org/model', cpu: true },
+      engineArgs: [{ name: 'distributed-executor-backend', value: 'mp', where: '--distributed-executor-backend' }],
+    });
+    expect(config.models[0]?.engineArgs).toEqual({});
+    expect(warnings).toEqual([expect.stringContaining('`--distributed-executor-backend` is not passed on')]);
+  });
 });
 
 describe('values', () => {
@@ -122,7 +157,7 @@ describe('values', () => {
     ['port in env', { env: { TWINKLE_PORT: '8e3' } }, 'CONFIG_INVALID', '`TWINKLE_PORT` but received "8e3"'],
     ['port in YAML', { yaml: 'model: x\nport: [1]\n' }, 'CONFIG_INVALID', 'serve.yaml:2:1: expected a whole number'],
     ['port half', { flags: { port: '80.5' } }, 'USAGE', 'a whole number'],
-    ['engine', { engine: 'vllm' }, 'USAGE', 'one of transformers, mock for `--engine` but received "vllm"'],
+    ['engine', { engine: 'vlm' }, 'USAGE', 'one of vllm, transformers, mock for `--engine` but received "vlm"'],
     ['log level', { env: { LOG_LEVEL: 'loud' } }, 'CONFIG_INVALID', '`LOG_LEVEL` but received "loud"'],
     ['tokens', { flags: { 'max-model-len': '8q' } }, 'USAGE', 'a number of tokens such as 4096 or 8k'],
     ['no tokens', { flags: { 'max-model-len': '0' } }, 'USAGE', 'of at least 1'],

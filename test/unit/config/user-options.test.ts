@@ -20,6 +20,7 @@ const ALL: Required<ServeOptions> = {
   placementGroupConfig: { bundles: [{ GPU: 1 }], strategy: 'SPREAD' },
   acceleratorType: 'L4',
   replicaCpus: 0.5,
+  routing: 'prefix',
   address: 'local',
   host: 'localhost',
   port: 0,
@@ -37,10 +38,12 @@ const ALL: Required<ServeOptions> = {
   home: '/h',
   logLevel: 'warn',
   engineArgs: { maxNumSeqs: 4, step_ms: 1 },
+  llmConfigs: [{ model_loading_config: { model_id: 'm' } }],
 };
 
 test('every flag has its option, and every option its flag', () => {
-  const { layer, engineArgs } = optionsLayer(ALL);
+  const { layer, engineArgs, llmConfigs } = optionsLayer(ALL);
+  expect(llmConfigs).toMatchObject({ value: ALL.llmConfigs, origin: { name: 'llmConfigs' } });
   expect([...layer.keys()].sort()).toEqual([...OPTION_KEYS].sort());
   expect(engineArgs.map(({ name, where }) => [name, where])).toEqual([
     ['max-num-seqs', 'engineArgs.maxNumSeqs'],

@@ -39,7 +39,15 @@ describe('checkEngineArgs', () => {
   test('an unknown name says what was meant, also among the flags of serve, and which engine takes it', () => {
     expect(() => checkEngineArgs('mock', [arg('stepms', 1)])).toThrowError(/did you mean `step-ms`\?/);
     expect(() => checkEngineArgs('mock', [arg('prot', 1)], ['port'])).toThrowError(/did you mean `port`\?/);
-    expect(() => checkEngineArgs('mock', [arg('dtype', 'auto')])).toThrowError(/engine transformers takes it/);
+    expect(() => checkEngineArgs('mock', [arg('num-threads', '1')])).toThrowError(
+      /engine transformers takes it: say `--engine transformers`/,
+    );
+    expect(() => checkEngineArgs('transformers', [arg('enable-lora', true)])).toThrowError(
+      /engine vllm takes it: say `--engine vllm`/,
+    );
+    expect(() => checkEngineArgs('mock', [arg('dtype', 'auto')])).toThrowError(
+      /engine vllm and transformers take it: say `--engine vllm`/,
+    );
     expect(() => checkEngineArgs('mock', [arg('dtype', 'auto')])).toThrowError(
       expect.objectContaining({ code: 'USAGE' }),
     );
@@ -60,7 +68,7 @@ describe('the tables agree with the engines in Python', () => {
 
   test.each([
     ['transformers', 'hf/options.py', /^_PARSERS[^\n]*\{\n([\s\S]*?)^\}/m],
-    ['mock', 'mock.py', /^_OPTIONS[^\n]*\{\n([\s\S]*?)^\}/m],
+    ['mock', 'mock_options.py', /^_OPTIONS[^\n]*\{\n([\s\S]*?)^\}/m],
   ] as const)('%s', (engine, file, table) => {
     // The length of the context is an option of serve itself.
     expect([...Object.keys(ENGINE_ARGS[engine]), 'max_model_len'].sort()).toEqual(keys(file, table));

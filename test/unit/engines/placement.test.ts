@@ -18,6 +18,12 @@ function model({ tp = 1, pp = 1, dp = 1, ...placement }: Shape): ModelConfig {
     dataParallel: dp,
     maxModelLen: null,
     engineArgs: {},
+    autoscaling: null,
+    maxOngoing: null,
+    maxQueued: null,
+    routing: 'least-loaded',
+    lora: null,
+    envVars: {},
     placement: {
       accelerator: 'GPU',
       acceleratorType: null,

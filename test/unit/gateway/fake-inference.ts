@@ -4,6 +4,8 @@ import type {
   DetokenizeParams,
   DetokenizeResult,
   GenerateParams,
+  HttpParams,
+  HttpPart,
   ModelCard,
   PromptInfo,
   TokenDelta,
@@ -14,6 +16,7 @@ import type {
 import type {
   Caller,
   Generation,
+  HttpSink,
   Inference,
   ReplicaStatus,
   ServedModel,
@@ -31,6 +34,7 @@ export const CARD: ModelCard = {
   parameters: 0,
   chat_template: true,
   routes: [],
+  relay_chat: false,
   adapters: false,
 };
 
@@ -72,16 +76,16 @@ export function logprobOf(token: string, alternatives: number): TokenLogprob {
   };
 }
 
-/** One `generate` of the gateway. */
-export class FakeCall implements Generation {
+/** Anything that the gateway has under way. */
+class FakeWork<Params, Sink> implements Generation {
   aborted = false;
   readonly pauses: boolean[] = [];
   paused = false;
   over = false;
   constructor(
     readonly model: string | null,
-    readonly params: GenerateParams,
-    readonly sink: TokenSink,
+    readonly params: Params,
+    readonly sink: Sink,
     readonly caller: Caller,
     private readonly changed: () => void,
   ) {}
@@ -96,7 +100,42 @@ export class FakeCall implements Generation {
     this.pauses.push(paused);
     this.changed();
   }
+}
 
+/** One `relay` of the gateway; the test plays the engine's server. */
+export class FakeRelay extends FakeWork<HttpParams, HttpSink> {
+  width: number | undefined;
+
+  /** The first part, or with no status a later one. */
+  part(body: string | Uint8Array, status?: number, headers: [string, string][] = []): void {
+    const part: HttpPart = { body: typeof body === 'string' ? Buffer.from(body) : body };
+    this.sink.delta(status === undefined ? part : { ...part, status, headers });
+  }
+
+  /** A whole JSON answer. */
+  answer(status: number, body: unknown, headers: [string, string][] = []): void {
+    this.part(JSON.stringify(body), status, [['content-type', 'application/json'], ...headers]);
+    this.finish();
+  }
+
+  /** The head of an event stream. */
+  events(body = ''): void {
+    this.part(body, 200, [['content-type', 'text/event-stream; charset=utf-8']]);
+  }
+
+  finish(): void {
+    this.over = true;
+    this.sink.end(null);
+  }
+
+  fail(error: TwinkleError): void {
+    this.over = true;
+    this.sink.error(error);
+  }
+}
+
+/** One `generate` of the gateway. */
+export class FakeCall extends FakeWork<GenerateParams, TokenSink> {
   send(text: string, extra: Partial<TokenDelta> = {}): void {
     this.sink.delta({ choice: 0, text, token_ids: [1], ...extra });
   }
@@ -119,7 +158,8 @@ export class FakeInference implements Inference {
   accepting = true;
   served: ServedModel[] = [servedModel()];
   readonly calls: FakeCall[] = [];
-  /** Set: thrown by `generate`. */
+  readonly relays: FakeRelay[] = [];
+  /** Set: thrown by `generate` and `relay`. */
   refusal: TwinkleError | null = null;
   /** True: nothing is sent but by the test. */
   manual = false;
@@ -145,6 +185,16 @@ export class FakeInference implements Inference {
     if (!this.manual) setImmediate(() => this.step(call, 0));
     this.changed();
     return call;
+  }
+
+  relay(model: string | null, params: HttpParams, sink: HttpSink, caller: Caller, width?: number): Generation {
+    this.find(model);
+    if (this.refusal !== null) throw this.refusal;
+    const relay = new FakeRelay(model, params, sink, caller, () => this.changed());
+    relay.width = width;
+    this.relays.push(relay);
+    this.changed();
+    return relay;
   }
 
   tokenize(model: string | null, { prompt, with_tokens }: TokenizeParams): Promise<TokenizeResult> {
@@ -179,6 +229,12 @@ export class FakeInference implements Inference {
   async call(index = 0): Promise<FakeCall> {
     await this.until(() => this.calls.length > index);
     return this.calls[index] as FakeCall;
+  }
+
+  /** The relay of that index, as soon as it is there. */
+  async relayed(index = 0): Promise<FakeRelay> {
+    await this.until(() => this.relays.length > index);
+    return this.relays[index] as FakeRelay;
   }
 
   private changed(): void {

@@ -5,6 +5,7 @@ import { expect, test } from 'vitest';
 import { ChatRequest } from '../../../src/gateway/openai/chat-request.js';
 import { CompletionRequest } from '../../../src/gateway/openai/completion-request.js';
 import { GenerateParams, Prompt, SamplingParams } from '../../../src/protocol/values.js';
+import { CARD, servedModel } from './fake-inference.js';
 import { gateway, type Harness } from './harness.js';
 
 const ajv = new Ajv({ strict: false, schemas: [Prompt, SamplingParams] });
@@ -64,6 +65,40 @@ test.each([
   const bodies = fc.oneof({ arbitrary: nearly(fields, base), weight: 4 }, { arbitrary: odd, weight: 1 });
   await fc.assert(
     fc.asyncProperty(bodies, (body) => check(harness, url, body)),
+    { numRuns: 250 },
+  );
+});
+
+test.each([
+  ['/v1/completions', Object.keys(CompletionRequest.properties), { prompt: 'a', max_tokens: 1 }],
+  [
+    '/v1/chat/completions',
+    Object.keys(ChatRequest.properties),
+    { messages: [{ role: 'user', content: 'a' }], max_tokens: 1 },
+  ],
+])('%s refuses nothing that an engine of its own could take', async (url, fields, base) => {
+  const { app, inference } = await gateway();
+  inference.served = [servedModel({ card: { ...CARD, routes: [url] } })];
+  const relay = inference.relay.bind(inference);
+  inference.relay = (...args) => {
+    const generation = relay(...args);
+    setImmediate(() => inference.relays.at(-1)?.answer(200, args[1].body));
+    return generation;
+  };
+  const generate = inference.generate.bind(inference);
+  inference.generate = (model, params, sink, caller) =>
+    generate(model, { ...params, sampling: { ...params.sampling, max_tokens: 1 } }, sink, caller);
+  const known = fields.filter((field) => field !== 'model');
+  await fc.assert(
+    fc.asyncProperty(nearly([...known, 'new_field'], base), async (body) => {
+      inference.relays.length = 0;
+      const payload = JSON.stringify(body);
+      const headers = { 'content-type': 'application/json' };
+      const answer = await app.inject({ method: 'POST', url, headers, payload });
+      if (/not valid JSON/.test(answer.body)) return;
+      expect(answer.statusCode, `${payload} → ${answer.body}`).toBe(200);
+      if (inference.relays.length > 0) expect(answer.json()).toBe(payload);
+    }),
     { numRuns: 250 },
   );
 });

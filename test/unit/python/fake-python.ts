@@ -17,6 +17,10 @@ export interface World {
   readonly before?: (command: string) => Promise<void> | void;
   /** Result of `pip install -r`. */
   readonly install?: Partial<RunResult>;
+  /** Result of a script of ours. */
+  readonly script?: Partial<RunResult>;
+  /** Package → what the probe says of it, outside of made environments. */
+  readonly complaints?: Readonly<Record<string, string>>;
 }
 
 /** The runner and what it was told. */
@@ -45,6 +49,7 @@ export function fakePython(world: World = {}): FakePython {
       throw Object.assign(new Error('spawn ENOENT'), { code: 'ENOENT' });
     }
     if (args[0] === '-c') return probe(file, args, made);
+    if (args[0]?.endsWith('.py') === true) return { ...GOOD, ...world.script };
     if (args[1] === 'venv') makeVenv(args[2] as string);
     if (args.includes('--report')) {
       return world.torchReport === null ? { ...GOOD, code: 1 } : { ...GOOD, stdout: world.torchReport ?? '' };
@@ -56,7 +61,11 @@ export function fakePython(world: World = {}): FakePython {
   const probe = (file: string, args: readonly string[], made: boolean): RunResult => {
     const wanted = Object.keys(JSON.parse(args[3] as string) as Record<string, string>);
     const broken: Record<string, string> = made ? { ...world.broken } : {};
-    if (!made) for (const name of wanted) if (!(world.installed ?? []).includes(name)) broken[name] = 'not installed';
+    if (!made) {
+      for (const name of wanted) {
+        if (!(world.installed ?? []).includes(name)) broken[name] = world.complaints?.[name] ?? 'not installed';
+      }
+    }
     const version = interpreters[file] ?? [3, 11, 7];
     const report = {
       executable: file.includes('/') ? file : `/usr/bin/${file}`,

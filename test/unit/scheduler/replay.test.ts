@@ -112,6 +112,7 @@ describe('parseCase', () => {
     ['an id twice', of([create('a', [{ CPU: 1 }]), create('a', [{ CPU: 1 }])]), /`ops\[1\].id` but received "a"/],
     ['a bad bundle', of([create('a', [{}])]), /`ops\[0\]`: `bundles\[0\]` asks for nothing/],
     ['a bad strategy', of([create('a', [{ CPU: 1 }], 'NEAR')]), /`ops\[0\]`.*"NEAR"/],
+    ['labels that are wrong', of([create('a', [{ CPU: 1 }], 'PACK', { labels: [] })]), /`ops\[0\]`: .* for `labels`/],
     ['a target that is not there', of([create('a', [{ CPU: 1 }], 'STRICT_PACK', { target: 2 })]), /0 to 1/],
     ['a node that is not there', of([{ op: 'occupy', id: 'a', node: -1, res: {} }]), /`ops\[0\].node`/],
     ['a field that means nothing here', of([{ op: 'remove', id: 'a', node: 1 }]), /remove has no field node/],

@@ -48,6 +48,15 @@ const REFUSED: readonly (readonly [what: string, group: WrittenGroup, words: Reg
     /names rack and row; leave one out/,
   ],
   ['a domain without a name', { bundles: GPU, topologyStrategy: { '': 'STRICT_PACK' } }, /no label name/],
+  ['a domain label that is no text', { bundles: GPU, domainLabel: 7 }, /the name of a label for `domainLabel`/],
+  ['a domain label without letters', { bundles: GPU, domainLabel: '' }, /`domainLabel`: "" is no label name/],
+  ['the node as a domain', { bundles: GPU, domainLabel: 'ray.io/node-id' }, /several nodes .*STRICT_PACK for one node/],
+  [
+    'a domain label beside a topology strategy',
+    { bundles: GPU, domainLabel: 'rack', topologyStrategy: {} },
+    /`domainLabel` and `topologyStrategy` exclude each other/,
+  ],
+  ['an unknown strategy in a domain', { bundles: GPU, domainLabel: 'rack', strategy: 'NEAR' }, /`strategy` but/],
   ['too few selectors', { bundles: [...GPU, ...GPU], bundleLabelSelector: [{}] }, /2 selectors.*a list of 1/],
   ['too many selectors', { bundles: GPU, bundleLabelSelector: [{}, {}] }, /1 selectors.*a list of 2/],
   ['an empty list of selectors', { bundles: GPU, bundleLabelSelector: [] }, /an empty list/],
@@ -134,6 +143,7 @@ describe('compileGroup', () => {
     const absent = {
       strategy: null,
       topologyStrategy: null,
+      domainLabel: null,
       bundleLabelSelector: null,
       softTarget: null,
       lifetime: null,
@@ -153,6 +163,18 @@ describe('compileGroup', () => {
     ['the name of a method', { constructor: 1 }, [['constructor', 10_000]]],
   ])('accepts %s', (_what, bundle, resources) => {
     expect([...(compileGroup({ bundles: [bundle] }).bundles[0] ?? [])]).toEqual(resources);
+  });
+
+  test('a domain label beside a strategy says the same as both in a topology strategy', () => {
+    expect(compileGroup({ bundles: GPU, strategy: 'SPREAD', domainLabel: 'rack' })).toEqual(
+      compileGroup({ bundles: GPU, topologyStrategy: { 'ray.io/node-id': 'SPREAD', rack: 'STRICT_PACK' } }),
+    );
+  });
+
+  test('calls a field what its user calls it', () => {
+    const wrong = { bundles: GPU, bundleLabelSelector: [1] };
+    expect(() => compileGroup(wrong, { bundleLabelSelector: '--labels' })).toThrow(/for `--labels\[0\]`/);
+    expect(() => compileGroup({ bundles: [{}] }, { bundles: 'workers' })).toThrow(/`workers\[0\]` asks for nothing/);
   });
 
   test('derives the strategy between nodes and the domain from a topology strategy', () => {
@@ -207,6 +229,7 @@ describe('compileGroup', () => {
             bundles: fc.oneof(fc.anything(), fc.array(fc.anything(), { maxLength: 3 })),
             strategy: fc.anything(),
             topologyStrategy: fc.anything(),
+            domainLabel: fc.anything(),
             bundleLabelSelector: fc.anything(),
             softTarget: fc.anything(),
             lifetime: fc.anything(),

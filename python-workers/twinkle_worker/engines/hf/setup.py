@@ -73,6 +73,7 @@ def load_parts(params: LoadParams, progress: Progress) -> Loaded:
             parameters=model.parameters,
             chat_template=chat.available,
             routes=[],
+            relay_chat=False,
             adapters=False,
         ),
         tokenizer=model.tokenizer,

@@ -11,6 +11,7 @@ from typing import Any
 
 from ...protocol import LaunchSpec, LoadParams
 from ..base import LoadError, Progress
+from .app import check_arguments
 from .inline import InlineLLM, make_inline_llm
 from .options import parse_arguments
 
@@ -35,6 +36,7 @@ def build(launch: LaunchSpec, params: LoadParams, progress: Progress) -> Built:
     """Load the model. Raises LoadError in vLLM's words."""
     arguments = parse_arguments(params.model, params.options)
     progress("config", 0.0, params.model)
+    check_arguments(arguments)
     _check_folder(params.model)
     executor = _executor(launch, progress)
     try:
@@ -63,6 +65,9 @@ def _executor(launch: LaunchSpec, progress: Progress) -> Any:
         return bind_executor(launch, progress)
     from vllm.v1.executor.uniproc_executor import UniProcExecutor
 
+    from .world import join_alone
+
+    join_alone()
     return UniProcExecutor
 
 

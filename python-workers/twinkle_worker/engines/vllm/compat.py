@@ -43,3 +43,14 @@ def client_errors() -> tuple[type[Exception], ...]:
     except ImportError:
         return (ValueError, TypeError)
     return (VLLMClientError, ValueError, TypeError)
+
+
+def serve_functions() -> tuple[Any, Any, Any]:
+    """vLLM's own ``build_app``, ``init_app_state`` and ``validate_api_server_args``."""
+    try:
+        from vllm.entrypoints.launchers.api_server.app_state import init_app_state
+        from vllm.entrypoints.launchers.app import build_app
+        from vllm.entrypoints.launchers.launcher import validate_api_server_args
+    except ImportError:
+        from vllm.entrypoints.openai.api_server import build_app, init_app_state, validate_api_server_args
+    return build_app, init_app_state, validate_api_server_args

@@ -103,6 +103,9 @@ class CoreClient:
         return {}
 
     def shutdown(self, timeout: float | None = None) -> None:
+        """Once: AsyncLLM calls it again when it is collected, and by then another engine may own the process's groups."""
+        if self.resources.engine_dead:
+            return
         self.resources.engine_dead = True
         self.core.shutdown()
 

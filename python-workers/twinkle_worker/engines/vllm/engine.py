@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 from ...protocol import (
@@ -31,6 +31,11 @@ class VllmEngine:
     def __init__(self, launch: LaunchSpec) -> None:
         self._launch = launch
         self._serving: Serving | None = None
+        self._turn: Callable[[str], None] = lambda phase: None
+
+    def attach(self, wake_fd: int, turn: Callable[[str], None]) -> None:
+        """See base.LoopGuest: while ranks work, it is not this process that hangs."""
+        self._turn = turn
 
     @property
     def _loaded(self) -> Serving:
@@ -47,7 +52,7 @@ class VllmEngine:
             raise LoadError(
                 f"the engine `vllm` lacks a Python package: {error}; run `twinkle-node setup --engine vllm`"
             ) from error
-        self._serving = Serving(self._launch, params, progress)
+        self._serving = Serving(self._launch, params, progress, lambda: self._turn("step"))
         return self._serving.card
 
     def add(self, stream: int, params: GenerateParams) -> None:

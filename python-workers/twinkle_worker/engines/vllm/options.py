@@ -16,6 +16,8 @@ from .environment import is_cpu_build
 def parse_arguments(model: str, options: dict[str, Any]) -> argparse.Namespace:
     """vLLM's arguments: ``options`` by name in snake case over what this engine needs. Raises LoadError in the parser's words."""
     known = dict(options)
+    # The development routes turn vLLM's default on: every 4xx would be logged with its stack.
+    known.setdefault("log_error_stack", False)
     if is_cpu_build():
         known.setdefault("enforce_eager", True)
         if "VLLM_CPU_KVCACHE_SPACE" not in os.environ:

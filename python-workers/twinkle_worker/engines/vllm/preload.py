@@ -13,3 +13,6 @@ def preload(model: str) -> None:
     import vllm.v1.worker.worker_base  # noqa: F401
 
     from . import core, generation, inline  # noqa: F401
+    from .app import preload_routes
+
+    preload_routes()

@@ -1,17 +1,75 @@
-"""Temporary: no routes until asgi/app are there."""
+"""Requests that Node relays to vLLM's own routes, and the adapters that those routes load. Wiring."""
+
 from __future__ import annotations
+
+import argparse
 from typing import Any
-from ...protocol import HttpParams
-from ..base import RequestError
+
+from vllm.lora.request import LoRARequest
+
+from ...protocol import HttpParams, HttpPart
+from ..base import Progress, RequestError, StepItem
+from .app import build_http_app, metrics_text
+from .http_streams import HttpStreams
+from .side_loop import SideLoop
+
+
 class Relay:
-    def __init__(self, llm: Any, arguments: Any, progress: Any) -> None:
-        self.routes: list[str] = []
-        self.ready = False
+    """vLLM's application, turned by the loop that steps the core.
+
+    routes: paths for everybody, as vLLM writes them, e.g. ``/v1/responses/{response_id}``
+    control: paths for operators
+    """
+
+    def __init__(self, llm: Any, arguments: argparse.Namespace, progress: Progress) -> None:
+        progress("routes", 0.0, "")
+        self._side = SideLoop()
+        try:
+            self._app = self._side.complete(build_http_app(llm, arguments))
+        except BaseException:
+            self._side.close()
+            raise
+        self._streams = HttpStreams(self._app.application, self._side)
+        self._told: list[StepItem] = []
+        self.routes = [route.path for route in self._app.routes.public]
+        self.control = [route.path for route in self._app.routes.control]
+
+    @property
+    def ready(self) -> bool:
+        """Whether a turn would run something at once; else what is open waits for the core, a thread or a timer."""
+        return bool(self._told) or self._streams.ready
+
     def add(self, stream: int, params: HttpParams) -> None:
-        raise RequestError("ROUTE_NOT_FOUND", params.path)
-    def adapter(self, name: str) -> Any:
-        raise RequestError("MODEL_NOT_FOUND", name)
-    def abort(self, stream: int) -> None: ...
-    def has_work(self) -> bool: return False
-    def turn(self, items: list) -> None: ...
-    def close(self) -> None: ...
+        """Start a request; vLLM itself answers what it does not know with 404. `/metrics` is ours: every process has its own page."""
+        if (params.method, params.path) == ("GET", "/metrics"):
+            text = metrics_text().encode()
+            head = [("content-type", "text/plain; version=0.0.4; charset=utf-8")]
+            self._told += [(stream, HttpPart(status=200, headers=head, body=text)), (stream, None)]
+            return
+        self._streams.add(stream, params)
+
+    def adapter(self, name: str) -> LoRARequest:
+        """A loaded adapter. Raises RequestError."""
+        found = self._app.state.openai_serving_models.lora_requests.get(name)
+        if found is None:
+            raise RequestError("MODEL_NOT_FOUND", f"The model `{name}` does not exist.", "model")
+        return found
+
+    def abort(self, stream: int) -> None:
+        """The client is gone; unknown streams are fine."""
+        self._streams.abort(stream)
+
+    def has_work(self) -> bool:
+        """Whether handlers are under way."""
+        return bool(self._told) or self._streams.pending
+
+    def turn(self, items: list[StepItem]) -> None:
+        """Let the handlers run, and append what they answered."""
+        if self._told:
+            items += self._told
+            self._told.clear()
+        self._streams.turn(items)
+
+    def close(self) -> None:
+        """End the handlers; the core must still be there."""
+        self._side.close()

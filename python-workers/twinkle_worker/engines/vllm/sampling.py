@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from vllm.sampling_params import RequestOutputKind, SamplingParams as VllmSampling
+from vllm.sampling_params import RequestOutputKind
+from vllm.sampling_params import SamplingParams as VllmSampling
 
 from ...protocol import GenerateParams
 

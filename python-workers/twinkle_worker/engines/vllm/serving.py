@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from ...protocol import (
@@ -30,17 +31,29 @@ _HANDLERS_WAIT_MS = 0.2
 class Serving:
     """What a VllmEngine is after its load."""
 
-    def __init__(self, launch: LaunchSpec, params: LoadParams, progress: Progress) -> None:
+    def __init__(
+        self, launch: LaunchSpec, params: LoadParams, progress: Progress, on_wait: Callable[[], None]
+    ) -> None:
+        """on_wait: called about once a second while ranks in other processes are waited for. Raises LoadError."""
         built = build(launch, params, progress)
         self._llm = built.llm
         self._core = built.llm.core
-        self._relay = Relay(built.llm, built.arguments, progress)
+        try:
+            self._relay = Relay(built.llm, built.arguments, progress)
+        except Exception:
+            built.llm.shutdown()
+            raise
         model = built.llm.model_config
         self._prompts = PromptRenderer(
-            built.llm.renderer, model, built.chat_template, getattr(built.arguments, "default_chat_template_kwargs", None)
+            built.llm.renderer,
+            model,
+            built.chat_template,
+            getattr(built.arguments, "default_chat_template_kwargs", None),
         )
         tokenizer = built.llm.renderer.get_tokenizer()
-        self._generations = Generations(self._llm, self._prompts, LogprobTexts(tokenizer), self._core.get_supported_tasks())
+        self._generations = Generations(
+            self._llm, self._prompts, LogprobTexts(tokenizer), self._core.get_supported_tasks()
+        )
         self._steps = 0
         self._idle_step = False
         self.card = ModelCard(
@@ -57,6 +70,9 @@ class Serving:
             adapters=built.llm.vllm_config.lora_config is not None,
             relay_chat=_parses_chat(built.arguments),
         )
+        finish_start = getattr(self._core.model_executor, "finish_start", None)
+        if finish_start is not None:
+            finish_start(on_wait)
 
     def add(self, stream: int, params: GenerateParams) -> None:
         adapter = None if params.adapter is None else self._relay.adapter(params.adapter)

@@ -1,7 +1,8 @@
 import { describe, expect, test } from 'vitest';
 import { CLUSTER_DEVICES, clusterDeviceColumns, clusterDeviceRows } from '../../../../src/cli/list/cluster-devices.js';
-import { DEVICES, deviceColumns, deviceRows } from '../../../../src/cli/list/devices.js';
+import { DEVICES, deviceColumns, deviceRows, machineLines } from '../../../../src/cli/list/devices.js';
 import { holdersByUuid } from '../../../../src/cli/list/holders.js';
+import { createFakeNative } from '../../../../src/native/fake.js';
 import { fakeDeviceReport } from '../../../../src/native/fake-devices.js';
 import { cluster, expectKnownFields, lines, model, node, replica, server } from './fixtures.js';
 
@@ -53,6 +54,30 @@ describe('devices', () => {
     expect(lines(DEVICES, { rows, columns: () => deviceColumns(false) })[0]).toBe(
       'DEVICE  NAME      MEMORY    USED  HEALTH  NUMA  HELD BY  UUID',
     );
+  });
+
+  test('a virtual machine that tells neither NUMA nodes nor a CPU: dashes and words, no holes', () => {
+    const bare = fakeDeviceReport('gpu:1').devices.map((device) => ({ ...device, numaNode: null }));
+    const local = lines(DEVICES, { rows: deviceRows(bare, new Map()), columns: () => deviceColumns(true) });
+    expect(local[1]?.split(/ {2,}/)).toEqual([
+      'gpu 0',
+      'Fake GPU',
+      '80.0 GiB',
+      '0 B',
+      'ok',
+      '-',
+      '-',
+      '-',
+      'GPU-fake-0000',
+    ]);
+    const found = cluster({ nodes: [node({ devices: [{ ...device('GPU-0'), numa: null }] })] });
+    const remote = lines(CLUSTER_DEVICES, { rows: clusterDeviceRows([found], []), columns: clusterDeviceColumns });
+    expect(remote[1]?.split(/ {2,}/)).toEqual(['box', 'GPU 0', 'free', '1', '-', '-', 'GPU-0']);
+    const cpu = { ...createFakeNative().cpu(), model: '', flags: [], numa: [], cgroupCpus: null };
+    const told = machineLines(cpu, [], (_, text) => text);
+    expect(told).toHaveLength(1);
+    expect(told[0]).toMatch(/^cpu: unnamed model, \d+ sockets?, \d+ cores, CPUs [\d-]+, /);
+    expect([...local, ...remote, ...told].join('\n')).not.toMatch(/null|undefined|NaN/);
   });
 
   test('the own cluster of a server: its server holds all; one that says which groups are its own, only those', () => {

@@ -2,6 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { drawServers, drawServersJson } from '../../../../src/cli/list/servers.js';
 import type { Paint } from '../../../../src/cli/render/style.js';
 import type { ClusterHeadStatus } from '../../../../src/runtime/types.js';
+import type { ServedModel } from '../../../../src/serving/types.js';
 import { instanceFile, model, replica, server } from './fixtures.js';
 
 const plain: Paint = (_, text) => text;
@@ -26,6 +27,23 @@ describe('status', () => {
     expect(drawServers([{ file, answer: HEAD }], '/h', 61_000, plain).text(80)).toBe(
       'head1  head  ready  10.0.0.1:6379  pid 9  since 61 s  version 0.1.0  nodes 3  groups 4 created, 1 pending\n',
     );
+  });
+
+  test('a model that scales says how many there are and should be, also when there is none', () => {
+    const ready = replica({ id: 'm/0', state: 'ready' });
+    const scale = { wanted: 2, min: 0, max: 4 };
+    const text = (change: Partial<ServedModel>): string =>
+      drawServers(
+        [{ file: instanceFile({}), answer: server({ models: [model({ scale, ...change })] }) }],
+        '/h',
+        0,
+        plain,
+      ).text(200);
+    const starting = { phase: 'placement', progress: 0, detail: 'group m/1 waits', elapsedMs: 1 };
+    expect(text({ replicas: [ready], progress: starting })).toContain(
+      '1 of 2 replicas ready, from 0 to 4; placement group m/1 waits',
+    );
+    expect(text({ replicas: [], scale: { ...scale, wanted: 0 } })).toContain('0 of 0 replicas ready, from 0 to 4');
   });
 
   test('one who does not answer hides nobody', () => {

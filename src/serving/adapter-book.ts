@@ -1,0 +1,158 @@
+/** The adapters of one model: which there are, who uses them, which replica holds which, and which has to go. Pure: loads nothing. */
+import type { ServedAdapter } from './types/control.js';
+
+/** An adapter that is loaded or being loaded. Its uses outlive its place in the book. */
+export interface AdapterRecord extends ServedAdapter {
+  /** False while its first load is under way: requests may not use it yet, and it counts for the limit already. */
+  readonly ready: boolean;
+  readonly is3d: boolean | null;
+}
+
+type Mutable = { -readonly [K in keyof AdapterRecord]: AdapterRecord[K] };
+
+/** The right to use an adapter: while any is held, the adapter stays. */
+export interface AdapterLease {
+  readonly name: string;
+  /** Idempotent. */
+  release(): void;
+}
+
+/** What one start of a replica has in its engine: name → path. */
+interface Holding {
+  readonly epoch: number;
+  readonly paths: Map<string, string>;
+}
+
+/** What a replica must still do to be in step. */
+export interface AdapterStep {
+  readonly do: 'load' | 'replace' | 'unload';
+  readonly name: string;
+}
+
+export class AdapterBook {
+  /** Least recently used first. */
+  readonly #records = new Map<string, Mutable>();
+  readonly #ids = new Map<string, number>();
+  readonly #held = new Map<string, Holding>();
+  readonly #idle = new Map<AdapterRecord, (() => void)[]>();
+
+  /**
+   * @param max adapters that a replica holds at most
+   * @param fixed adapters that each engine loads by itself at its start: name → path
+   */
+  constructor(
+    readonly max: number,
+    private readonly fixed: ReadonlyMap<string, string> = new Map(),
+  ) {
+    for (const [name, path] of fixed) {
+      this.add(name, path, { pinned: true, is3d: null });
+      this.commit(name, { path, pinned: true, is3d: null });
+    }
+  }
+
+  get size(): number {
+    return this.#records.size;
+  }
+
+  get(name: string): AdapterRecord | undefined {
+    return this.#records.get(name);
+  }
+
+  /** Those that requests may use, in the order of their ids. */
+  list(): AdapterRecord[] {
+    return [...this.#records.values()].filter(({ ready }) => ready).sort((a, b) => a.id - b.id);
+  }
+
+  /**
+   * Who must go so that one more fits: the least recently used that nobody uses or has pinned. Null: none needs to; undefined: one would
+   * have to, and none may.
+   */
+  victim(): AdapterRecord | null | undefined {
+    if (this.#records.size < this.max) return null;
+    for (const record of this.#records.values()) {
+      if (record.ready && record.inUse === 0 && !record.pinned) return record;
+    }
+    return undefined;
+  }
+
+  /** A place for an adapter whose load begins now. There must be room, and none of that name. */
+  add(name: string, path: string, options: { pinned: boolean; is3d: boolean | null }): AdapterRecord {
+    if (this.#records.has(name) || this.#records.size >= this.max) throw new Error(`no place for adapter ${name}`);
+    const id = this.#ids.get(name) ?? this.#ids.size + 1;
+    this.#ids.set(name, id);
+    const record: Mutable = { name, path, id, inUse: 0, ready: false, ...options };
+    this.#records.set(name, record);
+    return record;
+  }
+
+  /** Its load has succeeded; also after a load in place, which may bring a new path. */
+  commit(name: string, change: { path: string; pinned: boolean; is3d: boolean | null }): void {
+    const record = this.#records.get(name);
+    if (record !== undefined) Object.assign(record, change, { ready: true });
+  }
+
+  /** No request may use it from now on. Leases go on. */
+  remove(name: string): void {
+    this.#records.delete(name);
+  }
+
+  /** Use it; null when it is not there to be used. Makes it the most recently used. */
+  lease(name: string): AdapterLease | null {
+    const record = this.#records.get(name);
+    if (record?.ready !== true) return null;
+    this.#records.delete(name);
+    this.#records.set(name, record);
+    record.inUse += 1;
+    let held = true;
+    const release = (): void => {
+      if (!held) return;
+      held = false;
+      record.inUse -= 1;
+      if (record.inUse > 0) return;
+      const waiting = this.#idle.get(record) ?? [];
+      this.#idle.delete(record);
+      for (const tell of waiting) tell();
+    };
+    return { name, release };
+  }
+
+  /** Calls `tell` when nobody uses the record any more: at once when nobody does. */
+  whenIdle(record: AdapterRecord, tell: () => void): void {
+    if (record.inUse === 0) tell();
+    else this.#idle.set(record, [...(this.#idle.get(record) ?? []), tell]);
+  }
+
+  /** The replica's engine has loaded it from `path`. */
+  hold(replica: string, epoch: number, name: string, path: string): void {
+    this.#holding(replica, epoch)?.paths.set(name, path);
+  }
+
+  /** The replica's engine has forgotten it. */
+  drop(replica: string, epoch: number, name: string): void {
+    this.#holding(replica, epoch)?.paths.delete(name);
+  }
+
+  holds(replica: string, epoch: number, name: string): boolean {
+    return this.#holding(replica, epoch)?.paths.has(name) === true;
+  }
+
+  /** What a replica that takes no requests yet must do next to be in step with the book. Null: nothing. */
+  nextStep(replica: string, epoch: number): AdapterStep | null {
+    const paths = this.#holding(replica, epoch)?.paths;
+    if (paths === undefined) return null;
+    for (const { name, path, ready } of this.#records.values()) {
+      if (ready && paths.get(name) !== path) return { do: paths.has(name) ? 'replace' : 'load', name };
+    }
+    for (const name of paths.keys()) if (this.#records.get(name)?.ready !== true) return { do: 'unload', name };
+    return null;
+  }
+
+  /** A start begins with what its engine loads by itself; word of an earlier start is no longer true (null). */
+  #holding(replica: string, epoch: number): Holding | null {
+    const known = this.#held.get(replica);
+    if (known !== undefined && known.epoch >= epoch) return known.epoch === epoch ? known : null;
+    const fresh: Holding = { epoch, paths: new Map(this.fixed) };
+    this.#held.set(replica, fresh);
+    return fresh;
+  }
+}

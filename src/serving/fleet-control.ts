@@ -1,0 +1,125 @@
+/** Control of all served models: what must reach every replica of one. Composition of adapters, standing orders and broadcasts. */
+import { TwinkleError } from '../errors.js';
+import type { ModelCard } from '../protocol/values.js';
+import type { AdaptedModel } from './adapted-inference.js';
+import type { ModelAdapters } from './adapters.js';
+import { broadcast, type OpenReplica } from './broadcast.js';
+import type { OperatorOrders } from './operator-orders.js';
+import { resolveModelName } from './resolve-name.js';
+import type {
+  AdapterRequest,
+  Command,
+  EnginePage,
+  EnginePages,
+  FleetControl,
+  Held,
+  ReplicaAnswer,
+} from './types/control.js';
+
+export interface ControlledModelOptions {
+  readonly names: readonly string[];
+  /** Of a loaded engine; null before. */
+  card(): ModelCard | null;
+  /** By place; null: the replica takes no requests now. */
+  replicas(): readonly (OpenReplica | null)[];
+  readonly adapters: ModelAdapters | null;
+  readonly orders: OperatorOrders;
+}
+
+/** One model, as control and {@link AdaptedModel} see it. */
+export class ControlledModel implements AdaptedModel {
+  constructor(readonly options: ControlledModelOptions) {}
+
+  get names(): readonly string[] {
+    return this.options.names;
+  }
+
+  get card(): ModelCard | null {
+    return this.options.card();
+  }
+
+  /** Null for an engine that takes none; before the first load it may take them, and requests hear that it is not ready. */
+  get adapters(): ModelAdapters | null {
+    return this.card?.adapters === false ? null : this.options.adapters;
+  }
+
+  get held(): Held | null {
+    return this.options.orders.held;
+  }
+}
+
+const METRICS: Command = { method: 'GET', path: '/metrics', query: '', body: '' };
+/** A scrape may wait so long for engines that are in a long step. */
+const METRICS_DEADLINE = { deadlineMs: 1_000 } as const;
+
+export class ServedFleetControl implements FleetControl {
+  constructor(readonly controlled: readonly ControlledModel[]) {}
+
+  async loadAdapter(model: string | null, request: AdapterRequest): Promise<void> {
+    await this.#adapters(model).load(request);
+  }
+
+  async unloadAdapter(model: string | null, name: string): Promise<void> {
+    await this.#adapters(model).unload(name);
+  }
+
+  async operate(model: string | null, command: Command): Promise<readonly ReplicaAnswer[]> {
+    const { card, names, options } = this.#model(model);
+    if (card !== null && card.routes.length === 0) {
+      throw new TwinkleError(
+        'ROUTE_NOT_FOUND',
+        `engine ${card.engine} has no ${command.path}; serve the model with --engine vllm`,
+      );
+    }
+    const open = options.replicas().filter((replica) => replica !== null);
+    if (open.length > 0) return await options.orders.carryOut(command, open);
+    throw new TwinkleError('NOT_READY', `no replica of model \`${names[0]}\` takes requests now; try again`, {
+      retryAfterMs: 1000,
+    });
+  }
+
+  async enginePages(): Promise<EnginePages> {
+    const all = await Promise.all(this.controlled.map(pagesOf));
+    return { pages: all.flatMap(({ pages }) => pages), missed: all.flatMap(({ missed }) => missed) };
+  }
+
+  #adapters(name: string | null): ModelAdapters {
+    const { adapters, names } = this.#model(name);
+    if (adapters !== null) return adapters;
+    throw new TwinkleError(
+      'ROUTE_NOT_FOUND',
+      `model \`${names[0]}\` takes no LoRA adapters: start it with --enable-lora (engine vllm)`,
+    );
+  }
+
+  #model(name: string | null): ControlledModel {
+    if ((name === null || name === '') && this.controlled.length > 1) {
+      const known = this.controlled.map(({ names }) => names[0]).join(', ');
+      throw new TwinkleError(
+        'MODEL_NOT_FOUND',
+        `several models are served: say which is meant by \`model\`, one of ${known}`,
+        {
+          param: 'model',
+        },
+      );
+    }
+    const named = this.controlled.map((model) => ({ names: model.names, model }));
+    return resolveModelName(name, named).model.model;
+  }
+}
+
+async function pagesOf({ card, names, options }: ControlledModel): Promise<EnginePages> {
+  const pages: EnginePage[] = [];
+  const missed: { model: string; replica: string }[] = [];
+  if (card === null || card.routes.length === 0) return { pages, missed };
+  const model = names[0] ?? '';
+  const places = options.replicas();
+  const open = places.filter((replica) => replica !== null);
+  for (const { replica, status, body } of await broadcast(open, METRICS, METRICS_DEADLINE)) {
+    const index = places.findIndex((place) => place?.id === replica);
+    if (status === 200) pages.push({ model, index, text: body });
+    // One without such a route has none to miss.
+    else if (status !== 404) missed.push({ model, replica });
+  }
+  return { pages, missed };
+}

@@ -1,0 +1,64 @@
+/** An operator's commands to all replicas of a model, and to those that start while they hold. What holds is `standing-orders.ts`'s to know. */
+import { broadcast, broke, type OpenReplica, succeeded } from './broadcast.js';
+import type { Upkeep } from './prepared-gang.js';
+import { isStanding, StandingOrders } from './standing-orders.js';
+import type { Command, Held, ReplicaAnswer } from './types/control.js';
+
+/** Weights of a big model move to the host, and a pause may wait for what runs. */
+const DEADLINE = { deadlineMs: 600_000 } as const;
+/** A replica that starts runs nothing that a command could wait for. */
+const START_DEADLINE = { deadlineMs: 120_000 } as const;
+
+export class OperatorOrders implements Upkeep {
+  readonly #orders = new StandingOrders();
+
+  /** What the operator has said of the model; null: nothing that holds. */
+  get held(): Held | null {
+    return this.#orders.held;
+  }
+
+  /** Whether nothing can be loaded into the engines now. */
+  get asleep(): boolean {
+    return this.#orders.asleep;
+  }
+
+  /** Tell all at once. Never rejects. A command that nobody carried out has changed nothing. */
+  async carryOut(command: Command, open: readonly OpenReplica[]): Promise<readonly ReplicaAnswer[]> {
+    if (!isStanding(command)) return await broadcast(open, command, DEADLINE);
+    const order = this.#orders.give(command);
+    const answers = await broadcast(open, command, DEADLINE);
+    if (answers.some((answer) => succeeded(answer) || broke(answer))) this.#orders.carriedOut(order, wholeOf(answers));
+    else this.#orders.refused(order);
+    return answers;
+  }
+
+  settled(replica: string, epoch: number): boolean {
+    return this.#orders.missing(replica, epoch).length === 0;
+  }
+
+  /** What a replica refuses of it, it does without: out of step, and not gone for ever. */
+  async settle(replica: OpenReplica): Promise<void> {
+    const { version } = this.#orders;
+    for (const command of this.#orders.missing(replica.id, replica.epoch)) {
+      const [answer] = await broadcast([replica], command, START_DEADLINE);
+      if (answer !== undefined && broke(answer)) throw answer.error;
+    }
+    this.#orders.told(replica.id, replica.epoch, version);
+  }
+}
+
+/** Whether all that answered a `/wake_up` are awake as a whole; null: none said. */
+function wholeOf(answers: readonly ReplicaAnswer[]): boolean | null {
+  const said = answers.filter(succeeded).flatMap(({ body }) => statusIn(body) ?? []);
+  const about = said.filter((status) => status === 'awake' || status === 'sleeping');
+  return about.length === 0 ? null : about.every((status) => status === 'awake');
+}
+
+function statusIn(body: string): string | null {
+  try {
+    const { status } = JSON.parse(body) as { status?: unknown };
+    return typeof status === 'string' ? status : null;
+  } catch {
+    return null;
+  }
+}
