@@ -13,18 +13,30 @@ export interface AdapterSource {
   fetch(name: string): Promise<string>;
 }
 
-/**
- * The source for a configured path.
- * @throws `CONFIG_INVALID` for a URL such as s3://…: copy or mount it, or give `ModelAdapters` an {@link AdapterSource} that fetches it
- */
+/** The source for a configured path. Of a URL such as s3://… nothing is fetched: the first request for an adapter hears what to do. */
 export function adapterSource(path: string): AdapterSource {
   const scheme = /^([a-z][a-z0-9+.-]*):\/\//i.exec(path)?.[1];
-  if (scheme === undefined) return new AdapterFolder(path);
-  throw new TwinkleError(
-    'CONFIG_INVALID',
-    `expected a folder for \`dynamic_lora_loading_path\` but received "${path}": ${scheme}:// is not fetched by this version; ` +
-      'copy the adapters into a folder, or mount it',
-  );
+  return scheme === undefined ? new AdapterFolder(path) : new UnfetchedSource(scheme);
+}
+
+/** Adapters in a store that this version has no client for. The base model is served all the same. */
+class UnfetchedSource implements AdapterSource {
+  constructor(readonly scheme: string) {}
+
+  has(name: string): boolean {
+    return isFolderName(name);
+  }
+
+  fetch(name: string): Promise<string> {
+    const why = `adapters are not fetched from ${this.scheme}:// by this version`;
+    return Promise.reject(
+      new TwinkleError(
+        'MODEL_NOT_FOUND',
+        `There is no LoRA adapter \`${name}\`: ${why}; copy them into a folder, or mount it, and set dynamic_lora_loading_path to that.`,
+        { param: 'model' },
+      ),
+    );
+  }
 }
 
 /** What makes a folder an adapter, to PEFT and to vLLM. */

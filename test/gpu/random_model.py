@@ -49,7 +49,7 @@ def main(source: Path, target: Path) -> None:
     model.generation_config.eos_token_id = None
     model.save_pretrained(target)
     grow_tokenizer(source, target, config.vocab_size)
-    print("figures:%d" % sum(weight.numel() for weight in model.parameters()))
+    print(f"figures:{sum(weight.numel() for weight in model.parameters())}")
 
 
 if __name__ == "__main__":

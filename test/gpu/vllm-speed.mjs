@@ -5,8 +5,8 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { measure } from '../../bench/lib/vllm-head.mjs';
 import { median, Report } from './lib/report.mjs';
+import { measure } from './lib/vllm-head.mjs';
 import { DEMO, layouts, python } from './lib/vllm-layouts.mjs';
 
 const TOKENS = 128;

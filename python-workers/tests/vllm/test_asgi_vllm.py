@@ -191,7 +191,7 @@ def test_bad_requests_get_vllms_own_words(client: Client) -> None:
     assert "512" in long.json["error"]["message"]
 
 
-@pytest.mark.parametrize("path", ["/nowhere", "/collective_rpc", "/server_info", "/metrics", "/v1/load_lora_adapter"])
+@pytest.mark.parametrize("path", ["/nowhere", "/collective_rpc", "/server_info", "/v1/load_lora_adapter"])
 def test_what_is_not_relayed_is_not_there(client: Client, path: str) -> None:
     assert client.post(path, {"method": "shutdown"}).status == 404
     assert client.get(path).status == 404
@@ -215,6 +215,9 @@ def test_metrics_count_relayed_requests(client: Client) -> None:
     content(client)
     hot(client, FRANCE)
     assert finished() == before + 2
+    page = client.get("/metrics")
+    assert page.status == 200
+    assert b"vllm:request_success_total" in page.body
 
 
 def test_parsers_that_nobody_knows_are_refused_before_a_model_is_loaded(tmp_path: Path) -> None:

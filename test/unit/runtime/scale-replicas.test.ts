@@ -56,6 +56,8 @@ class Kit {
       tensorParallel: 1,
       pipelineParallel: 1,
       dataParallel: autoscaling.max,
+      engineArgs: {},
+      lora: null,
       autoscaling,
       placement: {
         accelerator: 'GPU',

@@ -64,9 +64,13 @@ it('knows by the name alone what may not be one', () => {
   for (const name of ['../outside', '..', '/etc', 'empty', 'none', '.hidden']) expect(folder.has(name)).toBe(false);
 });
 
-it('a URL is refused where the source is made', () => {
-  expect(() => adapterSource('s3://bucket/adapters')).toThrow(
-    expect.objectContaining({ code: 'CONFIG_INVALID', message: expect.stringContaining('s3://') }),
-  );
+it('of a URL the first request hears what to do', async () => {
+  const source = adapterSource('s3://bucket/adapters');
+  expect(source.has('sql')).toBe(true);
+  expect(source.has('../sql')).toBe(false);
+  await expect(source.fetch('sql')).rejects.toMatchObject({
+    code: 'MODEL_NOT_FOUND',
+    message: expect.stringContaining('s3://'),
+  });
   expect(adapterSource(root).has('sql')).toBe(true);
 });

@@ -10,11 +10,9 @@ def make_serve_parser() -> Any:
     try:
         from vllm.entrypoints.launchers.cli_args import make_arg_parser
     except ImportError:
-        from vllm.entrypoints.openai.cli_args import make_arg_parser
-    try:
-        from vllm.utils.argparse_utils import FlexibleArgumentParser
-    except ImportError:
-        from vllm.utils import FlexibleArgumentParser
+        from vllm.entrypoints.openai.cli_args import make_arg_parser  # pyright: ignore[reportMissingImports] -- 0.26
+    from vllm.utils.argparse_utils import FlexibleArgumentParser
+
     return make_arg_parser(FlexibleArgumentParser(prog="vllm serve"))
 
 

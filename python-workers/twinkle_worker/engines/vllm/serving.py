@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from time import perf_counter
 from typing import Any
 
 from ...protocol import (
@@ -27,13 +28,14 @@ from .relay import Relay
 _HANDLERS_WAIT_MS = 0.2
 """Between looks at handlers that wait for a thread (tokenizing, compiling a grammar) while the core has nothing to do."""
 
+_CORE_WAIT_MS = 1.0
+"""Between steps of a core none of whose requests can run yet: a grammar is being compiled, or blocks are on their way."""
+
 
 class Serving:
     """What a VllmEngine is after its load."""
 
-    def __init__(
-        self, launch: LaunchSpec, params: LoadParams, progress: Progress, on_wait: Callable[[], None]
-    ) -> None:
+    def __init__(self, launch: LaunchSpec, params: LoadParams, progress: Progress, on_wait: Callable[[], None]) -> None:
         """on_wait: called about once a second while ranks in other processes are waited for. Raises LoadError."""
         built = build(launch, params, progress)
         self._llm = built.llm
@@ -55,7 +57,7 @@ class Serving:
             self._llm, self._prompts, LogprobTexts(tokenizer), self._core.get_supported_tasks()
         )
         self._steps = 0
-        self._idle_step = False
+        self._due = 0.0
         self.card = ModelCard(
             engine="vllm",
             model=params.model,
@@ -77,33 +79,43 @@ class Serving:
     def add(self, stream: int, params: GenerateParams) -> None:
         adapter = None if params.adapter is None else self._relay.adapter(params.adapter)
         self._generations.add(stream, params, adapter)
+        self._due = 0.0
 
     def add_http(self, stream: int, params: HttpParams) -> None:
         self._relay.add(stream, params)
+        self._due = 0.0
 
     def abort(self, stream: int) -> None:
         if not self._generations.abort(stream):
             self._relay.abort(stream)
+        self._due = 0.0
 
     def has_work(self) -> bool:
         return self._core.has_work() or self._relay.has_work()
 
     def wait_ms(self) -> float:
-        if self._idle_step:
-            self._idle_step = False
-            return 1.0  # nothing can run yet: a grammar is being compiled, or blocks are on their way
-        return 0.0 if self._core.has_work() or self._relay.ready else _HANDLERS_WAIT_MS
+        """Milliseconds until a step is due: 0 as long as it would advance anything at once."""
+        return max(0.0, (self._due - perf_counter()) * 1000)
 
     def step(self) -> list[StepItem]:
         items: list[StepItem] = []
+        idle = False
         if self._core.has_work():
             outputs, executed = self._core.advance()
             self._steps += 1
             if outputs is not None:
                 self._generations.take(self._llm.publish(outputs), items)
-            self._idle_step = not executed and self._core.scheduler.has_requests()
+            idle = not executed and self._core.scheduler.has_requests()
         self._relay.turn(items)
+        self._due = perf_counter() + self._pause_ms(idle) / 1000
         return items
+
+    def _pause_ms(self, idle: bool) -> float:
+        if self._relay.ready:
+            return 0.0
+        if idle:
+            return _CORE_WAIT_MS
+        return 0.0 if self._core.has_work() else _HANDLERS_WAIT_MS
 
     def tokenize(self, params: TokenizeParams) -> TokenizeResult:
         tokens = self._prompts.tokenize(params.prompt)

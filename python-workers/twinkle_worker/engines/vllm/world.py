@@ -66,7 +66,8 @@ def join_alone() -> None:
     """A process group of this process only, for an engine without ranks: without it vLLM picks a port, or leaves a file behind."""
     from torch.distributed import HashStore  # pyright: ignore[reportPrivateImportUsage] -- public by torch's documentation
 
-    dist.init_process_group(current_platform.dist_backend, store=HashStore(), rank=0, world_size=1)
+    if not dist.is_initialized():
+        dist.init_process_group(current_platform.dist_backend, store=HashStore(), rank=0, world_size=1)
 
 
 def forget_names(launch: LaunchSpec) -> None:

@@ -1,6 +1,6 @@
 /** A server with engine vllm in this process, without HTTP: how many tokens per second reach a sink. */
-import { TwinkleError } from '../../dist/errors.js';
-import { DEFAULT_SAMPLING, EMPTY_PROMPT } from '../../dist/protocol/defaults.js';
+import { TwinkleError } from '../../../dist/errors.js';
+import { DEFAULT_SAMPLING, EMPTY_PROMPT } from '../../../dist/protocol/defaults.js';
 import { startEmbedded } from './embedded-head.mjs';
 
 const params = (at, tokens) => ({

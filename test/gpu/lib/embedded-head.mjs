@@ -1,8 +1,8 @@
 /** A head in this process without HTTP, and its door for requests: below what `createServer` shows. */
-import { optionsLayer } from '../../dist/config/user-options.js';
-import { loadNative } from '../../dist/native/load.js';
-import { configure, resolvePythons } from '../../dist/runtime/configure.js';
-import { startHead } from '../../dist/runtime/head.js';
+import { optionsLayer } from '../../../dist/config/user-options.js';
+import { loadNative } from '../../../dist/native/load.js';
+import { configure, resolvePythons } from '../../../dist/runtime/configure.js';
+import { startHead } from '../../../dist/runtime/head.js';
 
 /** @param {object} options of `createServer` */
 export async function startEmbedded(options) {
