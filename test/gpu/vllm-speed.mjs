@@ -26,7 +26,7 @@ try {
         const ours = await measure(folder, { gpus, tensor, pipeline, tokens: TOKENS, levels: LEVELS });
         const theirs = python('vllm_executor.py', folder, tensor, pipeline, TOKENS, ...LEVELS);
         rounds.push({ ours, theirs });
-        console.log(JSON.stringify({ name, round, ours, theirs }));
+        report.figure(`${name}: rounds`, rounds);
       }
       const rows = LEVELS.map((sequences) => {
         const ours = median(rounds.map((round) => round.ours[sequences]));
@@ -39,7 +39,6 @@ try {
         };
       });
       report.figure(`${name}: tokens/s, medians of ${ROUNDS}`, rows);
-      report.figure(`${name}: rounds`, rounds);
       report.check(
         `${name}: at least as fast as vLLM's own executor`,
         rows.every(({ ratio }) => ratio >= 1),
