@@ -36,7 +36,10 @@ async function restartMs(args, model) {
 }
 
 async function importMs() {
-  const config = { models: [{ engine: 'transformers', devices: [] }], python: { interpreter: null, mayInstall: true } };
+  const config = {
+    models: [{ engine: 'transformers', placement: { accelerator: null } }],
+    python: { interpreter: null, mayInstall: true },
+  };
   const pythons = await resolvePythons(config, { env: process.env, progress: { step() {}, detail() {} } });
   const code = 'import torch; from transformers import AutoModelForCausalLM, AutoTokenizer';
   const started = performance.now();

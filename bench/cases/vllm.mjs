@@ -42,7 +42,10 @@ async function measure({ port, pid, readyMs }) {
 
 async function vllmPython() {
   const interpreter = process.env.TWINKLE_PYTHON ?? null;
-  const config = { models: [{ engine: 'vllm', devices: [] }], python: { interpreter, mayInstall: true } };
+  const config = {
+    models: [{ engine: 'vllm', placement: { accelerator: null } }],
+    python: { interpreter, mayInstall: true },
+  };
   const pythons = await resolvePythons(config, { env: process.env, progress: { step() {}, detail() {} } });
   return pythons.get('vllm').python;
 }

@@ -14,7 +14,10 @@ const QUIET = { step() {}, detail() {} };
 
 /** The interpreter that `setup --engine mock` made. */
 export async function mockPython() {
-  const config = { models: [{ engine: 'mock', devices: [] }], python: { interpreter: null, mayInstall: true } };
+  const config = {
+    models: [{ engine: 'mock', placement: { accelerator: null } }],
+    python: { interpreter: null, mayInstall: true },
+  };
   return (await resolvePythons(config, { env: process.env, progress: QUIET })).get('mock').python;
 }
 

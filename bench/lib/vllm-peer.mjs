@@ -68,7 +68,8 @@ export async function startVllmServe(python, model, args = []) {
 /** Figures that a script of bench/peers/vllm prints. */
 export async function runVllm(python, script, args) {
   const path = fileURLToPath(new URL(`../peers/vllm/${script}`, import.meta.url));
-  const child = spawn(python, [path, ...args.map(String)], { env: ENV, stdio: ['ignore', 'pipe', 'pipe'] });
+  const env = { ...ENV, VLLM_ENABLE_V1_MULTIPROCESSING: '0' };
+  const child = spawn(python, [path, ...args.map(String)], { env, stdio: ['ignore', 'pipe', 'pipe'] });
   const said = [];
   child.stderr.on('data', (chunk) => said.push(chunk));
   let text = '';

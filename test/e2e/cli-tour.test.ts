@@ -198,8 +198,8 @@ describe('without a server', () => {
     };
     expect(await complete('st')).toEqual(expect.arrayContaining(['status', 'stop']));
     expect(await complete('serve', '--tensor')).toContain('--tensor-parallel-size');
-    expect(await complete('serve', '--engine', '')).toEqual(['transformers', 'mock']);
-    expect(await complete('serve', '--engine', '=')).toEqual(['transformers', 'mock']);
+    expect(await complete('serve', '--engine', '')).toEqual(['vllm', 'transformers', 'mock']);
+    expect(await complete('serve', '--engine', '=')).toEqual(['vllm', 'transformers', 'mock']);
     expect(await complete('serve', '--engine', '=', 'mo')).toEqual(['mock']);
     expect(await complete('setup', '--wheel')).toEqual(['--wheelhouse']);
     expect(await complete('serve', 'nothing-of-this-name')).toEqual(['']);

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from importlib import metadata
+from pathlib import Path
 
 _ALWAYS = {
     "VLLM_NO_USAGE_STATS": "1",
@@ -20,8 +21,11 @@ _ALWAYS = {
 _ON_CPU = {
     # Compiling graphs on a CPU makes the first request with logprobs wait for most of a minute.
     "TORCHDYNAMO_DISABLE": "1",
-    "OMP_WAIT_POLICY": "PASSIVE",
 }
+
+
+_SMALL_BYTES = 64 << 20
+"""Weights below this are read from the cache of one core faster than threads meet."""
 
 
 def is_cpu_build() -> bool:
@@ -42,11 +46,22 @@ def has_module(distribution: str) -> bool:
     return version_of(distribution) is not None
 
 
-def prepare_environment() -> None:
-    """Set what the user has not set. Call before ``import vllm``."""
+def is_small(model: str) -> bool:
+    """Whether waking a second thread costs more than it computes. False for what is no local folder."""
+    sizes = [file.stat().st_size for file in Path(model).expanduser().glob("*.safetensors")]
+    return 0 < sum(sizes) < _SMALL_BYTES
+
+
+def prepare_environment(model: str | None = None) -> None:
+    """Set what the user has not set. Call before ``import vllm``.
+
+    model: folder of the model, if it is known
+    """
     defaults = dict(_ALWAYS)
     if is_cpu_build():
         defaults.update(_ON_CPU)
+        if model is not None and is_small(model):
+            defaults["OMP_NUM_THREADS"] = "1"
     elif not has_module("flashinfer-python"):
         defaults["VLLM_USE_FLASHINFER_SAMPLER"] = "0"
     for name, value in defaults.items():

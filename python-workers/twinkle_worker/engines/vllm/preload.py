@@ -7,7 +7,7 @@ from .environment import prepare_environment
 
 def preload(model: str) -> None:
     """Import vLLM, its engine, its routes and the model's own code."""
-    prepare_environment()
+    prepare_environment(model)
     import vllm.entrypoints.openai.api_server
     import vllm.v1.engine.async_llm
     import vllm.v1.worker.worker_base  # noqa: F401
