@@ -62,11 +62,12 @@ def test_a_start_reports_its_phases(pair: Pair) -> None:
 
 def test_nothing_shared_has_a_name_once_the_gang_runs(pair: Pair) -> None:
     """Mapped, but unlinked: a SIGKILL of all processes would leave nothing."""
-    maps = Path(f"/proc/{pair[0].pids[0]}/maps").read_text()
-    assert "cpushm_0 (deleted)" in maps
-    assert "/dev/shm/psm_" in maps
-    assert not list(Path("/dev/shm").glob("*twinkle-*"))
-    assert not list(Path("/dev/shm").glob("psm_*"))
+    maps = Path(f"/proc/{pair[0].pids[0]}/maps").read_text().splitlines()
+    # Others on this machine may have names there: only what this gang has mapped counts.
+    shared = {line.split(None, 5)[5] for line in maps if "/dev/shm/" in line}
+    assert any("cpushm_0" in name for name in shared)
+    assert any("/dev/shm/psm_" in name for name in shared)
+    assert [name for name in shared if not name.endswith(" (deleted)")] == []
 
 
 def test_answers_of_all_ranks_come_in_rank_order(pair: Pair) -> None:
