@@ -178,7 +178,7 @@ def test_more_choices_than_fit_the_cache_are_made_in_turns(load: Load) -> None:
 def test_memory_of_many_short_prompts_does_not_add_to_that_of_a_long_one(load: Load) -> None:
     """Rows of the many times length of the one would be 16 times what the budget knows of."""
     engine = load(max_num_seqs=16)
-    queue = engine._core._parts.queue  # type: ignore[attr-defined]
+    queue = engine.loaded._parts.queue  # type: ignore[attr-defined]
     cells = []
     for stream in range(8):
         engine.add(stream, request(some_tokens(60, stream), max_tokens=1))
@@ -279,7 +279,7 @@ def test_a_broken_request_fails_alone(load: Load) -> None:
     expected = [outcome.only.tokens for outcome in generate(engine, *good)]
     prompts = [some_tokens(9, 1), some_tokens(14, 2), some_tokens(20, 3), some_tokens(60, 4)]
     poison = next(token for token in range(4, 300) if all(token not in tokens for tokens in [*expected, *prompts]))
-    model = engine._core._parts.batch._runner._model  # type: ignore[attr-defined]
+    model = engine.loaded._parts.batch._runner._model  # type: ignore[attr-defined]
     with torch.inference_mode():
         model.get_input_embeddings().weight[poison] = torch.nan
     bad = [*some_tokens(10, 3), poison, *some_tokens(9, 5)]
@@ -297,7 +297,7 @@ def test_an_error_of_the_device_ends_the_step(load: Load, monkeypatch: pytest.Mo
     def exhausted(*_: Any, **__: Any) -> None:
         raise torch.OutOfMemoryError("no memory")
 
-    monkeypatch.setattr(engine._core._parts.batch._runner, "_model", exhausted)  # type: ignore[attr-defined]
+    monkeypatch.setattr(engine.loaded._parts.batch._runner, "_model", exhausted)  # type: ignore[attr-defined]
     engine.add(1, request([5]))
     with pytest.raises(torch.OutOfMemoryError):
         engine.step()

@@ -115,7 +115,7 @@ def test_messages_that_are_refused(load: Load, code: str, param: str, words: str
 
 def test_a_model_without_template_says_so(load: Load) -> None:
     engine = load()
-    tokenizer = engine._core._parts.tokenizer  # type: ignore[attr-defined]
+    tokenizer = engine.loaded._parts.tokenizer  # type: ignore[attr-defined]
     tokenizer.chat_template = None
     error = refusal(engine, messages=HELLO)
     assert error.code == "CHAT_TEMPLATE"
@@ -145,7 +145,7 @@ def test_an_empty_prompt_is_no_tokens_and_no_request(load: Load) -> None:
 
 def test_an_empty_prompt_begins_with_the_models_own_token(load: Load) -> None:
     engine = load()
-    engine._core._parts.tokenizer.bos_token = "<|endoftext|>"  # type: ignore[attr-defined]
+    engine.loaded._parts.tokenizer.bos_token = "<|endoftext|>"  # type: ignore[attr-defined]
     [outcome] = generate(engine, GenerateParams("x", prompt(text=""), sampling(), 1, True))
     assert outcome.only.prompt is not None
     assert outcome.only.prompt.token_ids == [0]

@@ -197,7 +197,7 @@ def test_stop_strings_across_tokens_in_an_answer(load: Load) -> None:
 def test_a_stop_string_completed_by_the_last_token_is_a_stop(load: Load) -> None:
     engine = load()
     [free] = generate(engine, request(some_tokens(10, 1), max_tokens=5))
-    engine_texts = engine._core._parts.texts  # type: ignore[attr-defined]
+    engine_texts = engine.loaded._parts.texts  # type: ignore[attr-defined]
     last = engine_texts.text_of(free.only.tokens[-1])
     assert last
     assert last not in free.only.text[: -len(last)]
@@ -217,7 +217,7 @@ def test_a_stop_token_in_the_output_on_request(load: Load) -> None:
     [free] = generate(engine, request(some_tokens(10, 1), max_tokens=10))
     stop = free.only.tokens[4]
     at = free.only.tokens.index(stop)
-    texts = engine._core._parts.texts  # type: ignore[attr-defined]
+    texts = engine.loaded._parts.texts  # type: ignore[attr-defined]
     for include in (False, True):
         changes = {"stop_token_ids": [stop], "include_stop_str_in_output": include, "stop": ["\u0001never"]}
         [outcome] = generate(engine, request(some_tokens(10, 1), max_tokens=10, **changes))

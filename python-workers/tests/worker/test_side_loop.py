@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import threading
 import time
 from collections.abc import AsyncIterator, Iterator
@@ -32,7 +33,7 @@ def test_a_turn_runs_chains_of_ready_callbacks_and_then_comes_back(side: SideLoo
         seen.append(await asyncio.create_task(child()))
         await asyncio.Event().wait()
 
-    task = side.spawn(parent())
+    task = side.loop.create_task(parent())
     assert seen == []
     assert side.turn() is False
     assert seen == ["child", "answer"]
@@ -41,7 +42,7 @@ def test_a_turn_runs_chains_of_ready_callbacks_and_then_comes_back(side: SideLoo
 
 
 def test_it_is_the_running_loop_only_inside_a_turn(side: SideLoop) -> None:
-    side.spawn(asyncio.sleep(0))
+    side.loop.create_task(asyncio.sleep(0))
     side.turn()
     with pytest.raises(RuntimeError):
         asyncio.get_running_loop()
@@ -56,7 +57,7 @@ def test_nothing_is_pending_when_all_tasks_ended(side: SideLoop) -> None:
     async def fail() -> None:
         raise ValueError("on purpose")
 
-    tasks = [side.spawn(asyncio.sleep(0)), side.spawn(fail())]
+    tasks = [side.loop.create_task(asyncio.sleep(0)), side.loop.create_task(fail())]
     assert side.pending
     side.turn()
     assert not side.pending
@@ -65,7 +66,7 @@ def test_nothing_is_pending_when_all_tasks_ended(side: SideLoop) -> None:
 
 def test_an_event_set_between_two_turns_wakes_its_task(side: SideLoop) -> None:
     event = asyncio.Event()
-    task = side.spawn(event.wait())
+    task = side.loop.create_task(event.wait())
     side.turn()
     event.set()
     side.turn()
@@ -81,7 +82,7 @@ def test_a_budget_ends_the_turn_of_tasks_that_never_rest(side: SideLoop) -> None
             rounds += 1
             await asyncio.sleep(0)
 
-    side.spawn(restless())
+    side.loop.create_task(restless())
     assert side.turn(budget_ms=2) is True
     first = rounds
     assert first > 1
@@ -91,7 +92,7 @@ def test_a_budget_ends_the_turn_of_tasks_that_never_rest(side: SideLoop) -> None
 
 def test_a_turn_does_not_wait_for_a_thread_and_wait_does(side: SideLoop) -> None:
     release = threading.Event()
-    task = side.spawn(asyncio.to_thread(release.wait, 10))
+    task = side.loop.create_task(asyncio.to_thread(release.wait, 10))
     side.turn()
     assert not task.done()
     release.set()
@@ -103,24 +104,23 @@ def test_a_turn_does_not_wait_for_a_thread_and_wait_does(side: SideLoop) -> None
 
 
 def test_wait_gives_up_after_its_time(side: SideLoop) -> None:
-    side.spawn(asyncio.Event().wait())
+    side.loop.create_task(asyncio.Event().wait())
     side.turn()
     begun = time.monotonic()
     assert side.wait(20) is False
     assert 0.015 < time.monotonic() - begun < 1
 
 
-def test_wait_returns_at_once_when_nothing_is_open_or_something_is_ready(side: SideLoop) -> None:
+def test_wait_returns_at_once_when_something_is_ready(side: SideLoop) -> None:
     begun = time.monotonic()
-    side.wait(5000)
-    task = side.spawn(asyncio.sleep(0, "done"))
+    task = side.loop.create_task(asyncio.sleep(0, "done"))
     side.wait(5000)
     assert task.result() == "done"
     assert time.monotonic() - begun < 1
 
 
 def test_wait_ends_with_the_first_timer(side: SideLoop) -> None:
-    task = side.spawn(asyncio.sleep(0.01, "rang"))
+    task = side.loop.create_task(asyncio.sleep(0.01, "rang"))
     side.turn()
     begun = time.monotonic()
     while not task.done() and time.monotonic() - begun < 5:
@@ -129,9 +129,25 @@ def test_wait_ends_with_the_first_timer(side: SideLoop) -> None:
     assert time.monotonic() - begun < 1
 
 
+def test_a_descriptor_of_somebody_else_ends_a_wait_and_is_left_alone(side: SideLoop) -> None:
+    mine, theirs = os.pipe()
+    try:
+        begun = time.monotonic()
+        side.wait(20, mine)
+        assert time.monotonic() - begun > 0.015
+        os.write(theirs, b"!")
+        begun = time.monotonic()
+        side.wait(5000, mine)
+        assert time.monotonic() - begun < 1
+        assert os.read(mine, 2) == b"!"
+    finally:
+        os.close(mine)
+        os.close(theirs)
+
+
 def test_call_soon_threadsafe_ends_a_wait(side: SideLoop) -> None:
     event = asyncio.Event()
-    task = side.spawn(event.wait())
+    task = side.loop.create_task(event.wait())
     side.turn()
     thread = threading.Thread(target=side.loop.call_soon_threadsafe, args=(event.set,))
     thread.start()
@@ -172,7 +188,7 @@ def test_close_lets_tasks_and_generators_clean_up() -> None:
             await asyncio.sleep(0.001)
             cleaned.append("task")
 
-    side.spawn(hold())
+    side.loop.create_task(hold())
     side.turn()
     side.close()
     side.close()
@@ -187,7 +203,7 @@ def test_turns_are_cheap() -> None:
     for _ in range(1000):
         side.turn()
     assert time.perf_counter() - begun < 0.05
-    side.spawn(asyncio.Event().wait())
+    side.loop.create_task(asyncio.Event().wait())
     begun = time.perf_counter()
     for _ in range(1000):
         side.turn()

@@ -55,7 +55,7 @@ class EngineCore:
         parts = self._parts
         check_request(params, parts.card.vocab_size, parts.options.max_logprobs)
         tokens = parts.codec.encode(params.prompt)
-        room = parts.codec.room(params.prompt, tokens, params.sampling.max_tokens)
+        room = parts.codec.limits.room(params.prompt, len(tokens), params.sampling.max_tokens)
         self._arrivals += 1
         request = Request(stream, params, tokens, self._arrivals)
         sampling = params.sampling

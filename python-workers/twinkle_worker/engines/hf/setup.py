@@ -10,6 +10,7 @@ import torch
 
 from ...protocol import LoadParams, ModelCard
 from ..base import LoadError, Progress
+from ..limits import PromptLimits
 from .batch import RunningBatch
 from .chat import ChatRenderer
 from .loading import LoadedModel, load_model, read_template
@@ -78,7 +79,7 @@ def load_parts(params: LoadParams, progress: Progress) -> Loaded:
         ),
         tokenizer=model.tokenizer,
         texts=texts,
-        codec=PromptCodec(model.tokenizer, chat, model.vocabulary, max_model_len),
+        codec=PromptCodec(model.tokenizer, chat, PromptLimits(model.vocabulary, max_model_len)),
         batch=batch,
         queue=PrefillQueue(runner, model.device, texts, budget, round_up(max_model_len + 1)),
         eos=model.eos,

@@ -40,11 +40,11 @@ async def build_http_app(llm: Any, arguments: argparse.Namespace) -> VllmApp:
     """Build the application of ``vllm serve`` with its state: models, adapters, chat template, parsers.
 
     llm: an engine client (AsyncLLM or the like), loaded; adapters of ``--lora-modules`` are loaded through it
-    arguments: parsed by vLLM's own parser; what concerns a server of its own (address, keys, documentation) is ignored
+    arguments: parsed by vLLM's own parser and checked (``check_arguments``); what concerns a server of its own (address, keys,
+    documentation) is ignored
 
     Raises LoadError when vLLM refuses a template, a parser or an adapter.
     """
-    check_arguments(arguments)
     build_app, init_app_state, _ = serve_functions()
     own = _own_arguments(arguments)
     tasks = await llm.get_supported_tasks()
@@ -62,6 +62,7 @@ async def build_http_app(llm: Any, arguments: argparse.Namespace) -> VllmApp:
             "expected routes in vLLM's application but found none; run it with a version of FastAPI that vLLM names"
         )
     app.router.routes[:] = [route for route in app.router.routes if _kept(route, routes)]
+    app.add_route("/metrics", _metrics_page, methods=["GET"])
     return VllmApp(app, routes, app.state)
 
 
@@ -75,12 +76,13 @@ def check_arguments(arguments: argparse.Namespace) -> None:
         raise LoadError(f"vLLM refuses its arguments: {_words(error)}") from error
 
 
-def metrics_text() -> str:
-    """Metrics of this process as vLLM's `/metrics` would print them (Prometheus text format)."""
-    from prometheus_client import generate_latest
+def _metrics_page(_request: Any) -> Any:
+    """Metrics of this process alone (Prometheus text format). vLLM's own page would be one of all its processes."""
+    from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+    from starlette.responses import Response
     from vllm.v1.metrics.prometheus import get_prometheus_registry
 
-    return generate_latest(get_prometheus_registry()).decode()
+    return Response(generate_latest(get_prometheus_registry()), media_type=CONTENT_TYPE_LATEST)
 
 
 @contextlib.contextmanager

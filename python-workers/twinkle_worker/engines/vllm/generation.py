@@ -17,7 +17,7 @@ from ...protocol import GenerateEnd, GenerateParams, PromptInfo, TokenDelta
 from ..base import RequestError, StepItem
 from .compat import client_errors
 from .inline import InlineLLM
-from .logprob_items import LogprobTexts, prompt_items, sampled_items
+from .logprob_items import LogprobTexts, logprob_items
 from .prompting import PromptRenderer
 from .sampling import to_vllm
 
@@ -56,7 +56,7 @@ class Generations:
     def add(self, stream: int, params: GenerateParams, adapter: LoRARequest | None) -> None:
         """Queue a request. Raises RequestError."""
         tokens, engine_input = self._prompts.render(params.prompt)
-        room = self._prompts.room(params.prompt, len(tokens), params.sampling.max_tokens)
+        room = self._prompts.limits.room(params.prompt, len(tokens), params.sampling.max_tokens)
         request_id = f"{params.request_id}-{stream}"
         try:
             sampling = to_vllm(params, room)
@@ -103,7 +103,7 @@ class Generations:
                 running.info = PromptInfo(
                     token_ids=running.info.token_ids,
                     text=running.info.text,
-                    logprobs=prompt_items(
+                    logprobs=logprob_items(
                         self._texts, running.info.token_ids, output.prompt_logprobs, running.prompt_alternatives or 0
                     ),
                 )
@@ -151,7 +151,7 @@ class Generations:
         info, running.info = running.info, None
         scored = None
         if running.alternatives is not None and completion.logprobs is not None:
-            scored = sampled_items(self._texts, tokens, completion.logprobs, running.alternatives)
+            scored = logprob_items(self._texts, tokens, completion.logprobs, running.alternatives)
         finish = completion.finish_reason
         if finish is not None:
             running.finished.add(completion.index)

@@ -50,7 +50,14 @@ class HttpStreams:
         """Let the handlers run, and append what they answered."""
         for _ in range(min(STARTS_A_TURN, len(self._waiting))):
             self._waiting.popleft().start(self._side.loop)
-        self.ready = self._side.turn() or bool(self._waiting)
+        self._collect(items, self._side.turn())
+
+    def wait(self, items: list[StepItem], wait_ms: float, wake_fd: int | None) -> None:
+        """As ``turn`` when it is not ``ready``: blocks up to ``wait_ms``, until a handler can go on or ``wake_fd`` is readable."""
+        self._collect(items, self._side.wait(wait_ms, wake_fd))
+
+    def _collect(self, items: list[StepItem], more: bool) -> None:
+        self.ready = more or bool(self._waiting)
         if self._items:
             items += self._items
             self._items.clear()

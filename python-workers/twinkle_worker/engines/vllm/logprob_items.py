@@ -27,17 +27,10 @@ class LogprobTexts:
         return text, list(text.encode("utf-8", errors="replace"))
 
 
-def sampled_items(
-    texts: LogprobTexts, tokens: Sequence[int], rows: Sequence[Mapping[int, Any]], alternatives: int
-) -> list[TokenLogprob]:
-    """One per generated token."""
-    return [_item(texts, token, row, alternatives) for token, row in zip(tokens, rows, strict=True)]
-
-
-def prompt_items(
+def logprob_items(
     texts: LogprobTexts, tokens: Sequence[int], rows: Sequence[Mapping[int, Any] | None], alternatives: int
 ) -> list[TokenLogprob]:
-    """One per prompt token; nothing predicts the first."""
+    """One per token, of an answer or a prompt; None: nothing predicts a prompt's first token."""
     return [_item(texts, token, row, alternatives) for token, row in zip(tokens, rows, strict=True)]
 
 

@@ -8,83 +8,37 @@ from vllm.renderers.params import ChatParams
 
 from ...protocol import Prompt, PromptInfo
 from ..base import RequestError
+from ..limits import PromptLimits, first_tokens, text_of
 
 
 class PromptRenderer:
     """Tokenizer, chat template and limits of one model."""
 
     def __init__(self, renderer: Any, model_config: Any, chat_template: str | None, template_kwargs: Any) -> None:
+        self.limits = PromptLimits(model_config.get_vocab_size(), model_config.max_model_len)
         self._renderer = renderer
-        self._vocabulary: int = model_config.get_vocab_size()
-        self._max_model_len: int = model_config.max_model_len
         self._template = chat_template
         self._template_kwargs: dict[str, Any] = dict(template_kwargs or {})
 
-    @property
-    def max_model_len(self) -> int:
-        """Tokens, prompt and answer together."""
-        return self._max_model_len
-
     def render(self, prompt: Prompt) -> tuple[list[int], Any]:
         """Token ids, at least one, and what vLLM takes as input. Raises RequestError."""
-        tokens = self.tokenize(prompt)
-        if not tokens:
-            bos = self._renderer.get_bos_token_id()
-            if bos is None:
-                raise RequestError(
-                    "INVALID_REQUEST", "the prompt is empty and this model has no token to begin with", "prompt"
-                )
-            tokens = [bos]
+        tokens = first_tokens(self.tokenize(prompt), self._renderer.get_bos_token_id())
         (engine_input,) = self._renderer.render_cmpl([{"prompt_token_ids": tokens}])
         return tokens, engine_input
 
     def tokenize(self, prompt: Prompt) -> list[int]:
         """Token ids of a prompt, none for an empty text. Raises RequestError."""
         if prompt.token_ids is not None:
-            outside = next((token for token in prompt.token_ids if not 0 <= token < self._vocabulary), None)
-            if outside is not None:
-                raise RequestError(
-                    "INVALID_REQUEST",
-                    f"expected token ids from 0 to {self._vocabulary - 1} but received {outside}",
-                    "prompt",
-                )
+            self.limits.check_ids(prompt.token_ids, "prompt")
             return list(prompt.token_ids)
         if prompt.messages is not None:
             return self._chat(prompt)
-        if prompt.text is None:
-            raise RequestError("INVALID_REQUEST", "expected a text, token ids or messages but received none", "prompt")
         tokenizer = self._renderer.get_tokenizer()
-        return list(tokenizer.encode(prompt.text, add_special_tokens=prompt.add_special_tokens))
-
-    def room(self, prompt: Prompt, length: int, max_tokens: int | None) -> int:
-        """How many tokens may follow ``length`` of them. Raises RequestError when they, or ``max_tokens`` more, do not fit."""
-        param = "prompt" if prompt.messages is None else "messages"
-        limit = self._max_model_len
-        opening = f"This model's maximum context length is {limit} tokens. However, "
-        if length + 1 > limit:
-            raise RequestError(
-                "CONTEXT_LENGTH_EXCEEDED",
-                f"{opening}your {param} resulted in {length} tokens. Please reduce the length of the {param}.",
-                param,
-            )
-        if max_tokens is not None and length + max_tokens > limit:
-            raise RequestError(
-                "CONTEXT_LENGTH_EXCEEDED",
-                f"{opening}you requested {length + max_tokens} tokens ({length} in the {param}, {max_tokens} in the "
-                f"completion). Please reduce the length of the {param} or completion.",
-                param,
-            )
-        return limit - length if max_tokens is None else max_tokens
+        return list(tokenizer.encode(text_of(prompt), add_special_tokens=prompt.add_special_tokens))
 
     def decode(self, tokens: list[int]) -> str:
         """Text of token ids, special tokens included. Raises RequestError for an id that is none of the model's."""
-        outside = next((token for token in tokens if not 0 <= token < self._vocabulary), None)
-        if outside is not None:
-            raise RequestError(
-                "INVALID_REQUEST",
-                f"expected token ids from 0 to {self._vocabulary - 1} but received {outside}",
-                "tokens",
-            )
+        self.limits.check_ids(tokens, "tokens")
         return self._renderer.get_tokenizer().decode(tokens, skip_special_tokens=False)
 
     def info(self, prompt: Prompt, tokens: list[int]) -> PromptInfo:

@@ -7,9 +7,9 @@ from typing import Any
 
 from vllm.lora.request import LoRARequest
 
-from ...protocol import HttpParams, HttpPart
+from ...protocol import HttpParams
 from ..base import Progress, RequestError, StepItem
-from .app import build_http_app, metrics_text
+from .app import build_http_app
 from .http_streams import HttpStreams
 from .side_loop import SideLoop
 
@@ -17,8 +17,7 @@ from .side_loop import SideLoop
 class Relay:
     """vLLM's application, turned by the loop that steps the core.
 
-    routes: paths for everybody, as vLLM writes them, e.g. ``/v1/responses/{response_id}``
-    control: paths for operators
+    routes: paths for everybody, as vLLM writes them, e.g. ``/v1/responses/{response_id}``; those for operators are there, too
     """
 
     def __init__(self, llm: Any, arguments: argparse.Namespace, progress: Progress) -> None:
@@ -30,22 +29,15 @@ class Relay:
             self._side.close()
             raise
         self._streams = HttpStreams(self._app.application, self._side)
-        self._told: list[StepItem] = []
         self.routes = [route.path for route in self._app.routes.public]
-        self.control = [route.path for route in self._app.routes.control]
 
     @property
     def ready(self) -> bool:
         """Whether a turn would run something at once; else what is open waits for the core, a thread or a timer."""
-        return bool(self._told) or self._streams.ready
+        return self._streams.ready
 
     def add(self, stream: int, params: HttpParams) -> None:
-        """Start a request; vLLM itself answers what it does not know with 404. `/metrics` is ours: every process has its own page."""
-        if (params.method, params.path) == ("GET", "/metrics"):
-            text = metrics_text().encode()
-            head = [("content-type", "text/plain; version=0.0.4; charset=utf-8")]
-            self._told += [(stream, HttpPart(status=200, headers=head, body=text)), (stream, None)]
-            return
+        """Start a request; vLLM itself answers what it does not know with 404."""
         self._streams.add(stream, params)
 
     def adapter(self, name: str) -> LoRARequest:
@@ -61,14 +53,15 @@ class Relay:
 
     def has_work(self) -> bool:
         """Whether handlers are under way."""
-        return bool(self._told) or self._streams.pending
+        return self._streams.pending
 
     def turn(self, items: list[StepItem]) -> None:
         """Let the handlers run, and append what they answered."""
-        if self._told:
-            items += self._told
-            self._told.clear()
         self._streams.turn(items)
+
+    def wait(self, items: list[StepItem], wait_ms: float, wake_fd: int | None) -> None:
+        """As ``turn`` when nothing is ``ready``: blocks up to ``wait_ms``, until a handler can go on or ``wake_fd`` is readable."""
+        self._streams.wait(items, wait_ms, wake_fd)
 
     def close(self) -> None:
         """End the handlers; the core must still be there."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from time import perf_counter
 from typing import Any
 
 from ...protocol import (
@@ -25,8 +24,8 @@ from .logprob_items import LogprobTexts
 from .prompting import PromptRenderer
 from .relay import Relay
 
-_HANDLERS_WAIT_MS = 0.2
-"""Between looks at handlers that wait for a thread (tokenizing, compiling a grammar) while the core has nothing to do."""
+_HANDLERS_WAIT_MS = 50.0
+"""The longest step in which only handlers wait, for a thread or a timer, while the core has nothing to do."""
 
 _CORE_WAIT_MS = 1.0
 """Between steps of a core none of whose requests can run yet: a grammar is being compiled, or blocks are on their way."""
@@ -35,8 +34,19 @@ _CORE_WAIT_MS = 1.0
 class Serving:
     """What a VllmEngine is after its load."""
 
-    def __init__(self, launch: LaunchSpec, params: LoadParams, progress: Progress, on_wait: Callable[[], None]) -> None:
-        """on_wait: called about once a second while ranks in other processes are waited for. Raises LoadError."""
+    def __init__(
+        self,
+        launch: LaunchSpec,
+        params: LoadParams,
+        progress: Progress,
+        wake_fd: int | None,
+        on_wait: Callable[[str, list[int], float], None],
+    ) -> None:
+        """Load. Raises LoadError.
+
+        wake_fd: see base.LoopGuest. on_wait: see gang.OnWait.
+        """
+        self._wake_fd = wake_fd
         built = build(launch, params, progress)
         self._llm = built.llm
         self._core = built.llm.core
@@ -57,7 +67,6 @@ class Serving:
             self._llm, self._prompts, LogprobTexts(tokenizer), self._core.get_supported_tasks()
         )
         self._steps = 0
-        self._due = 0.0
         self.card = ModelCard(
             engine="vllm",
             model=params.model,
@@ -79,50 +88,40 @@ class Serving:
     def add(self, stream: int, params: GenerateParams) -> None:
         adapter = None if params.adapter is None else self._relay.adapter(params.adapter)
         self._generations.add(stream, params, adapter)
-        self._due = 0.0
 
     def add_http(self, stream: int, params: HttpParams) -> None:
         self._relay.add(stream, params)
-        self._due = 0.0
 
     def abort(self, stream: int) -> None:
         if not self._generations.abort(stream):
             self._relay.abort(stream)
-        self._due = 0.0
 
     def has_work(self) -> bool:
         return self._core.has_work() or self._relay.has_work()
 
-    def wait_ms(self) -> float:
-        """Milliseconds until a step is due: 0 as long as it would advance anything at once."""
-        return max(0.0, (self._due - perf_counter()) * 1000)
-
     def step(self) -> list[StepItem]:
+        """One step of the core, and a turn of the handlers; where neither can go on, a short wait until one can or Node has a word."""
         items: list[StepItem] = []
-        idle = False
+        wait_ms = _HANDLERS_WAIT_MS
         if self._core.has_work():
             outputs, executed = self._core.advance()
             self._steps += 1
             if outputs is not None:
                 self._generations.take(self._llm.publish(outputs), items)
-            idle = not executed and self._core.scheduler.has_requests()
-        self._relay.turn(items)
-        self._due = perf_counter() + self._pause_ms(idle) / 1000
+            stuck = not executed and self._core.scheduler.has_requests()
+            wait_ms = _CORE_WAIT_MS if stuck else 0.0
+        if items or wait_ms == 0 or self._relay.ready:
+            self._relay.turn(items)
+        else:
+            self._relay.wait(items, wait_ms, self._wake_fd)
         return items
-
-    def _pause_ms(self, idle: bool) -> float:
-        if self._relay.ready:
-            return 0.0
-        if idle:
-            return _CORE_WAIT_MS
-        return 0.0 if self._core.has_work() else _HANDLERS_WAIT_MS
 
     def tokenize(self, params: TokenizeParams) -> TokenizeResult:
         tokens = self._prompts.tokenize(params.prompt)
         texts = None
         if params.with_tokens:
             texts = list(self._llm.renderer.get_tokenizer().convert_ids_to_tokens(tokens))
-        return TokenizeResult(token_ids=tokens, tokens=texts, max_model_len=self._prompts.max_model_len)
+        return TokenizeResult(token_ids=tokens, tokens=texts, max_model_len=self._prompts.limits.max_model_len)
 
     def detokenize(self, params: DetokenizeParams) -> DetokenizeResult:
         return DetokenizeResult(text=self._prompts.decode(params.token_ids))

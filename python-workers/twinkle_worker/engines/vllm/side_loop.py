@@ -6,6 +6,7 @@ Its selector decides when a turn is over: asyncio asks it to block only when not
 from __future__ import annotations
 
 import asyncio
+import select
 import selectors
 from collections.abc import Coroutine
 from concurrent.futures import ThreadPoolExecutor
@@ -41,10 +42,6 @@ class SideLoop:
         """Whether a task of this loop is open, whoever created it: ``turn`` or ``wait`` is then due now and then."""
         return self._open > 0
 
-    def spawn(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
-        """Start a task; it runs from the next turn on."""
-        return self.loop.create_task(work)
-
     def turn(self, budget_ms: float = TURN_MS) -> bool:
         """Run what is ready, and what becomes ready meanwhile, without blocking; True when ``budget_ms`` left something over.
 
@@ -52,12 +49,12 @@ class SideLoop:
         """
         return self._open > 0 and self._run(budget_ms, 0.0)
 
-    def wait(self, wait_ms: float, budget_ms: float = TURN_MS) -> bool:
+    def wait(self, wait_ms: float, wake_fd: int | None = None, budget_ms: float = TURN_MS) -> bool:
         """As ``turn``, but blocks first, up to ``wait_ms``, until a thread, a timer or a file descriptor makes something ready.
 
-        For the time when all that is open waits for those; returns at once when no task is open.
+        For the time when all that is open waits for those. ``wake_fd`` ends the wait when it becomes readable, and is not read.
         """
-        return self._open > 0 and self._run(budget_ms, wait_ms)
+        return self._run(budget_ms, wait_ms, wake_fd)
 
     def complete(self, work: Coroutine[Any, Any, T]) -> T:
         """Run one coroutine to its end, blocking, and return its result or raise its exception: for start and shutdown."""
@@ -76,8 +73,8 @@ class SideLoop:
         self._executor.shutdown(wait=False, cancel_futures=True)
         self.loop.close()
 
-    def _run(self, budget_ms: float, wait_ms: float) -> bool:
-        self._selector.begin(self.loop, monotonic() + (budget_ms + wait_ms) / 1000, wait_ms / 1000)
+    def _run(self, budget_ms: float, wait_ms: float, wake_fd: int | None = None) -> bool:
+        self._selector.begin(self.loop, monotonic() + (budget_ms + wait_ms) / 1000, wait_ms, wake_fd)
         try:
             self.loop.run_forever()
         finally:
@@ -101,12 +98,13 @@ class _TurnSelector(selectors.DefaultSelector):
         super().__init__()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._deadline = 0.0
-        self._wait = 0.0
+        self._wait_ms = 0.0
+        self._wake_fd: int | None = None
         self.more = False
 
-    def begin(self, loop: asyncio.AbstractEventLoop, deadline: float, wait: float) -> None:
-        """A turn until ``deadline`` (s, monotonic), which may block for ``wait`` seconds as long as nothing has been ready."""
-        self._loop, self._deadline, self._wait, self.more = loop, deadline, wait, False
+    def begin(self, loop: asyncio.AbstractEventLoop, deadline: float, wait_ms: float, wake_fd: int | None) -> None:
+        """A turn until ``deadline`` (s, monotonic), which may block for ``wait_ms`` as long as nothing has been ready."""
+        self._loop, self._deadline, self._wait_ms, self._wake_fd, self.more = loop, deadline, wait_ms, wake_fd, False
 
     def end(self) -> None:
         """The turn is over."""
@@ -117,16 +115,24 @@ class _TurnSelector(selectors.DefaultSelector):
         loop = self._loop
         if loop is None:
             return super().select(timeout)
-        wait, self._wait = self._wait, 0.0
+        wait_ms, self._wait_ms = self._wait_ms, 0.0
         if monotonic() >= self._deadline:
             self.more = timeout == 0
             loop.stop()
             return super().select(0)
         if timeout == 0:
             return super().select(0)
-        if wait > 0:
-            return super().select(wait if timeout is None else min(wait, timeout))
+        if wait_ms > 0:
+            self._block(wait_ms if timeout is None else min(wait_ms, timeout * 1000))
         events = super().select(0)
         if not events:
             loop.stop()
         return events
+
+    def _block(self, wait_ms: float) -> None:
+        """Wait on everything registered, as one descriptor, and on the one that is not ours to register: it stays readable."""
+        poll = select.poll()
+        poll.register(self.fileno(), select.POLLIN)
+        if self._wake_fd is not None:
+            poll.register(self._wake_fd, select.POLLIN)
+        poll.poll(wait_ms)
