@@ -1,6 +1,7 @@
 /** Tidies a home folder at a start: what killed heads left behind, and logs and incidents beyond what anybody reads. */
 import { existsSync, readdirSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
+import { adaptersRoot, isAbandoned } from './adapters-folder.js';
 import { listInstances, removeInstance } from './instance-file.js';
 import { isRefused } from './stale-socket.js';
 
@@ -22,6 +23,9 @@ export async function sweepHome(home: string): Promise<void> {
     const logs = entries(join(home, 'logs')).filter(({ name }) => !living.has(name));
     for (const { path } of [...logs.slice(KEPT_LOGS), ...entries(join(home, 'incidents')).slice(KEPT_INCIDENTS)]) {
       rmSync(path, { recursive: true, force: true });
+    }
+    for (const { name, path } of entries(adaptersRoot(home))) {
+      if (isAbandoned(name)) rmSync(path, { recursive: true, force: true });
     }
   } catch {
     // somebody else tidies at the same time, or the folder is read-only: the start itself will say what matters

@@ -1,4 +1,5 @@
 /** The adapters of one model: which there are, who uses them, which replica holds which, and which has to go. Pure: loads nothing. */
+import { type AdapterFiles, lasting } from './adapter-source.js';
 import type { ServedAdapter } from './types/control.js';
 
 /** An adapter that is loaded or being loaded. Its uses outlive its place in the book. */
@@ -6,6 +7,8 @@ export interface AdapterRecord extends ServedAdapter {
   /** False while its first load is under way: requests may not use it yet, and it counts for the limit already. */
   readonly ready: boolean;
   readonly is3d: boolean | null;
+  /** The book gives them back when the record is gone and its last use is over. */
+  readonly files: AdapterFiles;
 }
 
 type Mutable = { -readonly [K in keyof AdapterRecord]: AdapterRecord[K] };
@@ -17,10 +20,10 @@ export interface AdapterLease {
   release(): void;
 }
 
-/** What one start of a replica has in its engine: name → path. */
+/** What one start of a replica has in its engine: name → what it was loaded from. The same path may hold other weights later. */
 interface Holding {
   readonly epoch: number;
-  readonly paths: Map<string, string>;
+  readonly loaded: Map<string, AdapterFiles>;
 }
 
 /** What a replica must still do to be in step. */
@@ -35,6 +38,7 @@ export class AdapterBook {
   readonly #ids = new Map<string, number>();
   readonly #held = new Map<string, Holding>();
   readonly #idle = new Map<AdapterRecord, (() => void)[]>();
+  readonly #fixed: ReadonlyMap<string, AdapterFiles>;
 
   /**
    * @param max adapters that a replica holds at most
@@ -42,11 +46,12 @@ export class AdapterBook {
    */
   constructor(
     readonly max: number,
-    private readonly fixed: ReadonlyMap<string, string> = new Map(),
+    fixed: ReadonlyMap<string, string> = new Map(),
   ) {
-    for (const [name, path] of fixed) {
-      this.add(name, path, { pinned: true, is3d: null });
-      this.commit(name, { path, pinned: true, is3d: null });
+    this.#fixed = new Map([...fixed].map(([name, path]) => [name, lasting(path)]));
+    for (const [name, files] of this.#fixed) {
+      this.add(name, files, { pinned: true, is3d: null });
+      this.commit(name, { files, pinned: true, is3d: null });
     }
   }
 
@@ -76,24 +81,31 @@ export class AdapterBook {
   }
 
   /** A place for an adapter whose load begins now. There must be room, and none of that name. */
-  add(name: string, path: string, options: { pinned: boolean; is3d: boolean | null }): AdapterRecord {
+  add(name: string, files: AdapterFiles, options: { pinned: boolean; is3d: boolean | null }): AdapterRecord {
     if (this.#records.has(name) || this.#records.size >= this.max) throw new Error(`no place for adapter ${name}`);
     const id = this.#ids.get(name) ?? this.#ids.size + 1;
     this.#ids.set(name, id);
-    const record: Mutable = { name, path, id, inUse: 0, ready: false, ...options };
+    const record: Mutable = { name, path: shown(files), files, id, inUse: 0, ready: false, ...options };
     this.#records.set(name, record);
     return record;
   }
 
-  /** Its load has succeeded; also after a load in place, which may bring a new path. */
-  commit(name: string, change: { path: string; pinned: boolean; is3d: boolean | null }): void {
+  /** Its load has succeeded; also after a load in place, which may bring other files. */
+  commit(name: string, change: { files: AdapterFiles; pinned: boolean; is3d: boolean | null }): void {
     const record = this.#records.get(name);
-    if (record !== undefined) Object.assign(record, change, { ready: true });
+    if (record === undefined) return;
+    const { files } = record;
+    Object.assign(record, change, { path: shown(change.files), ready: true });
+    if (files !== change.files) files.release();
   }
 
   /** No request may use it from now on. Leases go on. */
   remove(name: string): void {
+    const record = this.#records.get(name);
+    if (record === undefined) return;
     this.#records.delete(name);
+    // An engine may read them again for a request that still runs.
+    this.whenIdle(record, () => record.files.release());
   }
 
   /** Use it; null when it is not there to be used. Makes it the most recently used. */
@@ -122,28 +134,28 @@ export class AdapterBook {
     else this.#idle.set(record, [...(this.#idle.get(record) ?? []), tell]);
   }
 
-  /** The replica's engine has loaded it from `path`. */
-  hold(replica: string, epoch: number, name: string, path: string): void {
-    this.#holding(replica, epoch)?.paths.set(name, path);
+  /** The replica's engine has loaded it from `files`. */
+  hold(replica: string, epoch: number, name: string, files: AdapterFiles): void {
+    this.#holding(replica, epoch)?.loaded.set(name, files);
   }
 
   /** The replica's engine has forgotten it. */
   drop(replica: string, epoch: number, name: string): void {
-    this.#holding(replica, epoch)?.paths.delete(name);
+    this.#holding(replica, epoch)?.loaded.delete(name);
   }
 
   holds(replica: string, epoch: number, name: string): boolean {
-    return this.#holding(replica, epoch)?.paths.has(name) === true;
+    return this.#holding(replica, epoch)?.loaded.has(name) === true;
   }
 
   /** What a replica that takes no requests yet must do next to be in step with the book. Null: nothing. */
   nextStep(replica: string, epoch: number): AdapterStep | null {
-    const paths = this.#holding(replica, epoch)?.paths;
-    if (paths === undefined) return null;
-    for (const { name, path, ready } of this.#records.values()) {
-      if (ready && paths.get(name) !== path) return { do: paths.has(name) ? 'replace' : 'load', name };
+    const loaded = this.#holding(replica, epoch)?.loaded;
+    if (loaded === undefined) return null;
+    for (const { files, name, ready } of this.#records.values()) {
+      if (ready && loaded.get(name) !== files) return { do: loaded.has(name) ? 'replace' : 'load', name };
     }
-    for (const name of paths.keys()) if (this.#records.get(name)?.ready !== true) return { do: 'unload', name };
+    for (const name of loaded.keys()) if (this.#records.get(name)?.ready !== true) return { do: 'unload', name };
     return null;
   }
 
@@ -151,8 +163,12 @@ export class AdapterBook {
   #holding(replica: string, epoch: number): Holding | null {
     const known = this.#held.get(replica);
     if (known !== undefined && known.epoch >= epoch) return known.epoch === epoch ? known : null;
-    const fresh: Holding = { epoch, paths: new Map(this.fixed) };
+    const fresh: Holding = { epoch, loaded: new Map(this.#fixed) };
     this.#held.set(replica, fresh);
     return fresh;
   }
+}
+
+function shown({ origin, path }: AdapterFiles): string {
+  return origin ?? path;
 }

@@ -51,3 +51,14 @@ export function unloadRefusal(name: string, refused: readonly ReplicaAnswer[]): 
   const message = `LoRA adapter \`${name}\` is refused to requests now, but some replicas did not forget it: ${words(refused)}`;
   return new TwinkleError('ENGINE_ERROR', message, { details: byReplica(refused) });
 }
+
+/** Why an adapter that somebody named was not loaded: there is no replica that could have. */
+export function nobodyToLoad(name: string): TwinkleError {
+  return new TwinkleError(
+    'NOT_READY',
+    `no replica takes requests now, so adapter \`${name}\` cannot be loaded; try again`,
+    {
+      retryAfterMs: 1000,
+    },
+  );
+}

@@ -4,9 +4,9 @@
  */
 import { TwinkleError } from '../errors.js';
 import { AdapterBook, type AdapterLease, type AdapterRecord } from './adapter-book.js';
-import { loadCommand, loadRefusal, unloadCommand, unloadRefusal } from './adapter-commands.js';
-import type { AdapterSource } from './adapter-folder.js';
+import { loadCommand, loadRefusal, nobodyToLoad, unloadCommand, unloadRefusal } from './adapter-commands.js';
 import { checkAdapterName } from './adapter-names.js';
+import { type AdapterFiles, type AdapterSource, lasting } from './adapter-source.js';
 import { broadcast, broke, type OpenReplica, refusalText, succeeded } from './broadcast.js';
 import { KeyedChain } from './keyed-chain.js';
 import type { Upkeep } from './prepared-gang.js';
@@ -19,6 +19,8 @@ export interface ModelAdaptersOptions {
   open(): readonly OpenReplica[];
   /** Adapters that are loaded on first use; null: none are. */
   readonly source: AdapterSource | null;
+  /** The files of an adapter that somebody named by its path. Default: the engine finds it there. */
+  localise?(name: string, path: string): Promise<AdapterFiles>;
   /** Ray's `max_num_adapters_per_replica`: how many a replica holds at most, pinned ones included. */
   readonly max: number;
   /** `--lora-modules`: adapters that each engine loads by itself at its start. */
@@ -87,7 +89,6 @@ export class ModelAdapters implements Upkeep {
   async load(request: AdapterRequest): Promise<void> {
     const { name, inPlace } = request;
     checkAdapterName(name, this.options.models);
-    const path = request.path ?? (await this.#fetch(name));
     await this.#chain.run(name, async () => {
       if (this.#book.get(name) !== undefined && !inPlace) {
         throw new TwinkleError(
@@ -96,7 +97,7 @@ export class ModelAdapters implements Upkeep {
           { param: 'lora_name' },
         );
       }
-      await this.#loadNow(name, path, request.is3d, true, inPlace);
+      await this.#loadNow(name, await this.#files(name, request.path), request.is3d, true, inPlace);
     });
   }
 
@@ -140,11 +141,14 @@ export class ModelAdapters implements Upkeep {
     }
     const record = this.#book.get(name);
     if (record === undefined) return;
-    const [answer] = await broadcast([replica], loadCommand(record, step.do === 'replace'), LOAD_DEADLINE);
+    const { files, is3d } = record;
+    const command = loadCommand({ name, path: files.path, is3d }, step.do === 'replace');
+    const [answer] = await broadcast([replica], command, LOAD_DEADLINE);
     if (answer === undefined) return;
     if (broke(answer)) throw answer.error;
-    if (succeeded(answer)) this.#book.hold(id, epoch, name, record.path);
-    else this.#lose(record, answer);
+    if (succeeded(answer)) this.#book.hold(id, epoch, name, files);
+    // Replaced meanwhile: the files that were refused may be gone, and the next step names the new ones.
+    else if (record.files === files) this.#lose(record, answer);
   }
 
   /** What a replica refuses that starts anew, none may serve: answers would depend on the replica. */
@@ -171,12 +175,13 @@ export class ModelAdapters implements Upkeep {
     // A load by name may be under way: its end is worth waiting for.
     await this.#chain.run(name, async () => {
       if (this.#book.get(name)?.ready === true) return;
-      await this.#loadNow(name, await this.#fetch(name), null, false, false);
+      await this.#loadNow(name, await this.#files(name, null), null, false, false);
     });
   }
 
-  async #fetch(name: string): Promise<string> {
-    const { source } = this.options;
+  async #files(name: string, path: string | null): Promise<AdapterFiles> {
+    const { localise, source } = this.options;
+    if (path !== null) return (await localise?.(name, path)) ?? lasting(path);
     if (source !== null) return await source.fetch(name);
     throw new TwinkleError(
       'MODEL_NOT_FOUND',
@@ -185,7 +190,22 @@ export class ModelAdapters implements Upkeep {
     );
   }
 
-  async #loadNow(name: string, path: string, is3d: boolean | null, pinned: boolean, inPlace: boolean): Promise<void> {
+  async #loadNow(name: string, files: AdapterFiles, is3d: boolean | null, pinned: boolean, inPlace: boolean) {
+    try {
+      await this.#loadFiles(name, files, is3d, pinned, inPlace);
+    } catch (error) {
+      files.release(); // if the book had them, it has given them back
+      throw error;
+    }
+  }
+
+  async #loadFiles(
+    name: string,
+    files: AdapterFiles,
+    is3d: boolean | null,
+    pinned: boolean,
+    inPlace: boolean,
+  ): Promise<void> {
     if (this.options.asleep?.() === true) {
       throw new TwinkleError(
         'NOT_READY',
@@ -198,8 +218,8 @@ export class ModelAdapters implements Upkeep {
       await this.#forget(name);
       this.#makeRoom();
     }
-    const record = known ?? this.#book.add(name, path, { pinned, is3d });
-    const command = loadCommand({ name, path, is3d }, inPlace && known !== undefined);
+    const record = known ?? this.#book.add(name, files, { pinned, is3d });
+    const command = loadCommand({ name, path: files.path, is3d }, inPlace && known !== undefined);
     const asked = new Set<string>();
     const refused: ReplicaAnswer[] = [];
     let reached = 0;
@@ -210,7 +230,7 @@ export class ModelAdapters implements Upkeep {
         const answer = answers[at] as ReplicaAnswer;
         // A replica that broke meanwhile is told when it is back.
         if (broke(answer)) return;
-        this.#book.hold(id, epoch, name, path);
+        this.#book.hold(id, epoch, name, files);
         if (succeeded(answer)) reached += 1;
         else refused.push(answer);
       });
@@ -218,10 +238,10 @@ export class ModelAdapters implements Upkeep {
     // Without a replica a first use waits like any request: whichever starts is told before it takes requests.
     if (refused.length === 0 && (reached > 0 || !pinned)) {
       this.#broken.delete(name);
-      this.#book.commit(name, { path, is3d, pinned: pinned || record.pinned });
+      this.#book.commit(name, { files, is3d, pinned: pinned || record.pinned });
       return;
     }
-    const error = refused.length === 0 ? notReady(name) : loadRefusal(name, refused);
+    const error = refused.length === 0 ? nobodyToLoad(name) : loadRefusal(name, refused);
     // An engine replaces weights only by such that it could read: where all refused, all have what they had.
     if (known !== undefined && reached === 0 && refused.every(({ status }) => status !== null)) throw error;
     this.#book.remove(name);
@@ -271,14 +291,4 @@ export class ModelAdapters implements Upkeep {
       });
     });
   }
-}
-
-function notReady(name: string): TwinkleError {
-  return new TwinkleError(
-    'NOT_READY',
-    `no replica takes requests now, so adapter \`${name}\` cannot be loaded; try again`,
-    {
-      retryAfterMs: 1000,
-    },
-  );
 }

@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import { createServer } from '../../src/runtime/embed.js';
 import { processesWithEnv } from '../../src/supervisor/proc.js';
 import { killProcess } from './gang-kit.js';
+import { randomFrom } from './random.js';
 
 export interface ChaosPlan {
   readonly kills: number;
@@ -25,17 +26,6 @@ export interface ChaosOutcome {
 const PROMPTS = ['river', 'stone', 'cloud', 'light', 'blue'];
 const TOKENS = 24;
 const PATIENCE_MS = 20_000;
-
-/** A small generator that repeats: mulberry32. */
-function randomFrom(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
-}
 
 async function stream(url: string, prompt: string): Promise<{ text: string; error: string | null; status: number }> {
   const response = await fetch(`${url}/v1/completions`, {

@@ -2,12 +2,19 @@
 import fc from 'fast-check';
 import { describe, expect, it, vi } from 'vitest';
 import { AdapterBook, type AdapterLease } from '../../../src/serving/adapter-book.js';
+import { type AdapterFiles, lasting } from '../../../src/serving/adapter-source.js';
 
 const NEW = { pinned: false, is3d: null } as const;
 
 function loaded(book: AdapterBook, name: string, pinned = false): void {
-  book.add(name, `/a/${name}`, { pinned, is3d: null });
-  book.commit(name, { path: `/a/${name}`, pinned, is3d: null });
+  book.add(name, lasting(`/a/${name}`), { pinned, is3d: null });
+  book.commit(name, { files: lasting(`/a/${name}`), pinned, is3d: null });
+}
+
+function filesOf(book: AdapterBook, name: string): AdapterFiles {
+  const record = book.get(name);
+  if (record === undefined) throw new Error(`no adapter ${name}`);
+  return record.files;
 }
 
 describe('who has to go', () => {
@@ -34,11 +41,11 @@ describe('who has to go', () => {
 
   it('is none that is still loading, which counts already', () => {
     const book = new AdapterBook(1);
-    book.add('a', '/a', NEW);
+    book.add('a', lasting('/a'), NEW);
     expect(book.lease('a')).toBeNull();
     expect(book.list()).toEqual([]);
     expect(book.victim()).toBeUndefined();
-    book.commit('a', { path: '/a', ...NEW });
+    book.commit('a', { files: lasting('/a'), ...NEW });
     expect(book.victim()?.name).toBe('a');
   });
 
@@ -114,13 +121,13 @@ describe('what a replica must do', () => {
   it('after each start: all that are ready, nothing else, until it has them', () => {
     const book = new AdapterBook(5);
     loaded(book, 'a');
-    book.add('loading', '/a/loading', NEW);
+    book.add('loading', lasting('/a/loading'), NEW);
     expect(book.nextStep('r', 1)).toEqual({ do: 'load', name: 'a' });
-    book.hold('r', 1, 'a', '/a/a');
+    book.hold('r', 1, 'a', filesOf(book, 'a'));
     expect(book.nextStep('r', 1)).toBeNull();
     expect(book.nextStep('r', 2)).toEqual({ do: 'load', name: 'a' });
     // Late word of the first start is no word of the second.
-    book.hold('r', 1, 'a', '/a/a');
+    book.hold('r', 1, 'a', filesOf(book, 'a'));
     expect(book.holds('r', 2, 'a')).toBe(false);
     expect(book.nextStep('other', 1)).toEqual({ do: 'load', name: 'a' });
   });
@@ -128,8 +135,13 @@ describe('what a replica must do', () => {
   it('forgets what the book has forgotten, and replaces what has another path', () => {
     const book = new AdapterBook(5);
     loaded(book, 'a');
-    book.hold('r', 1, 'a', '/a/a');
-    book.commit('a', { path: '/new', pinned: false, is3d: null });
+    book.hold('r', 1, 'a', filesOf(book, 'a'));
+    book.commit('a', { files: lasting('/new'), pinned: false, is3d: null });
+    expect(book.nextStep('r', 1)).toEqual({ do: 'replace', name: 'a' });
+    book.hold('r', 1, 'a', filesOf(book, 'a'));
+    expect(book.nextStep('r', 1)).toBeNull();
+    // The same path, and other weights in it.
+    book.commit('a', { files: lasting('/new'), pinned: false, is3d: null });
     expect(book.nextStep('r', 1)).toEqual({ do: 'replace', name: 'a' });
     book.remove('a');
     expect(book.nextStep('r', 1)).toEqual({ do: 'unload', name: 'a' });

@@ -1,11 +1,12 @@
 /** Adapters of a model on all its replicas. */
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { TwinkleError } from '../../../src/errors.js';
-import type { AdapterSource } from '../../../src/serving/adapter-folder.js';
+import { type AdapterSource, lasting } from '../../../src/serving/adapter-source.js';
 import { ModelAdapters, type ModelAdaptersOptions } from '../../../src/serving/adapters.js';
 import { PreparedGang } from '../../../src/serving/prepared-gang.js';
 import type { AdapterRequest } from '../../../src/serving/types/control.js';
-import { loraEngine, PlayedGang, until } from './played-engine.js';
+import { deferred } from '../../../src/util/deferred.js';
+import { loraEngine, type Played, PlayedGang, until } from './played-engine.js';
 
 afterEach(() => vi.useRealTimers());
 
@@ -14,7 +15,7 @@ const SOURCE: AdapterSource = {
   has: (name) => name !== 'none',
   fetch: async (name) => {
     if (name === 'none') throw new TwinkleError('MODEL_NOT_FOUND', 'there is no such adapter');
-    return `/dynamic/${name}`;
+    return lasting(`/dynamic/${name}`);
   },
 };
 
@@ -313,6 +314,89 @@ describe('a replica that starts anew', () => {
     await until(() => opened.mock.calls.length > 0);
     expect(held()).toEqual([['sql'], ['sql']]);
     expect(engines[1]?.loaded.get('sql')).toBe('/given/sql');
+  });
+});
+
+describe('files that were fetched', () => {
+  /** Whose files are still needed, by path. */
+  function setUpFetched(more: Setup = {}) {
+    const kept = new Set<string>();
+    const localise = async (_name: string, path: string) => {
+      kept.add(path);
+      return { path, origin: `s3:/${path}`, release: () => void kept.delete(path) };
+    };
+    const source = { has: () => true, fetch: (name: string) => localise(name, `/fetched/${name}`) };
+    return { ...setUp({ ...more, options: { localise, source, ...more.options } }), kept };
+  }
+
+  it('are kept while a request uses the adapter, and given back after its unload', async () => {
+    const { adapters, kept, gangs } = setUpFetched();
+    await adapters.load(request('sql'));
+    expect(adapters.list()).toMatchObject([{ path: 's3://given/sql' }]);
+    expect(gangs[0]?.asked[0]).toContain('"lora_path":"/given/sql"');
+    const lease = adapters.lease('sql');
+    const unload = adapters.unload('sql');
+    await until(() => adapters.list().length === 0);
+    expect([...kept]).toEqual(['/given/sql']);
+    lease?.release();
+    await unload;
+    expect([...kept]).toEqual([]);
+  });
+
+  it('go with an adapter that is evicted, lost or refused', async () => {
+    const refuse = [new Map<string, string>()] as const;
+    const { adapters, engines, gangs, kept, lost, prepared } = setUpFetched({
+      replicas: 1,
+      refuse,
+      options: { max: 1 },
+    });
+    (await adapters.use('a')).release();
+    (await adapters.use('b')).release();
+    expect([...kept]).toEqual(['/fetched/b']);
+    gangs[0]?.crash();
+    engines[0]?.loaded.clear();
+    refuse[0].set('b', 'no').set('c', 'no');
+    gangs[0]?.start();
+    expect(prepared[0]?.lead).toBeNull();
+    await until(() => lost.mock.calls.length > 0 && prepared[0]?.lead !== null);
+    expect([...kept]).toEqual([]);
+    await expect(adapters.use('c')).rejects.toThrow('no');
+    expect([...kept]).toEqual([]);
+  });
+
+  it('go when others replace them, and stay when the others are refused', async () => {
+    const refuse = [new Map<string, string>()] as const;
+    const { adapters, kept } = setUpFetched({ replicas: 1, refuse });
+    await adapters.load(request('sql'));
+    await adapters.load(request('sql', { inPlace: true, path: '/v2' }));
+    expect([...kept]).toEqual(['/v2']);
+    refuse[0].set('sql', 'wrong base model');
+    await expect(adapters.load(request('sql', { inPlace: true, path: '/v3' }))).rejects.toThrow('wrong base model');
+    expect([...kept]).toEqual(['/v2']);
+    expect(adapters.list()).toMatchObject([{ path: 's3://v2' }]);
+  });
+
+  it('that are replaced while a replica starts cost nothing: it is told the new ones', async () => {
+    const { adapters, engines, gangs, kept, lost, prepared } = setUpFetched();
+    await adapters.load(request('sql'));
+    const [, second] = gangs;
+    const play = second?.play;
+    if (second === undefined || play === undefined) throw new Error('no second replica');
+    second.crash();
+    engines[1]?.loaded.clear();
+    // Its load takes until the files are gone, and then finds nothing.
+    const late = deferred<Played>();
+    second.play = () => late.promise;
+    second.start();
+    expect(prepared[1]?.lead).toBeNull();
+    await until(() => second.asked.length > 0);
+    await adapters.load(request('sql', { inPlace: true, path: '/v2' }));
+    second.play = play;
+    late.resolve({ status: 404, body: 'the folder is gone' });
+    await until(() => prepared[1]?.lead !== null);
+    expect(lost).not.toHaveBeenCalled();
+    expect(engines.map(({ loaded }) => loaded.get('sql'))).toEqual(['/v2', '/v2']);
+    expect([...kept]).toEqual(['/v2']);
   });
 });
 
