@@ -20,11 +20,13 @@ class Beat(msgspec.Struct, frozen=True, tag_field="t", tag="beat"):
 
     phase: what the main loop is doing
     busy_ms: time since the main loop last turned
+    waits: what of other processes the main loop waits for in this time; null: it works, or nobody can tell
     """
 
     seq: int
     phase: str
     busy_ms: float
+    waits: str | None
     stats: EngineStats | None
 
 

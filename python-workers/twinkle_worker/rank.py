@@ -14,7 +14,7 @@ import msgspec
 from .beat import Pulse, start_beating
 from .channel import Channel
 from .engines import create_engine
-from .engines.base import Engine, LoadError, LoopGuest, RequestError
+from .engines.base import Engine, LoadError, LoopGuest, RequestError, SegmentUser
 from .lifeline import watch_death_pipe
 from .protocol import (
     METHOD_PARAMS,
@@ -87,7 +87,9 @@ class Rank:
         self._pulse = Pulse()
         self._running = True
         if isinstance(self._engine, LoopGuest):
-            self._engine.attach(channel.fileno(), self._pulse.turn)
+            self._engine.attach(channel.fileno(), self._pulse)
+        if isinstance(self._engine, SegmentUser):
+            self._engine.use_segments(self._segments)
         start_beating(
             lambda: Channel(launch.endpoint, f"{launch.identity}:beat".encode(), launch.curve),
             beat_ms,

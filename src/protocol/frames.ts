@@ -70,6 +70,9 @@ export const Beat = Type.Object(
     seq: Int,
     phase: Type.String({ description: 'what the main loop is doing' }),
     busy_ms: Type.Number({ description: 'time since the main loop last turned' }),
+    waits: Type.Union([Type.String(), Type.Null()], {
+      description: 'what of other processes the main loop waits for in this time; null: it works, or nobody can tell',
+    }),
     stats: Type.Union([EngineStats, Type.Null()]),
   },
   { $id: 'Beat', description: 'Sign of life from a thread beside the main loop.' },

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import type { ModelConfig, SupervisionConfig } from '../config/types.js';
 import { ENGINE_SPECS } from '../engines/specs.js';
 import type { Logger } from '../observability/logger.js';
+import type { BucketAdapters } from '../serving/bucket/bucket-adapters.js';
 import type { ControlledModel } from '../serving/fleet-control.js';
 import { ModelService } from '../serving/model-service.js';
 import { Replica } from '../serving/replica.js';
@@ -32,6 +33,7 @@ export interface BuildContext extends Omit<GangDependencies, 'launcher' | 'logPa
   readonly supervision: SupervisionConfig;
   readonly maxQueue: number;
   readonly log: Logger;
+  readonly buckets: BucketAdapters;
 }
 
 /** What an engine that is split over ranks, and answers in the model's name, must be told beside its arguments. */
@@ -82,12 +84,12 @@ export function buildModel(config: ModelConfig, shared: BuildContext): BuiltMode
       breaker: { limit: context.supervision.crashLoopLimit, windowMs: context.supervision.crashLoopWindowMs },
       phaseTimeoutMs: context.supervision.phaseTimeoutMs,
       silenceMs: SILENCE_MS,
-      stallMs: context.supervision.phaseTimeoutMs,
+      stallMs: context.supervision.stepTimeoutMs,
     };
     return new PlacedGang(new Gang(spec, { ...context, launcher, logPath }));
   });
   const ids = gangs.map(({ gang }) => gang.spec.id);
-  const control = controlModel(config, gangs, ids, context.log);
+  const control = controlModel(config, gangs, ids, context.log, context.buckets);
   const replicas = gangs.map(
     (placed, at) =>
       new Replica(

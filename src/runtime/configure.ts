@@ -86,8 +86,12 @@ export async function resolvePythons(
   for (const model of config.models) {
     if (found.has(model.engine)) continue;
     const { engine } = model;
-    const gpu = config.models.some((one) => one.engine === engine && one.placement.accelerator === 'GPU');
-    const flavour = wantedFlavour(gpu, options.env);
+    const users = config.models.filter((one) => one.engine === engine);
+    const flavour = wantedFlavour(
+      engine,
+      users.map(({ placement }) => placement.accelerator),
+      options.env,
+    );
     found.set(
       model.engine,
       await resolvePython(config.python, model.engine, { ...options, requirementsDir: REQUIREMENTS, flavour }),
@@ -96,7 +100,16 @@ export async function resolvePythons(
   return found;
 }
 
-/** CUDA builds only for real GPUs: fake ones run on the CPU. */
-export function wantedFlavour(gpu: boolean, env: Env): Flavour {
-  return gpu && !env.TWINKLE_FAKE_DEVICES ? 'cuda' : 'cpu';
+/**
+ * Builds for accelerators only where there are real ones: fake ones run on the CPU.
+ * @param accelerators of the models that the engine runs, or those that are there
+ */
+export function wantedFlavour(
+  engine: EngineName,
+  accelerators: readonly ModelConfig['placement']['accelerator'][],
+  env: Env,
+): Flavour {
+  if (env.TWINKLE_FAKE_DEVICES) return 'cpu';
+  if (accelerators.includes('GPU')) return 'cuda';
+  return engine === 'vllm' && accelerators.includes('NPU') ? 'ascend' : 'cpu';
 }

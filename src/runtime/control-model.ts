@@ -1,13 +1,16 @@
 /** What must reach every replica of one model: its adapters, its operator's orders, and the gangs that are told before they serve. Wiring only. */
 import type { ModelConfig } from '../config/types.js';
 import type { Logger } from '../observability/logger.js';
-import { adapterSource } from '../serving/adapter-folder.js';
 import { ModelAdapters } from '../serving/adapters.js';
+import type { BucketAdapters } from '../serving/bucket/bucket-adapters.js';
 import { ControlledModel } from '../serving/fleet-control.js';
 import type { ModelService } from '../serving/model-service.js';
+import { ModelWeights } from '../serving/model-weights.js';
 import { OperatorOrders } from '../serving/operator-orders.js';
 import { PreparedGang } from '../serving/prepared-gang.js';
+import { fixedAdapters } from './fixed-adapters.js';
 import type { PlacedGang } from './placed-gang.js';
+import { SharedSegments } from './shared-segments.js';
 
 export interface ModelControl {
   /** By replica: what serving sees instead of the gangs. */
@@ -16,30 +19,41 @@ export interface ModelControl {
   controlled(service: ModelService): ControlledModel;
 }
 
-/** @param ids of the replicas, by gang */
+/**
+ * @param ids of the replicas, by gang
+ * @param buckets by which adapters come that lie on no disk of this machine
+ */
 export function controlModel(
   config: ModelConfig,
   placed: readonly PlacedGang[],
   ids: readonly string[],
   log: Logger,
+  buckets: BucketAdapters,
 ): ModelControl {
   const { lora, servedNames } = config;
   const orders = new OperatorOrders();
   let service: ModelService | null = null;
   const adapters = new ModelAdapters({
     models: servedNames,
-    source: lora?.dynamicPath == null ? null : adapterSource(lora.dynamicPath),
+    source: lora?.dynamicPath == null ? null : buckets.source(lora.dynamicPath),
+    localise: (adapter, path) => buckets.localise(adapter, path),
     max: lora?.maxAdaptersPerReplica ?? Number.POSITIVE_INFINITY,
     fixed: fixedAdapters(config.engineArgs.lora_modules),
     open: () => gangs.flatMap(({ replica }) => replica ?? []),
     asleep: () => orders.asleep,
     lost: (adapter, reason) => log.warn({ model: servedNames[0], adapter, reason }, 'adapter_lost'),
   });
+  const weights = new ModelWeights({
+    open: () => gangs.flatMap(({ replica }) => replica ?? []),
+    asleep: () => orders.asleep,
+    segments: new SharedSegments(placed.map(({ gang }) => gang)),
+    refused: (replica, reason) => log.error({ replica, reason }, 'weights_refused'),
+  });
   const gangs: readonly PreparedGang[] = placed.map(
     (gang, at) =>
       new PreparedGang(gang, {
         id: ids[at] ?? '',
-        upkeep: [adapters, orders],
+        upkeep: [weights, adapters, orders],
         opened: () => service?.dispatch(),
         problem: (error) => log.error({ replica: ids[at], error: String(error) }, 'replica_out_of_step'),
       }),
@@ -54,26 +68,8 @@ export function controlModel(
         replicas: () => gangs.map(({ replica }) => replica),
         adapters,
         orders,
+        weights,
       });
     },
   };
-}
-
-/** vLLM's `--lora-modules`: `name=path`, or a JSON object with `name` and `path`. What it cannot read is vLLM's to refuse. */
-export function fixedAdapters(written: unknown): { readonly name: string; readonly path: string }[] {
-  const items: readonly unknown[] = Array.isArray(written) ? written : written === undefined ? [] : [written];
-  return items.flatMap((item) => {
-    const { name, path } = typeof item === 'string' ? readModule(item) : ((item ?? {}) as Record<string, unknown>);
-    return typeof name === 'string' && typeof path === 'string' ? [{ name, path }] : [];
-  });
-}
-
-function readModule(text: string): Record<string, unknown> {
-  const equals = text.indexOf('=');
-  if (!text.trimStart().startsWith('{')) return { name: text.slice(0, equals), path: text.slice(equals + 1) };
-  try {
-    return JSON.parse(text) as Record<string, unknown>;
-  } catch {
-    return {};
-  }
 }

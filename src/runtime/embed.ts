@@ -2,15 +2,19 @@
 import type { FastifyPluginAsync } from 'fastify';
 import { packageVersion } from '../config/package-root.js';
 import { optionsLayer, type ServeOptions } from '../config/user-options.js';
+import { TwinkleError } from '../errors.js';
 import type { GatewayOptions } from '../gateway/types.js';
 import { fakeDeviceReport } from '../native/fake-devices.js';
 import { loadNative } from '../native/load.js';
 import type { DeviceReport } from '../native/types.js';
 import type { Logger } from '../observability/logger.js';
 import { Metrics } from '../observability/metrics.js';
+import type { WeightSource } from '../serving/types/weights.js';
 import type { ServedModel } from '../serving/types.js';
+import type { TensorStore } from '../tensor/tensor-store.js';
 import { refuseUnplaceable } from './check-placement.js';
 import { configure, resolvePythons } from './configure.js';
+import { OwnStores, replaceWeights, type UpdateWeightsOptions } from './embedded-weights.js';
 import { type GeneratedPiece, type GenerateOptions, generateStream } from './generate-stream.js';
 import { startHead } from './head.js';
 import { HeadDoor } from './head-placement.js';
@@ -38,6 +42,14 @@ export interface Server extends AsyncDisposable {
   status(): HeadStatus;
   /** Generate text in process, without HTTP. Pieces come as the engine makes them. */
   generate(options: GenerateOptions): AsyncIterableIterator<GeneratedPiece>;
+  /**
+   * Replace the weights of a model on all its replicas, without a restart (engine vllm): from a folder with safetensors, or from tensors
+   * of a {@link tensorStore}, by their names in a checkpoint.
+   * @throws TwinkleError; `INVALID_REQUEST` names the tensor that does not fit, and nothing has changed then
+   */
+  updateWeights(source: WeightSource, options?: UpdateWeightsOptions): Promise<void>;
+  /** Shared memory of `size` bytes for tensors that ranks read without a copy; freed with the server. Throws `SHM_FULL`. */
+  tensorStore(size: number): TensorStore;
   /** The HTTP routes, to mount: `app.register(server.plugin, { prefix: '/llm' })`. The host's hooks and parsers stay as they are. */
   readonly plugin: FastifyPluginAsync;
   /** Refuse new work and let running work finish. True when nothing had to be cut. */
@@ -91,6 +103,7 @@ async function createAt(door: HeadDoor, options: CreateServerOptions): Promise<S
     ...(logger === undefined ? {} : { logger }),
     env,
     listen: listen ?? true,
+    ...(signal === undefined ? {} : { signal }),
     ...(placement === null ? {} : { placement }),
   });
   for (const [event, listener] of Object.entries(on ?? {})) head.on(event as keyof HeadEvents, listener);
@@ -122,10 +135,12 @@ async function untilReady(head: Head, signal: AbortSignal | undefined): Promise<
 }
 
 function asServer(head: Head, door: HeadDoor, gateway: Omit<GatewayOptions, 'metrics'>): Server {
+  const stores = new OwnStores();
   const close = async (): Promise<void> => {
     try {
       await head.close();
     } finally {
+      stores[Symbol.dispose]();
       await door[Symbol.asyncDispose]();
     }
   };
@@ -136,6 +151,12 @@ function asServer(head: Head, door: HeadDoor, gateway: Omit<GatewayOptions, 'met
     models: () => head.inference.models(),
     status: () => head.status(),
     generate: (options) => generateStream(head.inference, options),
+    updateWeights: async (source, options = {}) => {
+      const { control } = head;
+      if (control === null) throw new TwinkleError('NOT_READY', 'the server has not been started');
+      await replaceWeights(control, source, options);
+    },
+    tensorStore: (size) => stores.open(size),
     plugin: async (app) => {
       const { gatewayPlugin } = await import('../gateway/server.js');
       await gatewayPlugin(app, { ...gateway, metrics: new Metrics() });

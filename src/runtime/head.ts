@@ -2,7 +2,7 @@
 import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import { PYTHON_WORKERS, packageVersion } from '../config/package-root.js';
-import type { EngineName, ServeConfig } from '../config/types.js';
+import type { EngineName, ModelConfig, ServeConfig } from '../config/types.js';
 import { TwinkleError } from '../errors.js';
 import { loadNative } from '../native/load.js';
 import type { Native } from '../native/types.js';
@@ -22,6 +22,7 @@ import { type BuiltModel, buildModel } from './build-model.js';
 import { Fleet } from './fleet.js';
 import { makeFolders } from './folders.js';
 import type { HttpFront } from './http-front.js';
+import { ModelBuckets } from './model-buckets.js';
 import { openOwnPlacement } from './own-placement.js';
 import { membershipOf, type PlacementSource } from './place-replicas.js';
 import { sweepHome } from './sweep-home.js';
@@ -44,6 +45,8 @@ export interface HeadOptions {
    * Default false: in somebody's backend both would change how that process sees its own children.
    */
   readonly ownProcess?: boolean;
+  /** Ends a start that still fetches adapters. */
+  readonly signal?: AbortSignal;
 }
 
 /** A timer of more than 2^31 − 1 ms would fire at once: `drain(Infinity)` means as long as it takes. */
@@ -115,7 +118,10 @@ class RunningHead implements Head {
     });
     this.#disposals.push(() => hub[Symbol.asyncDispose]());
     const nowMs = (): number => performance.now();
-    const build = (model: ServeConfig['models'][number]): BuiltModel => {
+    const buckets = new ModelBuckets(config.home, this.instance, this.#log);
+    this.#disposals.push(() => buckets[Symbol.asyncDispose]());
+    const models = await buckets.fetched(config.models, options.signal);
+    const build = (model: ModelConfig): BuiltModel => {
       const python = options.pythons.get(model.engine)?.python;
       if (python === undefined)
         throw new TwinkleError('PYTHON_ENV', `no Python is known for engine \`${model.engine}\``);
@@ -137,9 +143,10 @@ class RunningHead implements Head {
         supervision: config.supervision,
         maxQueue: config.http.maxQueue,
         log: this.#log,
+        buckets: buckets.of(model),
       });
     };
-    this.#fleet = new Fleet(config.models.map(build), this.#log, nowMs, {
+    this.#fleet = new Fleet(models.map(build), this.#log, nowMs, {
       progress: (model, progress) => this.#events.emit('progress', model, progress),
       failed: (model, reason, incident) => this.#events.emit('failed', model, reason, incident),
       recovered: (model, elapsedMs) => this.#events.emit('recovered', model, elapsedMs),

@@ -10,7 +10,7 @@ import { placeGroup } from '../scheduler/place-group.js';
 import { fromUnits } from '../scheduler/resources.js';
 import type { Grant, NodeReason, NodeSpec } from '../scheduler/types.js';
 import { compileGroup } from '../scheduler/validate.js';
-import { engineEnvironment, rankEnvironment } from '../supervisor/rank-environment.js';
+import { engineEnvironment, peersOf, rankEnvironment } from '../supervisor/rank-environment.js';
 import { placesOf, unplaceable } from './placement-words.js';
 
 /** A placement group of the plan. */
@@ -133,8 +133,7 @@ function ranksOf(plan: GroupPlan, group: PlannedGroup, config: ServeConfig, grou
     const seated = seats[position] ?? [];
     const places = placesOf(seated, config.node.devices);
     const first = seated[0]?.node ?? '';
-    const { drives } = ENGINE_SPECS[engine];
-    const sharedMask = drives && places.some((place) => place.device !== null);
+    const peers = ENGINE_SPECS[engine].drives ? peersOf(places) : null;
     const oneNode = seated.every(({ node }) => node === first);
     return seated.map(({ node, bundle, localRank }, rank): PlannedRank => {
       const device = places[rank]?.device ?? null;
@@ -150,7 +149,7 @@ function ranksOf(plan: GroupPlan, group: PlannedGroup, config: ServeConfig, grou
           masterAddr: oneNode ? '127.0.0.1' : `(of node ${first})`,
           masterPort: 0,
           device,
-          peers: sharedMask ? places.map((place) => place.device).filter((one) => one !== null) : null,
+          peers,
         },
         env,
       );

@@ -15,6 +15,7 @@ import { leased, leasedLater } from './leased.js';
 import { replaceModel } from './replace-model.js';
 import { resolveModelName } from './resolve-name.js';
 import type { Held } from './types/control.js';
+import type { ServedWeights } from './types/weights.js';
 import type { Caller, Generation, HttpSink, Inference, ServedModel, Sink, TokenSink } from './types.js';
 
 /** What is known of a model beside its service, in the order of `Inference.models()`. */
@@ -23,6 +24,7 @@ export interface AdaptedModel {
   /** Null: the engine takes none. */
   readonly adapters: ModelAdapters | null;
   readonly held: Held | null;
+  readonly weights: ServedWeights | null;
 }
 
 export class AdaptedInference implements Inference {
@@ -60,6 +62,10 @@ export class AdaptedInference implements Inference {
         adapter === null || adapter === model ? params : { ...params, body: replaceModel(params.body, adapter) };
       return this.inner.relay(own, sent, hears, caller, width);
     });
+  }
+
+  modelOfResponse(id: string): string | null {
+    return this.inner.modelOfResponse(id);
   }
 
   tokenize(model: string | null, params: TokenizeParams): Promise<TokenizeResult> {
@@ -102,6 +108,12 @@ export class AdaptedInference implements Inference {
     const known = this.controlled.find(({ names }) => names[0] === model.names[0]);
     const adapters = known?.adapters?.list() ?? [];
     const held = known?.held ?? null;
-    return { ...model, ...(adapters.length === 0 ? {} : { adapters }), ...(held === null ? {} : { held }) };
+    const weights = known?.weights ?? null;
+    return {
+      ...model,
+      ...(adapters.length === 0 ? {} : { adapters }),
+      ...(held === null ? {} : { held }),
+      ...(weights === null ? {} : { weights }),
+    };
   }
 }

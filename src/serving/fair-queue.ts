@@ -27,21 +27,22 @@ export class FairQueue<T> {
     this.#length += 1;
   }
 
-  /** Whose turn it is; undefined when empty. */
-  peek(): T | undefined {
-    return this.#byTenant.values().next().value?.[0];
+  /** Whose turn it is, of those that are not to be skipped; undefined when there is none. */
+  peek(skip: (item: T) => boolean = () => false): T | undefined {
+    for (const line of this.#byTenant.values()) {
+      const item = line.find((one) => !skip(one));
+      if (item !== undefined) return item;
+    }
+    return undefined;
   }
 
-  /** Take what `peek` shows; the tenant goes to the back. */
-  shift(): T | undefined {
-    const entry = this.#byTenant.entries().next().value;
-    if (entry === undefined) return undefined;
-    const [tenant, line] = entry;
-    const item = line.shift();
+  /** Take what `peek` showed; its tenant goes to the back. */
+  take(tenant: string, item: T): void {
+    if (!this.remove(tenant, item)) return;
+    const line = this.#byTenant.get(tenant);
+    if (line === undefined) return;
     this.#byTenant.delete(tenant);
-    if (line.length > 0) this.#byTenant.set(tenant, line);
-    this.#length -= 1;
-    return item;
+    this.#byTenant.set(tenant, line);
   }
 
   /** Take `item` out wherever it is; false when it is not here. */

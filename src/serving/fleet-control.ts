@@ -4,6 +4,7 @@ import type { ModelCard } from '../protocol/values.js';
 import type { AdaptedModel } from './adapted-inference.js';
 import type { ModelAdapters } from './adapters.js';
 import { broadcast, type OpenReplica } from './broadcast.js';
+import type { ModelWeights } from './model-weights.js';
 import type { OperatorOrders } from './operator-orders.js';
 import { resolveModelName } from './resolve-name.js';
 import type {
@@ -15,6 +16,7 @@ import type {
   Held,
   ReplicaAnswer,
 } from './types/control.js';
+import type { ServedWeights, WeightUpdate } from './types/weights.js';
 
 export interface ControlledModelOptions {
   readonly names: readonly string[];
@@ -24,6 +26,7 @@ export interface ControlledModelOptions {
   replicas(): readonly (OpenReplica | null)[];
   readonly adapters: ModelAdapters | null;
   readonly orders: OperatorOrders;
+  readonly weights: ModelWeights;
 }
 
 /** One model, as control and {@link AdaptedModel} see it. */
@@ -46,6 +49,10 @@ export class ControlledModel implements AdaptedModel {
   get held(): Held | null {
     return this.options.orders.held;
   }
+
+  get weights(): ServedWeights | null {
+    return this.options.weights.served;
+  }
 }
 
 const METRICS: Command = { method: 'GET', path: '/metrics', query: '', body: '' };
@@ -64,13 +71,7 @@ export class ServedFleetControl implements FleetControl {
   }
 
   async operate(model: string | null, command: Command): Promise<readonly ReplicaAnswer[]> {
-    const { card, names, options } = this.#model(model);
-    if (card !== null && card.routes.length === 0) {
-      throw new TwinkleError(
-        'ROUTE_NOT_FOUND',
-        `engine ${card.engine} has no ${command.path}; serve the model with --engine vllm`,
-      );
-    }
+    const { names, options } = this.#operable(model, command.path);
     const open = options.replicas().filter((replica) => replica !== null);
     if (open.length > 0) return await options.orders.carryOut(command, open);
     throw new TwinkleError('NOT_READY', `no replica of model \`${names[0]}\` takes requests now; try again`, {
@@ -78,9 +79,23 @@ export class ServedFleetControl implements FleetControl {
     });
   }
 
+  async updateWeights(model: string | null, update: WeightUpdate): Promise<readonly ReplicaAnswer[]> {
+    return await this.#operable(model, '/update_weights').options.weights.update(update);
+  }
+
   async enginePages(): Promise<EnginePages> {
     const all = await Promise.all(this.controlled.map(pagesOf));
     return { pages: all.flatMap(({ pages }) => pages), missed: all.flatMap(({ missed }) => missed) };
+  }
+
+  #operable(name: string | null, path: string): ControlledModel {
+    const model = this.#model(name);
+    const { card } = model;
+    if (card === null || card.routes.length > 0) return model;
+    throw new TwinkleError(
+      'ROUTE_NOT_FOUND',
+      `engine ${card.engine} has no ${path}; serve the model with --engine vllm`,
+    );
   }
 
   #adapters(name: string | null): ModelAdapters {

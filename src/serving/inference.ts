@@ -37,6 +37,10 @@ export class ModelDirectory implements Inference {
     return this.#service(model).relay(params, sink, caller, width);
   }
 
+  modelOfResponse(id: string): string | null {
+    return this.services.find((service) => service.hasResponse(id))?.names[0] ?? null;
+  }
+
   async tokenize(model: string | null, params: TokenizeParams): Promise<TokenizeResult> {
     return await this.#service(model).call('tokenize', params);
   }

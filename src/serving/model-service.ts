@@ -6,6 +6,7 @@ import { FairQueue } from './fair-queue.js';
 import { bodyBlocks, promptBlocks } from './prompt-blocks.js';
 import { modelState, type Replica } from './replica.js';
 import { newRouter, type Router, type RouterKind } from './routing.js';
+import { hearingId, type ResponseHome, ResponseHomes, referenceOf } from './stored-responses.js';
 import { type AnyTicket, Ticket, type TicketOwner, type Work } from './ticket.js';
 import type {
   Caller,
@@ -46,6 +47,7 @@ export class ModelService implements TicketOwner {
   readonly #router: Router;
   readonly #queue = new FairQueue<AnyTicket>();
   readonly #running = new Set<AnyTicket>();
+  readonly #responses = new ResponseHomes();
   /** Calls that wait for a replica: only where there may be none. */
   #callers: (() => void)[] = [];
   #draining = false;
@@ -112,19 +114,38 @@ export class ModelService implements TicketOwner {
   generate(params: GenerateParams, sink: TokenSink, caller: Caller): Generation {
     const beginning = (): readonly number[] => promptBlocks(params.prompt, params.adapter);
     const open: Work<TokenDelta, GenerateEnd>['open'] = (lead, ticket) => lead.open('generate', params, ticket);
-    return this.#take({ width: params.n, beginning, open }, sink, caller);
+    return this.#take({ width: params.n, beginning, open, home: null }, sink, caller);
   }
 
   /** As {@link generate}, for the engine's own server. */
   relay(params: HttpParams, sink: HttpSink, caller: Caller, width = 1): Generation {
     const beginning = (): readonly number[] => bodyBlocks(params.body);
     const open: Work<HttpPart, null>['open'] = (lead, ticket) => lead.open('http', params, ticket);
-    return this.#take({ width, beginning, open }, sink, caller);
+    const reference = referenceOf(params);
+    const home = reference === null ? null : this.#responses.of(reference.id);
+    // Who asks for a response, or cancels one, must not wait behind those whose batch it is in.
+    const atOnce = reference?.control === true && this.#at(home) !== null;
+    const hears = hearingId(params, sink, (id) => {
+      const replica = this.#replicaOf(ticket);
+      if (replica !== undefined) this.#responses.keep(id, { replica: replica.id, epoch: replica.epoch });
+    });
+    const ticket = this.#take({ width: atOnce ? 0 : width, beginning, open, home }, hears, caller);
+    return ticket;
   }
 
-  #take<Item, End>(work: Work<Item, End>, sink: Sink<Item, End>, caller: Caller): Generation {
+  /** Whether it made that stored response, and has not forgotten it by its own account. */
+  hasResponse(id: string): boolean {
+    return this.#at(this.#responses.of(id)) !== null;
+  }
+
+  #take<Item, End>(work: Work<Item, End>, sink: Sink<Item, End>, caller: Caller): Ticket<Item, End> {
     this.#admit();
     const ticket = new Ticket(work, sink, this, caller.tenant, this.options.nowMs());
+    const home = ticket.width === 0 ? this.#at(ticket.home) : null;
+    if (home !== null) {
+      this.#run(ticket, home);
+      return ticket;
+    }
     this.#queue.push(ticket.tenant, ticket);
     this.dispatch();
     // It may have been sent at once although others still wait: of retried requests more may wait than the queue holds.
@@ -159,20 +180,37 @@ export class ModelService implements TicketOwner {
   dispatch(): void {
     if (this.#cut) return;
     if (this.#callers.length > 0 && this.replicas.some(({ lead }) => lead !== null)) this.#letCallersGo();
-    for (let first = this.#queue.peek(); first !== undefined; first = this.#queue.peek()) {
-      const chosen = this.#router.choose(this.replicas, first);
-      const replica = chosen === null ? undefined : this.replicas[chosen];
-      if (replica === undefined) return;
-      this.#queue.shift();
-      this.#running.add(first);
-      try {
-        replica.run(first);
-      } catch (error) {
-        // Its own request is at fault (no frame can carry it): those behind it go on. Never from inside `generate`.
-        const reason = asTwinkleError(error);
-        setImmediate(() => first.error(reason));
-      }
+    // What must wait for one replica keeps nobody from the others.
+    const bound = (ticket: AnyTicket): boolean => this.#at(ticket.home)?.hasRoom(ticket.width) === false;
+    for (let first = this.#queue.peek(bound); first !== undefined; first = this.#queue.peek(bound)) {
+      const replica = this.#at(first.home) ?? this.#chosen(first);
+      if (replica === null) return;
+      this.#queue.take(first.tenant, first);
+      this.#run(first, replica);
     }
+  }
+
+  #chosen(ticket: AnyTicket): Replica | null {
+    const chosen = this.#router.choose(this.replicas, ticket);
+    return chosen === null ? null : (this.replicas[chosen] ?? null);
+  }
+
+  #run(ticket: AnyTicket, replica: Replica): void {
+    this.#running.add(ticket);
+    try {
+      replica.run(ticket);
+    } catch (error) {
+      // Its own request is at fault (no frame can carry it): those behind it go on. Never from inside `generate`.
+      const reason = asTwinkleError(error);
+      setImmediate(() => ticket.error(reason));
+    }
+  }
+
+  /** The replica of a stored response; null: it has no home, or none that takes requests and still knows it. */
+  #at(home: ResponseHome | null): Replica | null {
+    if (home === null) return null;
+    const replica = this.replicas.find(({ id }) => id === home.replica);
+    return replica?.epoch === home.epoch && replica.lead !== null ? replica : null;
   }
 
   /** A replica gave up for good: what waits cannot be served when no other is left. */

@@ -11,6 +11,8 @@ const START_DEADLINE = { deadlineMs: 120_000 } as const;
 
 export class OperatorOrders implements Upkeep {
   readonly #orders = new StandingOrders();
+  /** Orders that went out and of which nobody has said yet whether they were carried out. */
+  readonly #undecided = new Set<Promise<unknown>>();
 
   /** What the operator has said of the model; null: nothing that holds. */
   get held(): Held | null {
@@ -26,18 +28,22 @@ export class OperatorOrders implements Upkeep {
   async carryOut(command: Command, open: readonly OpenReplica[]): Promise<readonly ReplicaAnswer[]> {
     if (!isStanding(command)) return await broadcast(open, command, DEADLINE);
     const order = this.#orders.give(command);
-    const answers = await broadcast(open, command, DEADLINE);
+    const asked = broadcast(open, command, DEADLINE);
+    this.#undecided.add(asked);
+    const answers = await asked;
+    this.#undecided.delete(asked);
     if (answers.some((answer) => succeeded(answer) || broke(answer))) this.#orders.carriedOut(order, wholeOf(answers));
     else this.#orders.refused(order);
     return answers;
   }
 
   settled(replica: string, epoch: number): boolean {
-    return this.#orders.missing(replica, epoch).length === 0;
+    return this.#undecided.size === 0 && this.#orders.missing(replica, epoch).length === 0;
   }
 
-  /** What a replica refuses of it, it does without: out of step, and not gone for ever. */
+  /** What a replica refuses of it, it does without: out of step, and not gone for ever. An order that all refuse never was. */
   async settle(replica: OpenReplica): Promise<void> {
+    await Promise.all(this.#undecided);
     const { version } = this.#orders;
     for (const command of this.#orders.missing(replica.id, replica.epoch)) {
       const [answer] = await broadcast([replica], command, START_DEADLINE);

@@ -12,6 +12,8 @@ export interface Upkeep {
   settled(replica: string, epoch: number): boolean;
   /** Tell the next thing. When it resolves it has been told, or need not be any more. */
   settle(replica: OpenReplica): Promise<void>;
+  /** Whether a replica that has opened must close until it has been told again. Cheap: asked for each request. Absent: never. */
+  outdated?(replica: string, epoch: number): boolean;
 }
 
 export interface PreparedGangOptions {
@@ -62,7 +64,7 @@ export class PreparedGang implements ReplicaGang {
   /** Null also while it is being told. Looking begins that, so nobody has to remember to. */
   get lead(): Channel | null {
     const { lead, epoch } = this.inner;
-    if (lead === null || this.#open === epoch) return lead;
+    if (lead === null || (this.#open === epoch && !this.#outdated(epoch))) return lead;
     if (this.#todo(epoch) === undefined) {
       this.#open = epoch;
       return lead;
@@ -75,6 +77,11 @@ export class PreparedGang implements ReplicaGang {
   get replica(): OpenReplica | null {
     const { lead, epoch } = this;
     return lead === null ? null : { id: this.options.id, epoch, lead };
+  }
+
+  #outdated(epoch: number): boolean {
+    const { id, upkeep } = this.options;
+    return upkeep.some((one) => one.outdated?.(id, epoch) === true);
   }
 
   #todo(epoch: number): Upkeep | undefined {

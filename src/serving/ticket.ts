@@ -1,6 +1,7 @@
 /** One request on its way: waiting in the queue, running on a replica, or over. Its consumer sees one `Generation` throughout. */
 import type { TwinkleError } from '../errors.js';
 import type { Channel, StreamHandle, StreamSink } from '../transport/channel.js';
+import type { ResponseHome } from './stored-responses.js';
 import type { Generation, Sink } from './types.js';
 
 /** What a request asks of a rank. */
@@ -9,6 +10,8 @@ export interface Work<Item, End> {
   readonly width: number;
   /** Hashes of what its prompt begins with (prompt-blocks.ts), for routers. */
   beginning(): readonly number[];
+  /** Who has the stored response that it is about; null: any replica will do. */
+  readonly home: ResponseHome | null;
   /** Begin on the rank behind `lead`; again with another one when that breaks before the first item. */
   open(lead: Channel, sink: StreamSink<Item, End>): StreamHandle;
 }
@@ -50,6 +53,10 @@ export class Ticket<Item, End> implements Generation, StreamSink<Item, End> {
   /** Choices it occupies in an engine's batch. */
   get width(): number {
     return this.work.width;
+  }
+
+  get home(): ResponseHome | null {
+    return this.work.home;
   }
 
   /** See {@link Work.beginning}. */

@@ -18,6 +18,7 @@ import type {
   TokenizeResult,
 } from '../protocol/values.js';
 import type { Held, ServedAdapter } from './types/control.js';
+import type { ServedWeights } from './types/weights.js';
 
 /** Receives one answer of an engine, piece by piece. After `end` or `error` nothing more is called. */
 export interface Sink<Item, End> {
@@ -73,6 +74,8 @@ export interface ServedModel {
   readonly adapters?: readonly ServedAdapter[];
   /** Absent: nothing keeps it from answering. */
   readonly held?: Held;
+  /** That replaced those of the start; absent: none did. */
+  readonly weights?: ServedWeights;
   /** Of an adapter that was asked for by its name: the model that it belongs to. */
   readonly parent?: string;
   /** Where their number follows the load. */
@@ -124,6 +127,8 @@ export interface Inference {
    * (default 1); throws the same, and the sink is called later too.
    */
   relay(model: string | null, params: HttpParams, sink: HttpSink, caller: Caller, width?: number): Generation;
+  /** First name of the model that has a stored response of `/v1/responses`; null: none is known to. */
+  modelOfResponse(id: string): string | null;
   tokenize(model: string | null, params: TokenizeParams): Promise<TokenizeResult>;
   detokenize(model: string | null, params: DetokenizeParams): Promise<DetokenizeResult>;
   /** False once draining has begun. */

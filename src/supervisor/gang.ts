@@ -67,6 +67,7 @@ export class Gang {
     this.#pulse = new PulseMonitor({
       silenceMs: spec.silenceMs,
       stallMs: spec.stallMs,
+      beatMs: BEAT_MS,
       name: (member) => memberName(spec, member),
     });
   }
@@ -187,7 +188,7 @@ export class Gang {
         beat: (beat) => {
           if (rank === this.#lead) this.stats = beat.stats;
           const wrong = this.#pulse.beat(rank, beat, this.deps.nowMs());
-          if (wrong !== null) this.#fault('silence', rank, wrong);
+          if (wrong !== null) this.#fault('silence', wrong.rank, wrong.reason);
         },
         ended: (end) => {
           this.#end = { rank, name: memberName(this.spec, rank), pid: this.#sessions[rank]?.pid ?? 0, ...end };
@@ -199,7 +200,7 @@ export class Gang {
       this.#sessions = launching.sessions;
       for (let member = 0; member < this.#members; member++) this.#armDeadline(member, 'start');
       this.#watchdog = setInterval(() => {
-        const silent = this.#pulse.silent(this.deps.nowMs());
+        const silent = this.#pulse.silent(this.deps.nowMs(), this.state.at === 'ready');
         if (silent !== null) this.#fault('silence', silent.rank, silent.reason);
       }, BEAT_MS);
       this.#watchdog.unref();
@@ -231,11 +232,8 @@ export class Gang {
     if (this.state.at !== 'starting') return;
     const limit = this.spec.phaseTimeoutMs;
     const timer = setTimeout(() => {
-      this.#fault(
-        'deadline',
-        rank,
-        `${memberName(this.spec, rank)} has been in phase \`${phase}\` for ${limit} ms: it hangs there`,
-      );
+      const { rank: who, reason } = this.#pulse.culprit(rank, `phase \`${phase}\``, limit, this.deps.nowMs());
+      this.#fault('deadline', who, reason);
     }, limit);
     timer.unref();
     this.#deadlines.set(rank, timer);

@@ -7,7 +7,7 @@ import type { Hub } from '../transport/link.js';
 import type { BreakerPolicy } from './gang-machine.js';
 import type { RankLauncher } from './launcher.js';
 import type { ProcessWatcher } from './process-watcher.js';
-import { type RankPlace, rankEnvironment } from './rank-environment.js';
+import { peersOf, type RankPlace, rankEnvironment } from './rank-environment.js';
 import { openRankLog } from './rank-log.js';
 import { RankSession, type SessionEvents } from './rank-session.js';
 
@@ -133,17 +133,7 @@ export function launchRanks(
   }
   const cancelled = new AbortController();
   const launches = slots.map((slot, rank) =>
-    launch(
-      spec,
-      deps,
-      epoch,
-      rank,
-      places[rank] ?? { localRank: rank, device: null },
-      places,
-      slot,
-      rendezvous,
-      cancelled.signal,
-    ),
+    launch(spec, deps, epoch, rank, places, slot, rendezvous, cancelled.signal),
   );
   const settled = Promise.allSettled(launches);
   const done = settled.then((results) => {
@@ -160,7 +150,6 @@ async function launch(
   deps: GangDependencies,
   epoch: number,
   rank: number,
-  place: RankPlace,
   places: readonly RankPlace[],
   { session, deathFd, passFd, logFd, linkFds }: Slot,
   rendezvous: BoundSocket | null,
@@ -169,8 +158,8 @@ async function launch(
   const { instance } = deps;
   const master = { masterAddr: LOOPBACK, masterPort: rendezvous?.port ?? 0 };
   const { id: gang, worldSize } = spec;
-  const devices = places.map(({ device }) => device).filter((device) => device !== null);
-  const peers = spec.sharedMask && devices.length > 0 ? devices : null;
+  const place = places[rank] ?? { localRank: rank, device: null };
+  const peers = spec.sharedMask ? peersOf(places) : null;
   const identity = { instance, gang, epoch, rank, worldSize, ...master, ...place, peers };
   try {
     const running = await deps.launcher.launch({

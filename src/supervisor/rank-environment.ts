@@ -24,6 +24,12 @@ export interface RankIdentity extends RankPlace {
   readonly peers: readonly DeviceChoice[] | null;
 }
 
+/** {@link RankIdentity.peers} of a gang whose ranks, all on one node, reach each other's devices. */
+export function peersOf(places: readonly RankPlace[]): readonly DeviceChoice[] | null {
+  const devices = places.map(({ device }) => device).filter((device) => device !== null);
+  return devices.length > 0 ? devices : null;
+}
+
 type Env = Readonly<Record<string, string | undefined>>;
 
 /** What the runtimes of vendors read to see no other device. */
@@ -77,6 +83,8 @@ export function rankEnvironment(identity: RankIdentity, inherited: Env): Record<
     env.ASCEND_RT_VISIBLE_DEVICES = npus.map(({ index }) => index).join();
   }
   if (local) env.GLOO_SOCKET_IFNAME = inherited.GLOO_SOCKET_IFNAME ?? 'lo';
+  // HCCL's own choice is a network card of the machine, and its hosts meet there even when all NPUs are in one box. It prefers HCCL_IF_IP.
+  if (local && npus.length > 0) env.HCCL_SOCKET_IFNAME = inherited.HCCL_SOCKET_IFNAME ?? 'lo';
   return env;
 }
 

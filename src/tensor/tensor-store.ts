@@ -49,6 +49,11 @@ export class TensorStore implements Disposable {
     this.#arena = native.arena(this.#segment);
   }
 
+  /** Of the segment. */
+  get name(): string {
+    return this.#segment.name;
+  }
+
   /** Let a rank read the segment; once per rank and epoch. What it holds at its end is released then. */
   async share(peer: SegmentPeer): Promise<void> {
     const { name, size, fd } = this.#segment;
@@ -57,6 +62,31 @@ export class TensorStore implements Disposable {
     });
     peer.pass(name, fd);
     await peer.call('attach_segment', { segment: name, size });
+  }
+
+  /** Have a rank let go of the segment: no tensor of it may be in use there. */
+  async unshare(peer: Pick<SegmentPeer, 'call'>): Promise<void> {
+    const { name, size } = this.#segment;
+    await peer.call('detach_segment', { segment: name, size });
+  }
+
+  /**
+   * Keep a tensor's memory beside whoever has it. Returns how to let it go; that may be called after the store's end.
+   * @throws NATIVE for what was not allocated here, or was freed; INVALID_REQUEST for another segment's
+   */
+  hold({ offset, segment }: TensorHandle): () => void {
+    if (segment !== this.name) {
+      throw new TwinkleError(
+        'INVALID_REQUEST',
+        `expected a tensor of segment ${this.name} but received one of ${segment}`,
+      );
+    }
+    this.#arena.retain(offset, SELF);
+    let held = true;
+    return () => {
+      if (held && !this.#closed) this.#arena.release(offset, SELF);
+      held = false;
+    };
   }
 
   /**
@@ -104,6 +134,7 @@ export class TensorStore implements Disposable {
   }
 
   [Symbol.dispose](): void {
+    if (this.#closed) return;
     this.#closed = true;
     this.#segment.close();
   }

@@ -20,8 +20,9 @@ from twinkle_node import serve
 from twinkle_node.errors import ConfigError, TwinkleError
 from twinkle_node.serve.llm import LLMConfig, build_openai_app
 
-PAGES = {
-    "tensor parallel": """
+
+def page(max_replicas: int, engine_kwargs: str, more: str = "") -> str:
+    return f"""
         from twinkle_node import serve
         from twinkle_node.serve.llm import LLMConfig, build_openai_app
         llm_config = LLMConfig(
@@ -32,68 +33,48 @@ PAGES = {
             deployment_config=dict(
                 autoscaling_config=dict(
                     min_replicas=1,
-                    max_replicas=2,
+                    max_replicas={max_replicas},
                 )
             ),
             llm_engine="mock",
-            engine_kwargs=dict(
+            engine_kwargs=dict({engine_kwargs}),
+            {more}
+        )
+        app = build_openai_app({{"llm_configs": [llm_config]}})
+    """
+
+
+PAGES = {
+    "tensor parallel": page(
+        2,
+        """
                 tensor_parallel_size=2,
                 max_model_len=8192,
-            ),
-        )
-        app = build_openai_app({"llm_configs": [llm_config]})
-    """,
-    "tensor and pipeline parallel": """
-        from twinkle_node import serve
-        from twinkle_node.serve.llm import LLMConfig, build_openai_app
-        llm_config = LLMConfig(
-            model_loading_config=dict(
-                model_id="llama-3.1-8b",
-                model_source="meta-llama/Llama-3.1-8B-Instruct",
-            ),
-            deployment_config=dict(
-                autoscaling_config=dict(
-                    min_replicas=1,
-                    max_replicas=1,
-                )
-            ),
-            llm_engine="mock",
-            engine_kwargs=dict(
+        """,
+    ),
+    "tensor and pipeline parallel": page(
+        1,
+        """
                 tensor_parallel_size=2,
                 pipeline_parallel_size=2,
                 max_model_len=8192,
                 enable_chunked_prefill=True,
                 max_num_batched_tokens=4096,
-            ),
-        )
-        app = build_openai_app({"llm_configs": [llm_config]})
-    """,
-    "a placement group": """
-        from twinkle_node import serve
-        from twinkle_node.serve.llm import LLMConfig, build_openai_app
-        llm_config = LLMConfig(
-            model_loading_config=dict(
-                model_id="llama-3.1-8b",
-                model_source="meta-llama/Llama-3.1-8B-Instruct",
-            ),
-            deployment_config=dict(
-                autoscaling_config=dict(
-                    min_replicas=1,
-                    max_replicas=1,
-                )
-            ),
-            llm_engine="mock",
-            engine_kwargs=dict(
+        """,
+    ),
+    "a placement group": page(
+        1,
+        """
                 tensor_parallel_size=4,
                 max_model_len=8192,
-            ),
+        """,
+        """
             placement_group_config=dict(
                 bundles=[{"GPU": 1}] * 4,
                 strategy="SPREAD",
             ),
-        )
-        app = build_openai_app({"llm_configs": [llm_config]})
-    """,
+        """,
+    ),
     "a tuned model": """
         from twinkle_node import serve
         from twinkle_node.serve.llm import LLMConfig, build_openai_app
@@ -160,17 +141,17 @@ def until_gone(pids: list[int], seconds: float = 20) -> None:
         time.sleep(0.05)
 
 
-@pytest.mark.parametrize("page", PAGES)
-def test_lines_of_the_pages(page: str) -> None:
+@pytest.mark.parametrize("name", PAGES)
+def test_lines_of_the_pages(name: str) -> None:
     names: dict[str, Any] = {}
-    exec(textwrap.dedent(PAGES[page]), names)
+    exec(textwrap.dedent(PAGES[name]), names)
     out = io.StringIO()
     with serve.run(names["app"], out=out) as handle:
         assert len(ask(handle.url, "llama-3.1-8b").split()) == 5
         pids = descendants(handle.pid)
     assert not handle.running
     until_gone(pids)
-    if page == "a tuned model":
+    if name == "a tuned model":
         assert "warning: engine mock makes no use of `enable_lora`" in out.getvalue()
 
 

@@ -19,6 +19,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from twinkle_worker.beat import Pulse
+from twinkle_worker.tensors import Segments
+
 ROOT = Path(__file__).resolve().parents[2]
 MODEL = str(ROOT / "demo_model" / "model")
 ENVIRONMENT = {
@@ -77,6 +80,8 @@ class TestGang:
     ends: list[int] = field(default_factory=list)
     wakes: list[int] = field(default_factory=list)
     waited: set[int] = field(default_factory=set)
+    shared: list[tuple[str, int, int]] = field(default_factory=list)
+    """Segments that the ranks attach before they load: name, descriptor, size in bytes."""
 
     def __enter__(self) -> TestGang:
         self.folder = tempfile.TemporaryDirectory()
@@ -87,10 +92,16 @@ class TestGang:
                 **{"instance": "test", "gang": "demo/0", "epoch": self.epoch, "rank": rank, "local_rank": rank},
                 **{"world_size": self.size, "role": "rank", "endpoint": "", "curve": None, "identity": f"r{rank}"},
                 **{"engine": "vllm", "env": {}, "death_fd": -1, "pass_fd": -1},
+                **{"shared": [[name, size] for name, _, size in self.shared]},
                 **{"master_addr": "127.0.0.1", "master_port": listener.getsockname()[1]},
             }
             node, wake = os.pipe()
-            fds = [theirs.fileno(), node, *([listener.fileno()] if rank == 0 else [])]
+            fds = [
+                theirs.fileno(),
+                node,
+                *(fd for _, fd, _ in self.shared),
+                *([listener.fileno()] if rank == 0 else []),
+            ]
             self.pids.append(self.nursery.fork(launch, self.log(rank), fds))
             self.wakes.append(wake)
             os.close(node)
@@ -171,10 +182,27 @@ def greedy(engine: Any, prompts: list[str], tokens: int = 12) -> list[list[int]]
     return [done[str(index)] for index in range(len(prompts))]
 
 
+def attached(shared: list[tuple[str, int, int]]) -> Segments:
+    """A process's view of segments, passed as Node passes them."""
+    ours, theirs = socket.socketpair()
+    segments = Segments(theirs.detach())
+    for name, fd, size in shared:
+        socket.send_fds(ours, [json.dumps({"segment": name}).encode() + b"\n"], [fd])
+        segments.attach(name, size)
+    ours.close()
+    return segments
+
+
 def leftovers() -> set[str]:
     """Names in shared memory and in the folder for temporary files."""
     places = (Path("/dev/shm"), Path(tempfile.gettempdir()))
     return {str(path) for place in places for path in place.iterdir() if not path.name.startswith("pytest")}
+
+
+class _ToldPulse(Pulse):
+    def turn(self, phase: str) -> None:
+        super().turn(phase)
+        print("TURN", phase, flush=True)
 
 
 def _run_rank(launch: dict[str, Any], log: str, fds: list[int]) -> None:
@@ -188,10 +216,12 @@ def _run_rank(launch: dict[str, Any], log: str, fds: list[int]) -> None:
 
     node = fds[1]
     os.set_blocking(node, False)
-    listener = fds[2] if len(fds) > 2 else -1
+    shared = launch.pop("shared")
+    listener = fds[2 + len(shared)] if launch["rank"] == 0 else -1
     spec = msgspec.convert({**launch, "link_fds": fds[:1], "listen_fd": listener}, LaunchSpec)
     rank = VllmRank(spec)
-    rank.attach(node, lambda phase: print("TURN", phase, flush=True))
+    rank.use_segments(attached([(name, fd, size) for (name, size), fd in zip(shared, fds[2:], strict=False)]))
+    rank.attach(node, _ToldPulse())
     card = rank.load(
         LoadParams(MODEL, {}), lambda phase, fraction, detail: print("PHASE", phase, fraction, detail, flush=True)
     )

@@ -11,6 +11,7 @@ import torch
 from safetensors.torch import save_file
 from vllm_http import Client
 from vllm_support import MODEL, loaded
+from weights_support import checkpoint, noisy
 
 from twinkle_worker.engines.base import LoadError, RequestError
 
@@ -93,6 +94,35 @@ def test_another_comes_and_goes(client: Client, adapters: dict[str, str]) -> Non
     assert client.post("/v1/unload_lora_adapter", {"lora_name": "second"}).status == 200
     assert names(client) == ["demo", "first"]
     assert client.post("/v1/completions", {"model": "second", "prompt": PROMPT}).status == 404
+
+
+def test_requests_without_an_adapter_get_none_beside_others(client: Client, adapters: dict[str, str]) -> None:
+    # The last place for adapters must not be empty: it is the one that would be taken for none.
+    added = client.post("/v1/load_lora_adapter", {"lora_name": "second", "lora_path": adapters["second"]})
+    assert added.status == 200, added.body
+    names = (None, "first", None, "second")
+    alone = [hot(client, name) for name in names]
+    together = [client.generate(PROMPT, 12, ignore_eos=True, adapter=name)[1] for name in names]
+    assert [client.finish(one).text for one in together] == alone
+    assert client.post("/v1/unload_lora_adapter", {"lora_name": "second"}).status == 200
+
+
+def test_new_weights_of_the_model_lie_under_its_adapters(client: Client, tmp_path: Path) -> None:
+    base, first = hot(client, None), hot(client, "first")
+    added = client.post(
+        "/v1/load_lora_adapter", {"lora_name": "third", "lora_path": write_adapter(tmp_path / "third", 3)}
+    )
+    assert added.status == 200, added.body
+    update = "/twinkle/update_weights"
+    assert client.post(update, {"path": checkpoint(tmp_path / "noisy", noisy(1, scale=1.0))}).status == 200
+    assert len({base, first, hot(client, None), hot(client, "first")}) == 4
+    (tmp_path / "third").rename(tmp_path / "elsewhere")
+    refused = client.post(update, {})
+    assert refused.status == 400
+    assert "adapter `third` are gone" in refused.json["error"]["message"]
+    assert client.post("/v1/unload_lora_adapter", {"lora_name": "third"}).status == 200
+    assert client.post(update, {}).status == 200
+    assert (hot(client, None), hot(client, "first")) == (base, first)
 
 
 def test_a_wrong_adapter_is_refused_in_vllms_words(client: Client, adapters: dict[str, str]) -> None:

@@ -136,6 +136,12 @@ def test_what_is_at_fault_is_refused_and_the_engine_goes_on(engine: Any) -> None
         assert refused.value.code == code, changes
     with pytest.raises(RequestError, match="token ids from 0"):
         engine.add(9, request([10**6]))
+    with pytest.raises(RequestError, match="512 tokens") as too_long:
+        engine.add(9, request([1] * 600, max_tokens=None))
+    assert (too_long.value.code, too_long.value.param) == ("CONTEXT_LENGTH_EXCEEDED", "prompt")
+    own = msgspec.structs.replace(prompt(messages=[{"role": "user", "content": "hi"}]), chat_template="{{ 1 }}")
+    with pytest.raises(RequestError, match="--trust-request-chat-template"):
+        engine.add(9, GenerateParams("r9", own, sampling(), 1, False))
     assert not engine.has_work()
     [outcome] = generate(engine, of_text("hello", 1))
     assert len(outcome.choices[0].tokens) == 12

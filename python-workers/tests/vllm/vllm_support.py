@@ -16,7 +16,7 @@ from twinkle_worker.protocol import LaunchSpec, LoadParams
 MODEL = str(Path(__file__).resolve().parents[2] / "demo_model" / "model")
 
 
-def launch(role: str = "whole", world_size: int = 1, rank: int = 0) -> LaunchSpec:
+def launch(role: str = "whole", world_size: int = 1, rank: int = 0, link_fds: list[int] | None = None) -> LaunchSpec:
     """The launch of one process, without a hub."""
     return LaunchSpec(
         instance="test",
@@ -34,7 +34,7 @@ def launch(role: str = "whole", world_size: int = 1, rank: int = 0) -> LaunchSpe
         death_fd=-1,
         pass_fd=-1,
         listen_fd=-1,
-        link_fds=[],
+        link_fds=link_fds or [],
         master_addr="127.0.0.1",
         master_port=0,
     )

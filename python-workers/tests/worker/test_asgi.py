@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -12,13 +11,6 @@ from asgi_support import begin, params, piece, read, start
 
 from twinkle_worker.engines.vllm.side_loop import SideLoop
 from twinkle_worker.protocol import HttpPart
-
-
-@pytest.fixture
-def side() -> Iterator[SideLoop]:
-    loop = SideLoop()
-    yield loop
-    loop.close()
 
 
 def test_the_scope_is_that_of_a_server(side: SideLoop) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -11,13 +10,6 @@ from asgi_support import begin, piece, read, start
 
 from twinkle_worker.engines.vllm import asgi
 from twinkle_worker.engines.vllm.side_loop import SideLoop
-
-
-@pytest.fixture
-def side() -> Iterator[SideLoop]:
-    loop = SideLoop()
-    yield loop
-    loop.close()
 
 
 def test_who_listens_hears_at_once_that_the_client_went_away(side: SideLoop) -> None:

@@ -3,21 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
 from typing import Any
-
-import pytest
 
 from twinkle_worker.engines.vllm.http_streams import HttpStreams
 from twinkle_worker.engines.vllm.side_loop import SideLoop
 from twinkle_worker.protocol import HttpParams, HttpPart
-
-
-@pytest.fixture
-def side() -> Iterator[SideLoop]:
-    loop = SideLoop()
-    yield loop
-    loop.close()
 
 
 async def echo(scope: Any, receive: Any, send: Any) -> None:

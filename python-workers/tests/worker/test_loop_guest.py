@@ -16,6 +16,7 @@ import pytest
 import zmq
 
 from twinkle_worker import rank as rank_module
+from twinkle_worker.beat import Pulse
 from twinkle_worker.channel import Channel
 from twinkle_worker.protocol import Call, LaunchSpec, Result
 from twinkle_worker.rank import Rank
@@ -26,12 +27,12 @@ class Guest:
 
     def __init__(self) -> None:
         self.waited = 0
-        self.turn: Callable[[str], None] = lambda phase: None
+        self.pulse = Pulse()
         self.poll = select.poll()
 
-    def attach(self, wake_fd: int, turn: Callable[[str], None]) -> None:
+    def attach(self, wake_fd: int, pulse: Pulse) -> None:
         self.poll.register(wake_fd, select.POLLIN)
-        self.turn = turn
+        self.pulse = pulse
 
     def load(self, params: Any, progress: Any) -> None:
         return None
@@ -43,7 +44,7 @@ class Guest:
         return 0.0
 
     def step(self) -> tuple[()]:
-        self.turn("idle")
+        self.pulse.turn("idle")
         self.poll.poll()
         self.waited += 1
         return ()

@@ -6,18 +6,11 @@ import asyncio
 import os
 import threading
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 
 import pytest
 
 from twinkle_worker.engines.vllm.side_loop import SideLoop
-
-
-@pytest.fixture
-def side() -> Iterator[SideLoop]:
-    loop = SideLoop()
-    yield loop
-    loop.close()
 
 
 def test_a_turn_runs_chains_of_ready_callbacks_and_then_comes_back(side: SideLoop) -> None:

@@ -31,7 +31,11 @@ def test_what_the_user_has_set_stays(monkeypatch: pytest.MonkeyPatch) -> None:
     environment.prepare_environment()
     assert environment.os.environ["VLLM_HOST_IP"] == "10.0.0.1"
     assert environment.os.environ["VLLM_USE_FLASHINFER_SAMPLER"] == "0"
+    assert environment.os.environ["OMP_NUM_THREADS"] == "1"
     assert "TORCHDYNAMO_DISABLE" not in environment.os.environ
+    environment.os.environ["OMP_NUM_THREADS"] = "8"
+    environment.prepare_environment()
+    assert environment.os.environ["OMP_NUM_THREADS"] == "8"
 
 
 def test_a_small_model_gets_one_thread(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ The loop is single threaded: it calls ``step`` as long as ``has_work`` says so a
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from ..protocol import (
     DetokenizeParams,
@@ -18,10 +18,14 @@ from ..protocol import (
     HttpPart,
     LoadParams,
     ModelCard,
+    TensorHandle,
     TokenDelta,
     TokenizeParams,
     TokenizeResult,
 )
+
+if TYPE_CHECKING:
+    from ..beat import Pulse
 
 Progress = Callable[[str, float, str], None]
 """``progress(phase, fraction, detail)``: phase is one of config, tokenizer, weights, warmup; fraction within the phase, 0 to 1."""
@@ -93,10 +97,27 @@ class Engine(Protocol):
 class LoopGuest(Protocol):
     """What an engine also is that waits for something of its own inside ``step``."""
 
-    def attach(self, wake_fd: int, turn: Callable[[str], None]) -> None:
+    def attach(self, wake_fd: int, pulse: Pulse) -> None:
         """Called once, before ``load``.
 
         wake_fd: becomes readable when a frame of Node may have come; edge triggered, so wait on it only inside ``step``, which the loop
-        calls with all frames read. turn: says what the loop is doing: ``idle`` while waiting, ``step`` when work begins.
+        calls with all frames read. pulse: to be turned: ``idle`` while waiting, ``step`` when work begins.
         """
+        ...
+
+
+class TensorViews(Protocol):
+    """Tensors in shared segments, as this process sees them."""
+
+    def view(self, handle: TensorHandle) -> memoryview:
+        """The bytes of a tensor, without a copy. Raises RequestError for a segment that is not attached."""
+        ...
+
+
+@runtime_checkable
+class SegmentUser(Protocol):
+    """What an engine also is that reads tensors in shared segments."""
+
+    def use_segments(self, segments: TensorViews) -> None:
+        """Called once, before ``load``."""
         ...

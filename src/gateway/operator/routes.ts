@@ -1,12 +1,14 @@
-/** Operator routes on the gateway and, the same, on the admin socket: operations and LoRA adapters. */
+/** Operator routes on the gateway and, the same, on the admin socket: operations, weights and LoRA adapters. */
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { AuthConfig } from '../../config/types.js';
 import type { FleetControl } from '../../serving/types/control.js';
 import type { RouteSpec } from '../http/routes.js';
+import { validatorCompiler } from '../http/validation.js';
 import { LoadAdapterRequest, UnloadAdapterRequest } from './adapter-requests.js';
 import { combineAnswers } from './combine-answers.js';
 import { commandOf, OPERATIONS, type Operation, type Query } from './commands.js';
 import { checkOperator } from './guard.js';
+import { UPDATE_WEIGHTS, UpdateWeightsRequest, updateWeights } from './weights.js';
 
 async function operate(control: FleetControl, operation: Operation, request: FastifyRequest, reply: FastifyReply) {
   const { command, model } = commandOf(operation, request.query as Query, request.body);
@@ -56,6 +58,18 @@ export function operatorRoutes(control: FleetControl, mode: AuthConfig['mode']):
     ...operations,
     {
       ...shared,
+      methods: [UPDATE_WEIGHTS.method],
+      url: UPDATE_WEIGHTS.url,
+      summary: 'Replace the weights on every replica, without a restart.',
+      body: UpdateWeightsRequest,
+      handler: async (request, reply) => {
+        checkOperator(mode, request.headers);
+        const { body, status } = await updateWeights(control, request.body);
+        return reply.code(status).send(body);
+      },
+    },
+    {
+      ...shared,
       methods: ['POST'],
       url: '/v1/load_lora_adapter',
       summary: 'Load a LoRA adapter on every replica.',
@@ -83,4 +97,13 @@ export function mountOperations(admin: FastifyInstance, control: FleetControl): 
       handler: (request, reply) => operate(control, operation, request, reply),
     });
   }
+  admin.route({
+    ...UPDATE_WEIGHTS,
+    schema: { body: UpdateWeightsRequest },
+    validatorCompiler: validatorCompiler(),
+    handler: async (request, reply) => {
+      const { body, status } = await updateWeights(control, request.body);
+      return reply.code(status).send(body);
+    },
+  });
 }

@@ -3,11 +3,12 @@
  * Nothing here is about single requests: those go through `Inference`.
  */
 import type { TwinkleError } from '../../errors.js';
+import type { WeightUpdate } from './weights.js';
 
 /** A LoRA adapter as clients see it. */
 export interface ServedAdapter {
   readonly name: string;
-  /** Folder, or hub id, that it was loaded from. */
+  /** Folder, `s3://…` or hub id that it was loaded from. */
   readonly path: string;
   /** Of this name for as long as the server lives, whatever is unloaded and loaded again in between. */
   readonly id: number;
@@ -74,6 +75,11 @@ export interface FleetControl {
   unloadAdapter(model: string | null, name: string): Promise<void>;
   /** Ask the engine of every replica that takes requests. Throws `NOT_READY` when none does, `ROUTE_NOT_FOUND` when engines have no routes. */
   operate(model: string | null, command: Command): Promise<readonly ReplicaAnswer[]>;
+  /**
+   * Replace the weights on every replica. Throws as {@link operate}, `NOT_READY` while the model sleeps too, and `INVALID_REQUEST` for
+   * weights that cannot be found.
+   */
+  updateWeights(model: string | null, update: WeightUpdate): Promise<readonly ReplicaAnswer[]>;
   /** Never rejects; takes at most a second. */
   enginePages(): Promise<EnginePages>;
 }

@@ -10,13 +10,14 @@ import contextlib
 import importlib
 import logging
 import pkgutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
 
 from ..base import LoadError
 from .asgi import Application
+from .bad_bodies import STUMBLES, answer_unreadable
 from .compat import serve_functions
 from .route_groups import Routes, group_routes
 
@@ -36,12 +37,13 @@ class VllmApp:
     state: Any
 
 
-async def build_http_app(llm: Any, arguments: argparse.Namespace) -> VllmApp:
+async def build_http_app(llm: Any, arguments: argparse.Namespace, posts: Mapping[str, Callable[..., Any]]) -> VllmApp:
     """Build the application of ``vllm serve`` with its state: models, adapters, chat template, parsers.
 
     llm: an engine client (AsyncLLM or the like), loaded; adapters of ``--lora-modules`` are loaded through it
     arguments: parsed by vLLM's own parser and checked (``check_arguments``); what concerns a server of its own (address, keys,
     documentation) is ignored
+    posts: path → handler of a POST: routes of ours, which are no part of ``routes``
 
     Raises LoadError when vLLM refuses a template, a parser or an adapter.
     """
@@ -61,8 +63,14 @@ async def build_http_app(llm: Any, arguments: argparse.Namespace) -> VllmApp:
         raise LoadError(
             "expected routes in vLLM's application but found none; run it with a version of FastAPI that vLLM names"
         )
+    for kind in STUMBLES:
+        app.add_exception_handler(kind, answer_unreadable)
+    # A package that vLLM imports for one cloud's hosting has built it already, with the handlers of then.
+    app.middleware_stack = None
     app.router.routes[:] = [route for route in app.router.routes if _kept(route, routes)]
     app.add_route("/metrics", _metrics_page, methods=["GET"])
+    for path, handler in posts.items():
+        app.add_route(path, handler, methods=["POST"])
     return VllmApp(app, routes, app.state)
 
 

@@ -12,6 +12,7 @@ from typing import Any
 from ...protocol import LaunchSpec, LoadParams
 from ..base import LoadError, Progress
 from .app import check_arguments
+from .cpu_adapters import mend_base_tokens
 from .inline import InlineLLM, make_inline_llm
 from .options import parse_arguments
 
@@ -38,6 +39,7 @@ def build(launch: LaunchSpec, params: LoadParams, progress: Progress) -> Built:
     progress("config", 0.0, params.model)
     check_arguments(arguments)
     _check_folder(params.model)
+    mend_base_tokens()
     executor = _executor(launch, progress)
     try:
         from vllm.engine.arg_utils import AsyncEngineArgs
@@ -45,6 +47,7 @@ def build(launch: LaunchSpec, params: LoadParams, progress: Progress) -> Built:
         engine_args = AsyncEngineArgs.from_cli_args(arguments)
         engine_args.distributed_executor_backend = executor
         config = engine_args.create_engine_config()
+        _check_experts(config)
         progress("weights", 0.0, "")
         llm = make_inline_llm(
             config, executor, log_stats=not engine_args.disable_log_stats, log_requests=engine_args.enable_log_requests
@@ -69,6 +72,19 @@ def _executor(launch: LaunchSpec, progress: Progress) -> Any:
 
     join_alone()
     return UniProcExecutor
+
+
+def _check_experts(config: Any) -> None:
+    """vLLM's CPU kernels take the number of an expert among all for one of the rank's own: they would read beyond their weights."""
+    from vllm.platforms import current_platform
+
+    parallel = config.parallel_config
+    split = parallel.enable_expert_parallel and parallel.tensor_parallel_size > 1
+    if split and current_platform.is_cpu() and config.model_config.is_moe:
+        raise LoadError(
+            "expected GPUs or NPUs for `enable_expert_parallel` but the ranks run on CPUs, for which vLLM cannot split experts;"
+            " leave it out: tensor parallelism splits every expert"
+        )
 
 
 def _check_folder(model: str) -> None:

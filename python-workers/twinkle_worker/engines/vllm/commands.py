@@ -21,9 +21,20 @@ from vllm.v1.outputs import AsyncModelRunnerOutput
 from vllm.v1.worker.worker_base import WorkerWrapperBase
 
 from ...protocol import LaunchSpec
-from .frames import ANSWER, FAILED, FINISH_LOAD, FORGET_NAMES, INIT_WORKER, PROFILE_RUN, STEP_METHODS
+from .frames import (
+    ANSWER,
+    FAILED,
+    FIND_WEIGHTS,
+    FINISH_LOAD,
+    FORGET_NAMES,
+    INIT_WORKER,
+    PROFILE_RUN,
+    TIMED_METHODS,
+    WRITE_WEIGHTS,
+)
 from .link import Frame, Link, LinkClosed
 from .payload import decode, encode
+from .rank_weights import RankWeights
 from .world import forget_names, init_method, join_world, keep_sockets_beside
 
 log = logging.getLogger(__name__)
@@ -32,19 +43,20 @@ log = logging.getLogger(__name__)
 class Commands:
     """Runs calls on this process's worker and answers them."""
 
-    def __init__(self, launch: LaunchSpec, link: Link) -> None:
+    def __init__(self, launch: LaunchSpec, link: Link, weights: RankWeights) -> None:
         self._launch = launch
         self._link = link
         self._worker: WorkerWrapperBase | None = None
         self._unresolved: queue.SimpleQueue[tuple[int, str, AsyncModelRunnerOutput]] = queue.SimpleQueue()
         self._resolver: threading.Thread | None = None
-        self._owed = 0
         self.steps = 0
         self._own = {
             INIT_WORKER: self._init_worker,
             FINISH_LOAD: self._finish_load,
             FORGET_NAMES: lambda: forget_names(launch),
             PROFILE_RUN: lambda: self.worker.model_runner.profile_run(),
+            FIND_WEIGHTS: lambda source: weights.find(self.worker, source),
+            WRITE_WEIGHTS: lambda source: weights.write(self.worker, source),
         }
 
     @property
@@ -53,11 +65,6 @@ class Commands:
         if self._worker is None:
             raise RuntimeError("the engine has not made a worker of this rank yet")
         return self._worker
-
-    @property
-    def resolving(self) -> bool:
-        """Whether the second thread waits for the device, and so for the interpreter's lock soon."""
-        return self._owed > 0
 
     def run(self, frame: Frame, turn: Callable[[str], None]) -> None:
         """Carry a call out and answer it. Exceptions are answered, whoever was to answer. Raises LinkClosed.
@@ -69,7 +76,7 @@ class Commands:
             method, args, kwargs, ranks = decode(frame.body)
             name = method if isinstance(method, str) else "a function"
             self.steps += name == "execute_model"
-            turn("step" if name in STEP_METHODS else name.lstrip("@"))
+            turn("step" if name in TIMED_METHODS else name.lstrip("@"))
             value = self._function(method)(*args, **kwargs)
         except Exception as error:
             log.exception("rank %d failed in %s", self._launch.rank, name)
@@ -79,7 +86,6 @@ class Commands:
             self._link.finish()
             return
         if isinstance(value, AsyncModelRunnerOutput):
-            self._owed += 1
             self._resolve_later(seq, name, value)
         else:
             # The engine has sent the sampling already: it does not wait for this None, which travels with the tokens.
@@ -134,7 +140,6 @@ class Commands:
                 answer = partial(self._fail, seq, error)
             else:
                 answer = partial(self._answer, seq, name, value)
-            self._owed -= 1
             try:
                 answer()
             except LinkClosed:
@@ -150,7 +155,6 @@ class Commands:
             torch.set_num_threads(max(1, len(os.sched_getaffinity(0)) // launch.world_size))
         keep_sockets_beside(launch)
         set_worker_net_device(launch.local_rank, vllm_config)
-        join_world(launch, getattr(parallel, "distributed_timeout_seconds", None))
         wrapper = WorkerWrapperBase(rpc_rank=launch.rank, global_rank=launch.rank)
         mine = {
             "vllm_config": vllm_config,
@@ -161,6 +165,8 @@ class Commands:
             "shared_worker_lock": None,
         }
         wrapper.init_worker([mine if rank == launch.rank else {} for rank in range(launch.world_size)])
+        # The worker's class is the platform's, and brings the backend that its devices meet by (HCCL comes with Ascend's).
+        join_world(launch, getattr(parallel, "distributed_timeout_seconds", None))
         self._worker = wrapper
 
     def _finish_load(self) -> None:

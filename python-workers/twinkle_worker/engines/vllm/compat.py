@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from copy import copy
+from importlib.util import find_spec
 from typing import Any
+
+from ..base import RequestError
 
 
 def make_serve_parser() -> Any:
@@ -52,3 +57,40 @@ def serve_functions() -> tuple[Any, Any, Any]:
     except ImportError:
         from vllm.entrypoints.openai.api_server import build_app, init_app_state, validate_api_server_args
     return build_app, init_app_state, validate_api_server_args
+
+
+def reloads_with_lora() -> bool:
+    """Whether weights can be replaced in a model whose layers are wrapped for adapters: older versions do not find them in there."""
+    return find_spec("vllm.model_executor.model_loader.reload.inplace") is not None
+
+
+def weight_files(vllm_config: Any, model: str) -> list[str]:
+    """The safetensors files of a checkpoint (folder, or hub id that was loaded), those that vLLM itself would read. Raises RequestError.
+
+    Older versions answer with one thing less behind them.
+    """
+    try:
+        files = _loader(vllm_config)._prepare_weights(model, None, None, False, None)[1]
+    except Exception as error:  # whatever vLLM and the hub's client raise for what is not there
+        raise RequestError("INVALID_REQUEST", f"{model} has no weights: {error}", "path") from error
+    others = [path for path in files if not path.endswith(".safetensors")]
+    if others:
+        raise RequestError("INVALID_REQUEST", f"expected safetensors in {model} but found {others[0]}", "path")
+    return sorted(files)
+
+
+def folder_weights(vllm_config: Any, model: Any, folder: str) -> Iterable[tuple[str, Any]]:
+    """(name, tensor) of a checkpoint, as vLLM's loader reads it for ``model``; newer versions also name a store of weights by itself."""
+    config = copy(vllm_config.model_config)
+    config.model, config.revision = folder, None
+    if hasattr(config, "model_weights"):
+        config.model_weights = ""
+    return _loader(vllm_config).get_all_weights(config, model)
+
+
+def _loader(vllm_config: Any) -> Any:
+    from vllm.config import LoadConfig
+    from vllm.model_executor.model_loader.default_loader import DefaultModelLoader
+
+    download_dir = vllm_config.load_config.download_dir
+    return DefaultModelLoader(LoadConfig(load_format="auto", download_dir=download_dir, use_tqdm_on_load=False))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from ...beat import Pulse
 from ...protocol import HttpParams, LaunchSpec, LoadParams
-from ..base import Progress
+from ..base import Progress, TensorViews
 from ..lazy import LazyEngine
 from .frames import TIMED_METHODS
 
@@ -25,10 +25,15 @@ class VllmEngine(LazyEngine["Serving"]):
         self._launch = launch
         self._wake_fd: int | None = None
         self._pulse = Pulse()
+        self._segments: TensorViews | None = None
 
     def attach(self, wake_fd: int, pulse: Pulse) -> None:
         """See base.LoopGuest."""
         self._wake_fd, self._pulse = wake_fd, pulse
+
+    def use_segments(self, segments: TensorViews) -> None:
+        """See base.SegmentUser."""
+        self._segments = segments
 
     def _waits(self, method: str, ranks: list[int], seconds: float) -> None:
         """A step that waits for ranks is bounded as theirs are; other calls (weights, sleep) may take what they take."""
@@ -39,9 +44,11 @@ class VllmEngine(LazyEngine["Serving"]):
 
     def _import(self, params: LoadParams, progress: Progress) -> Callable[[], Serving]:
         progress("import", 0.0, "vllm")
+        from .rank_weights import RankWeights
         from .serving import Serving
 
-        return lambda: Serving(self._launch, params, progress, self._wake_fd, self._waits)
+        weights = RankWeights(self._segments, self._pulse.turn)
+        return lambda: Serving(self._launch, params, progress, self._wake_fd, self._waits, weights)
 
     def add_http(self, stream: int, params: HttpParams) -> None:
         """Hand a request to vLLM's own routes. Raises RequestError."""

@@ -62,7 +62,10 @@ def prepare_environment(model: str | None = None) -> None:
         defaults.update(_ON_CPU)
         if model is not None and is_small(model):
             defaults["OMP_NUM_THREADS"] = "1"
-    elif not has_module("flashinfer-python"):
-        defaults["VLLM_USE_FLASHINFER_SAMPLER"] = "0"
+    else:
+        # Threads that wait awake for the next small tensor operation take the cores of those that feed the devices.
+        defaults["OMP_NUM_THREADS"] = "1"
+        if not has_module("flashinfer-python"):
+            defaults["VLLM_USE_FLASHINFER_SAMPLER"] = "0"
     for name, value in defaults.items():
         os.environ.setdefault(name, value)

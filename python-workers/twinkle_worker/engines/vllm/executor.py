@@ -9,14 +9,13 @@ from functools import partial
 from typing import Any
 
 import cloudpickle
-import vllm.envs as envs
 from vllm.platforms import current_platform
 from vllm.v1.executor.abstract import Executor
 
 from ...protocol import LaunchSpec
 from ..base import LoadError, Progress
 from .frames import FINISH_LOAD, FORGET_NAMES, INIT_WORKER, PROFILE_RUN
-from .gang import Call, Gang
+from .gang import Call, Gang, OnWait
 
 _bound: list[Gang] = []
 """The gang of the executor that is made next: vLLM makes it by itself, of a class that has to survive pickling with its configuration."""
@@ -72,13 +71,13 @@ class LinkExecutor(Executor):
             # Without warm-up the first batch of a later stage finds no buffers for what the stage before sends.
             self.gang.call(PROFILE_RUN).result()
 
-    def finish_start(self, on_wait: Callable[[], None] | None = None) -> None:
+    def finish_start(self, on_wait: OnWait | None = None) -> None:
         """The engine is complete: the ranks report that they are loaded, and serve.
 
         on_wait: called about once a second while a step or another call is waited for.
         """
         self.gang.started()
-        self.gang.on_wait = None if on_wait is None else lambda method, ranks, seconds: on_wait()
+        self.gang.on_wait = on_wait
 
     def collective_rpc(  # type: ignore[override]
         self,
@@ -114,10 +113,10 @@ class LinkExecutor(Executor):
         return self._step("sample_tokens", grammar_output, non_block)
 
     def _step(self, method: str, argument: Any, non_block: bool) -> Any | Future[Any]:
+        """Without a deadline of its own: Node bounds steps, and sees which rank hangs; from here every silent rank looks alike."""
         known = (self.kv_output_aggregator, getattr(self, "ec_output_aggregator", None))
         return self.collective_rpc(
             method,
-            timeout=envs.VLLM_EXECUTE_MODEL_TIMEOUT_SECONDS,
             args=(argument,),
             non_block=non_block,
             unique_reply_rank=self.output_rank,
@@ -131,8 +130,7 @@ class LinkExecutor(Executor):
         return self._from_output_rank("take_draft_token_ids")
 
     def _from_output_rank(self, method: str) -> Any:
-        timeout = envs.VLLM_EXECUTE_MODEL_TIMEOUT_SECONDS
-        return self.collective_rpc(method, timeout=timeout, unique_reply_rank=self.output_rank)
+        return self.collective_rpc(method, unique_reply_rank=self.output_rank)
 
     def check_health(self) -> None:
         """Raises RankLost. Whether a rank hangs is for Node to judge, by its beats."""

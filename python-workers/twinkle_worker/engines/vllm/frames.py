@@ -29,4 +29,13 @@ FORGET_NAMES = "@forget_names"
 PROFILE_RUN = "@profile_run"
 """A forward pass of padding."""
 
+FIND_WEIGHTS = "@find_weights"
+"""Look for new weights; changes nothing. Argument: WeightSource."""
+
+WRITE_WEIGHTS = "@write_weights"
+"""Replace the weights by those that were found. Argument: WeightSource."""
+
 STEP_METHODS = frozenset(("execute_model", "sample_tokens"))
+
+TIMED_METHODS = STEP_METHODS | {"execute_dummy_batch", "take_draft_token_ids"}
+"""Parts of an engine step: one that does not end is a hang."""

@@ -18,6 +18,7 @@ from ..base import RequestError, StepItem
 from .compat import client_errors
 from .inline import InlineLLM
 from .logprob_items import LogprobTexts, logprob_items
+from .middle_tokens import MiddleTokens, may_take_the_short_way
 from .prompting import PromptRenderer
 from .sampling import to_vllm
 
@@ -35,6 +36,7 @@ class _Running:
     alternatives: int | None
     prompt_alternatives: int | None
     info: PromptInfo | None
+    core_id: str = ""
     completion_tokens: int = 0
     cached_tokens: int = 0
     finished: set[int] = field(default_factory=set)
@@ -50,16 +52,19 @@ class Generations:
         self._tasks = tasks
         self._by_request: dict[str, _Running] = {}
         self._by_stream: dict[int, _Running] = {}
+        self._middle = MiddleTokens(llm.output_processor)
+        self._plain: dict[str, _Running] = {}  # by the id inside the core, of those that may take the short way
         self.prompt_tokens = 0
         self.generation_tokens = 0
 
     def add(self, stream: int, params: GenerateParams, adapter: LoRARequest | None) -> None:
         """Queue a request. Raises RequestError."""
-        tokens, engine_input = self._prompts.render(params.prompt)
+        tokens = self._prompts.first_tokens(params.prompt)
         room = self._prompts.limits.room(params.prompt, len(tokens), params.sampling.max_tokens)
         request_id = f"{params.request_id}-{stream}"
         try:
             sampling = to_vllm(params, room)
+            engine_input = self._prompts.engine_input(tokens)
             request = self._llm.input_processor.process_inputs(
                 request_id, engine_input, sampling, supported_tasks=self._tasks, lora_request=adapter
             )
@@ -77,18 +82,33 @@ class Generations:
             else None,
         )
         self._submit(request, params.n)
+        if running.info is None and may_take_the_short_way(sampling):
+            running.core_id = request.request_id
+            self._plain[running.core_id] = running
         self._by_request[request_id] = running
         self._by_stream[stream] = running
         self.prompt_tokens += len(tokens)
 
     def abort(self, stream: int) -> bool:
         """Forget a stream and what runs for it; False: not one of ours."""
-        running = self._by_stream.pop(stream, None)
+        running = self._by_stream.get(stream)
         if running is None:
             return False
-        del self._by_request[running.request_id]
+        self._forget(running)
         ids = self._llm.output_processor.abort_requests((running.request_id,), internal=False)
         self._llm.core.abort_requests(ids)
+        return True
+
+    def take_middle(self, output: Any, timestamp: float, stats: Any, items: list[StepItem]) -> bool:
+        """An output of the core that needs nothing of vLLM's frontend → an item; False: not such a one."""
+        running = self._plain.get(output.request_id)
+        delta = None if running is None else self._middle.delta(output, timestamp, stats)
+        if running is None or delta is None:
+            return False
+        count = len(delta.token_ids)
+        running.completion_tokens += count
+        self.generation_tokens += count
+        items.append((running.stream, delta))
         return True
 
     def take(self, outputs: Sequence[Any], items: list[StepItem]) -> None:
@@ -143,6 +163,7 @@ class Generations:
     def _forget(self, running: _Running) -> None:
         del self._by_request[running.request_id]
         del self._by_stream[running.stream]
+        self._plain.pop(running.core_id, None)
 
     def _delta(self, running: _Running, completion: Any) -> TokenDelta:
         tokens = list(completion.token_ids)

@@ -25,9 +25,13 @@ class InlineLLM(AsyncLLM):
     def _run_output_handler(self) -> None:
         """Nothing runs behind our back: see ``publish``."""
 
-    def publish(self, outputs: EngineCoreOutputs) -> list[Any]:
-        """Detokenize, hand outputs to the queues of requests that have one, count; returns those of requests without."""
+    def publish(self, outputs: EngineCoreOutputs, taken: Callable[[Any, float, Any], bool]) -> list[Any]:
+        """Detokenize, hand outputs to the queues of requests that have one, count; returns those of requests without.
+
+        taken: ``taken(output, timestamp, statistics)`` is asked first, and tells whether it has done all that for this output.
+        """
         stats = IterationStats() if self.log_stats and outputs.outputs else None
+        outputs.outputs = [output for output in outputs.outputs if not taken(output, outputs.timestamp, stats)]
         processed = process_outputs(self.output_processor, outputs, stats)
         cache = self.renderer.mm_processor_cache
         if cache is not None:

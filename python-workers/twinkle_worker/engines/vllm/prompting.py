@@ -14,17 +14,30 @@ from ..limits import PromptLimits, first_tokens, text_of
 class PromptRenderer:
     """Tokenizer, chat template and limits of one model."""
 
-    def __init__(self, renderer: Any, model_config: Any, chat_template: str | None, template_kwargs: Any) -> None:
+    def __init__(
+        self,
+        renderer: Any,
+        model_config: Any,
+        chat_template: str | None,
+        template_kwargs: Any,
+        *,
+        trust_templates: bool = False,
+    ) -> None:
+        """trust_templates: requests may bring templates of their own, which are programs without a limit on their time."""
+        self._trust_templates = trust_templates
         self.limits = PromptLimits(model_config.get_vocab_size(), model_config.max_model_len)
         self._renderer = renderer
         self._template = chat_template
         self._template_kwargs: dict[str, Any] = dict(template_kwargs or {})
 
-    def render(self, prompt: Prompt) -> tuple[list[int], Any]:
-        """Token ids, at least one, and what vLLM takes as input. Raises RequestError."""
-        tokens = first_tokens(self.tokenize(prompt), self._renderer.get_bos_token_id())
+    def first_tokens(self, prompt: Prompt) -> list[int]:
+        """Token ids, at least one. Raises RequestError."""
+        return first_tokens(self.tokenize(prompt), self._renderer.get_bos_token_id())
+
+    def engine_input(self, tokens: list[int]) -> Any:
+        """What vLLM takes for tokens that have room: its own words for too many are those of a failure."""
         (engine_input,) = self._renderer.render_cmpl([{"prompt_token_ids": tokens}])
-        return tokens, engine_input
+        return engine_input
 
     def tokenize(self, prompt: Prompt) -> list[int]:
         """Token ids of a prompt, none for an empty text. Raises RequestError."""
@@ -53,6 +66,13 @@ class PromptRenderer:
                 "INVALID_REQUEST",
                 "`add_generation_prompt` and `continue_final_message` exclude each other; set one of them to false",
                 "continue_final_message",
+            )
+        own = prompt.chat_template is not None or prompt.chat_template_kwargs.get("chat_template") is not None
+        if own and not self._trust_templates:
+            raise RequestError(
+                "INVALID_REQUEST",
+                "this server takes no chat template from a request; start it with --trust-request-chat-template",
+                "chat_template",
             )
         params = ChatParams(
             chat_template=prompt.chat_template or self._template,

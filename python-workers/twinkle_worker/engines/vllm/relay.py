@@ -12,6 +12,7 @@ from ..base import Progress, RequestError, StepItem
 from .app import build_http_app
 from .http_streams import HttpStreams
 from .side_loop import SideLoop
+from .weight_update import UPDATE_WEIGHTS, WeightUpdates
 
 
 class Relay:
@@ -20,11 +21,11 @@ class Relay:
     routes: paths for everybody, as vLLM writes them, e.g. ``/v1/responses/{response_id}``; those for operators are there, too
     """
 
-    def __init__(self, llm: Any, arguments: argparse.Namespace, progress: Progress) -> None:
+    def __init__(self, llm: Any, arguments: argparse.Namespace, weights: WeightUpdates, progress: Progress) -> None:
         progress("routes", 0.0, "")
         self._side = SideLoop()
         try:
-            self._app = self._side.complete(build_http_app(llm, arguments))
+            self._app = self._side.complete(build_http_app(llm, arguments, {UPDATE_WEIGHTS: weights.answer}))
         except BaseException:
             self._side.close()
             raise
@@ -39,6 +40,11 @@ class Relay:
     def add(self, stream: int, params: HttpParams) -> None:
         """Start a request; vLLM itself answers what it does not know with 404."""
         self._streams.add(stream, params)
+
+    @property
+    def adapters(self) -> list[LoRARequest]:
+        """Those that are loaded."""
+        return list(self._app.state.openai_serving_models.lora_requests.values())
 
     def adapter(self, name: str) -> LoRARequest:
         """A loaded adapter. Raises RequestError."""

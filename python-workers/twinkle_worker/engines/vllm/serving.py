@@ -19,10 +19,13 @@ from ...protocol import (
 )
 from ..base import Progress, StepItem
 from .building import build
+from .frames import FIND_WEIGHTS, WRITE_WEIGHTS
 from .generation import Generations
 from .logprob_items import LogprobTexts
 from .prompting import PromptRenderer
+from .rank_weights import RankWeights
 from .relay import Relay
+from .weight_update import WeightUpdates
 
 _HANDLERS_WAIT_MS = 50.0
 """The longest step in which only handlers wait, for a thread or a timer, while the core has nothing to do."""
@@ -41,17 +44,20 @@ class Serving:
         progress: Progress,
         wake_fd: int | None,
         on_wait: Callable[[str, list[int], float], None],
+        weights: RankWeights,
     ) -> None:
         """Load. Raises LoadError.
 
-        wake_fd: see base.LoopGuest. on_wait: see gang.OnWait.
+        wake_fd: see base.LoopGuest. on_wait: see gang.OnWait. weights: of the rank in this process, if it has one.
         """
         self._wake_fd = wake_fd
         built = build(launch, params, progress)
         self._llm = built.llm
         self._core = built.llm.core
+        steps = (weights.find, weights.write) if launch.role == "whole" else (FIND_WEIGHTS, WRITE_WEIGHTS)
+        self._weights = WeightUpdates(built.llm, *steps, lambda: self._relay.adapters)
         try:
-            self._relay = Relay(built.llm, built.arguments, progress)
+            self._relay = Relay(built.llm, built.arguments, self._weights, progress)
         except Exception:
             built.llm.shutdown()
             raise
@@ -61,6 +67,7 @@ class Serving:
             model,
             built.chat_template,
             getattr(built.arguments, "default_chat_template_kwargs", None),
+            trust_templates=bool(getattr(built.arguments, "trust_request_chat_template", False)),
         )
         tokenizer = built.llm.renderer.get_tokenizer()
         self._generations = Generations(
@@ -107,13 +114,17 @@ class Serving:
             outputs, executed = self._core.advance()
             self._steps += 1
             if outputs is not None:
-                self._generations.take(self._llm.publish(outputs), items)
+                take_middle = self._generations.take_middle
+                others = self._llm.publish(outputs, lambda output, at, stats: take_middle(output, at, stats, items))
+                self._generations.take(others, items)
             stuck = not executed and self._core.scheduler.has_requests()
             wait_ms = _CORE_WAIT_MS if stuck else 0.0
         if items or wait_ms == 0 or self._relay.ready:
             self._relay.turn(items)
         else:
             self._relay.wait(items, wait_ms, self._wake_fd)
+        if self._weights.broken is not None:
+            raise RuntimeError("the weights were replaced in part") from self._weights.broken
         return items
 
     def tokenize(self, params: TokenizeParams) -> TokenizeResult:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import logging
 import select
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
+from ...beat import Pulse
 from ...protocol import (
     DetokenizeParams,
     DetokenizeResult,
@@ -19,7 +20,7 @@ from ...protocol import (
     TokenizeParams,
     TokenizeResult,
 )
-from ..base import LoadError, Progress, RequestError, StepItem
+from ..base import LoadError, Progress, RequestError, StepItem, TensorViews
 from .frames import GOODBYE, STARTED
 from .link import Frame, Link, LinkClosed, spin_s
 
@@ -41,27 +42,35 @@ class VllmRank:
         self._launch = launch
         self._link = Link(launch.link_fds[0])
         self._commands: Commands | None = None
+        self._segments: TensorViews | None = None
         self._serving = False
         self._spin_s = spin_s(launch.world_size + 1)
-        self._turn: Callable[[str], None] = lambda phase: None
+        self._pulse = Pulse()
         self._poll = select.poll()
         self._poll.register(self._link.fileno(), select.POLLIN)
 
-    def attach(self, wake_fd: int, turn: Callable[[str], None]) -> None:
+    def attach(self, wake_fd: int, pulse: Pulse) -> None:
         """See base.LoopGuest."""
         self._poll.register(wake_fd, select.POLLIN)
-        self._turn = turn
+        self._pulse = pulse
+
+    def use_segments(self, segments: TensorViews) -> None:
+        """See base.SegmentUser."""
+        self._segments = segments
 
     def load(self, params: LoadParams, progress: Progress) -> ModelCard:
         """Carry out the engine's calls until it says that the start is over. Raises LoadError, LinkClosed."""
         progress("import", 0.0, "vllm")
         try:
             from .commands import Commands
+            from .cpu_adapters import mend_base_tokens
+            from .rank_weights import RankWeights
         except ImportError as error:
             raise LoadError(
                 f"the engine `vllm` lacks a Python package: {error}; run `twinkle-node setup --engine vllm`"
             ) from error
-        self._commands = Commands(self._launch, self._link)
+        mend_base_tokens()
+        self._commands = Commands(self._launch, self._link, RankWeights(self._segments, self._pulse.turn))
         while True:
             frame = self._link.receive(_TICK_S)
             if frame is None:
@@ -90,7 +99,7 @@ class VllmRank:
             if frame is not None and frame.kind == GOODBYE:
                 self._serving = False
             elif frame is not None and self._commands is not None:
-                self._commands.run(frame, self._turn)
+                self._commands.run(frame, self._pulse.turn)
         except LinkClosed:
             log.error("the engine process is gone: rank %d ends", self._launch.rank)
             raise SystemExit(EXIT_ENGINE_GONE) from None
@@ -100,9 +109,8 @@ class VllmRank:
         """The engine's next frame, or None when Node's socket has something first."""
         frame = self._link.take()
         if frame is None:
-            self._turn("idle")
-            # While the second thread wants the interpreter's lock, staying awake would only keep it away.
-            if self._spin_s and self._commands is not None and not self._commands.resolving:
+            self._pulse.turn("idle")
+            if self._spin_s:
                 frame = self._link.receive(self._spin_s, self._spin_s)
             if frame is None:
                 self._poll.poll()

@@ -46,7 +46,7 @@ def join_world(launch: LaunchSpec, timeout_s: int | None) -> None:
     timeout_s: of collectives, vLLM's ``distributed_timeout_seconds``; None: torch's default.
     """
     backend = current_platform.dist_backend
-    if not dist.is_backend_available(backend):
+    if not dist.is_backend_available(backend) and current_platform.is_cpu():
         backend = "gloo"
     device = None
     if envs.VLLM_DISTRIBUTED_USE_SPLIT_GROUP and backend == "nccl":
