@@ -29,6 +29,9 @@ export {
   type GroupOptions,
 } from './runtime/connect-cluster.js';
 export { type CreateServerOptions, createServer, type Server } from './runtime/embed.js';
+export type { UpdateWeightsOptions } from './runtime/embedded-weights.js';
 export type { ChatMessage, GeneratedPiece, GenerateOptions } from './runtime/generate-stream.js';
 export type { HeadEvents, HeadStatus } from './runtime/types.js';
+export type { NamedTensor, ServedWeights, UpdateMode, WeightSource, WeightStore } from './serving/types/weights.js';
 export type { ModelState, ReplicaStatus, ScaleStatus, ServedModel, StartProgress } from './serving/types.js';
+export type { Tensor, TensorStore } from './tensor/tensor-store.js';

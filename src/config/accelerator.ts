@@ -64,14 +64,14 @@ export async function compileAccelerator(
   const undecided = !cpu && group.bundles === null && shape.engine !== 'mock' && !shape.unnamed;
   if (wanted === null && !undecided) return { accelerator: null, offer: NO_OFFER };
   const kinds = await source.cluster(compileHeadAddress(settings));
-  if (kinds !== null) {
-    return { accelerator: wanted?.kind ?? (kinds.has('GPU') ? 'GPU' : null), offer: NO_OFFER };
-  }
+  const first = (has: (kind: 'GPU' | 'NPU') => boolean): 'GPU' | 'NPU' | null =>
+    has('GPU') ? 'GPU' : shape.engine === 'vllm' && has('NPU') ? 'NPU' : null;
+  if (kinds !== null) return { accelerator: wanted?.kind ?? first((kind) => kinds.has(kind)), offer: NO_OFFER };
   const report = await source.devices();
-  if (wanted === null && offeredDevices(report.devices, 'gpu', env).devices.length === 0) {
-    return { accelerator: null, offer: NO_OFFER };
-  }
-  const accelerator = wanted?.kind ?? 'GPU';
+  const offers = (kind: 'GPU' | 'NPU'): boolean =>
+    offeredDevices(report.devices, kind === 'GPU' ? 'gpu' : 'npu', env).devices.length > 0;
+  const accelerator = wanted?.kind ?? first(offers);
+  if (accelerator === null) return { accelerator, offer: NO_OFFER };
   return { accelerator, offer: freeDevices([accelerator === 'GPU' ? 'gpu' : 'npu'], report, env) };
 }
 

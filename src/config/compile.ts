@@ -86,6 +86,7 @@ export async function compileConfig(input: ConfigInput, services: ConfigServices
   const supervision = {
     shutdownTimeoutMs: settings.number('shutdown-timeout') as number,
     phaseTimeoutMs: settings.number('start-timeout') as number,
+    stepTimeoutMs: settings.number('step-timeout') as number,
     crashLoopLimit: settings.number('crash-loop-limit') as number,
     crashLoopWindowMs: settings.number('crash-loop-window') as number,
   };

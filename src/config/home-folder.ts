@@ -1,7 +1,8 @@
 /** Makes folders in the home folder, and says in words what is wrong with a place that cannot be one. Knows nothing of what lies in them. */
-import { accessSync, constants, mkdirSync, statSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { accessSync, constants } from 'node:fs';
+import { join } from 'node:path';
 import { TwinkleError } from '../errors.js';
+import { makeFolders } from '../util/make-folders.js';
 
 /** What the system's words mean of a folder. */
 const WHY: Readonly<Record<string, string>> = {
@@ -28,7 +29,7 @@ const SHOWN_LETTERS = 200;
 export function makeHomeFolder(home: string, ...parts: readonly string[]): string {
   const path = join(home, ...parts);
   try {
-    makeAll(path);
+    makeFolders(path);
     accessSync(path, constants.W_OK | constants.X_OK);
   } catch (error) {
     const { path: at = path } = error as NodeJS.ErrnoException;
@@ -48,29 +49,6 @@ export function homeError(home: string, error: unknown): unknown {
 export function whyRefused(error: unknown): string {
   const { code, message } = error as { readonly code?: unknown; readonly message?: unknown };
   return WHY[String(code)] ?? String(message ?? error);
-}
-
-/** One folder at a time: where the kernel answers ENOENT to the making of a folder (/proc), Node's recursive way never ends. */
-function makeAll(path: string): void {
-  if (isFolder(path)) return;
-  try {
-    mkdirSync(path, { mode: 0o700 });
-  } catch (error) {
-    // Somebody may have been quicker.
-    if (isFolder(path)) return;
-    const above = dirname(path);
-    if ((error as NodeJS.ErrnoException).code !== 'ENOENT' || above === path || isFolder(above)) throw error;
-    makeAll(above);
-    makeAll(path);
-  }
-}
-
-function isFolder(path: string): boolean {
-  try {
-    return statSync(path).isDirectory();
-  } catch {
-    return false;
-  }
 }
 
 function unusable(home: string, path: string, error: unknown): TwinkleError {

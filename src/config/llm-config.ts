@@ -2,6 +2,8 @@
  * Reads `llm_configs`: models as users of Ray Serve LLM write them, by Ray's own names. Each becomes the options that flags would have been,
  * and what has no flag. Everything is taken or refused with its place; nothing is checked against the machine here. Pure.
  */
+
+import { isBucketUrl, readBucketUrl } from '../util/bucket-url.js';
 import type { WrittenEngineArg } from './compile.js';
 import { Field, type Place } from './field.js';
 import { type Deployment, NO_DEPLOYMENT, readDeployment } from './llm-deployment.js';
@@ -157,11 +159,18 @@ function readLora(field: Field, engine: EngineName): LoraSettings {
   const timeout = fields.get('download_timeout_s')?.number({ min: Number.MIN_VALUE, max: 86_400 });
   const written = (field.value as { download_timeout_s?: unknown }).download_timeout_s;
   return {
-    dynamicPath: fields.get('dynamic_lora_loading_path')?.text('a folder or s3://bucket/prefix') ?? null,
+    dynamicPath: readAdapterPath(fields.get('dynamic_lora_loading_path')),
     maxAdaptersPerReplica: fields.get('max_num_adapters_per_replica')?.number({ min: 1, whole: true }) ?? 16,
     downloadTimeoutMs: timeout === undefined ? (written === null ? null : 30_000) : timeout * 1000,
     maxDownloadTries: fields.get('max_download_tries')?.number({ min: 1, max: 1000, whole: true }) ?? 10,
   };
+}
+
+function readAdapterPath(field: Field | undefined): string | null {
+  const path = field?.text('a folder or s3://bucket/prefix') ?? null;
+  if (field !== undefined && path !== null && isBucketUrl(path) && readBucketUrl(path) === null)
+    throw field.wrong('a folder or s3://bucket/prefix', 'leave out empty parts, `.` and `..`');
+  return path;
 }
 
 /** What the server itself sets in ranks. */

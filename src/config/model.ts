@@ -4,17 +4,14 @@ import { isAbsolute, join, resolve } from 'node:path';
 import { TwinkleError } from '../errors.js';
 import { DEMO_MODEL } from './package-root.js';
 import { invalid, type Settings } from './settings.js';
-import type { EngineName } from './types.js';
+import type { EngineName, ModelConfig } from './types.js';
 
 /** Model, names and shape, before devices. */
-export interface ModelShape {
-  readonly model: string;
-  readonly servedNames: readonly string[];
-  readonly engine: EngineName;
-  readonly tensorParallel: number;
-  readonly pipelineParallel: number;
-  readonly dataParallel: number;
-  readonly maxModelLen: number | null;
+export interface ModelShape
+  extends Pick<
+    ModelConfig,
+    'model' | 'servedNames' | 'engine' | 'tensorParallel' | 'pipelineParallel' | 'dataParallel' | 'maxModelLen'
+  > {
   /** True when no model was named at all. */
   readonly unnamed: boolean;
 }

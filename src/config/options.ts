@@ -222,6 +222,16 @@ export const SERVE_OPTIONS = {
     min: 1,
     max: 86_400,
   },
+  'step-timeout': {
+    kind: 'seconds',
+    arg: 'SECONDS',
+    help: 'Longest engine step: a replica that is in one for longer hangs, and starts again',
+    group: 'Runtime',
+    default: 300,
+    min: 5,
+    max: 86_400,
+    env: ['VLLM_EXECUTE_MODEL_TIMEOUT_SECONDS'],
+  },
   'crash-loop-limit': {
     kind: 'integer',
     arg: 'N',

@@ -158,6 +158,8 @@ export interface SupervisionConfig {
   readonly shutdownTimeoutMs: number;
   /** Deadline of each phase of a start. */
   readonly phaseTimeoutMs: number;
+  /** An engine step that takes longer is a hang. */
+  readonly stepTimeoutMs: number;
   /** Restarts within the window that open the crash-loop breaker. */
   readonly crashLoopLimit: number;
   readonly crashLoopWindowMs: number;

@@ -64,6 +64,8 @@ export interface ServeOptions {
   readonly shutdownTimeout?: number;
   /** Seconds of each phase of a start. */
   readonly startTimeout?: number;
+  /** Seconds of an engine step. */
+  readonly stepTimeout?: number;
   readonly crashLoopLimit?: number;
   /** Seconds. */
   readonly crashLoopWindow?: number;

@@ -20,6 +20,7 @@ export interface RouteMeter {
 export interface ModelMeter {
   readonly firstToken: HistogramCell;
   readonly betweenTokens: HistogramCell;
+  readonly relayFirstByte: HistogramCell;
   readonly promptTokens: Cell;
   readonly generatedTokens: Cell;
 }
@@ -107,6 +108,12 @@ export function gatewayMetrics(metrics: Metrics, inference: Inference, startedAt
     'Between two writes of a stream.',
     TOKEN_SECONDS,
   );
+  // A relayed answer may begin before its first token (`response.created`) or after its last (an answer in one piece).
+  const relayFirstByte = metrics.histogram(
+    'twinkle_relay_first_byte_seconds',
+    'From arrival to the first byte of an answer that the engine formats.',
+    REQUEST_SECONDS,
+  );
   const prompt = metrics.counter('twinkle_prompt_tokens_total', 'Prompt tokens of finished requests.', ['model']);
   const generated = metrics.counter('twinkle_generation_tokens_total', 'Tokens handed to clients.', ['model']);
   let open = 0;
@@ -140,6 +147,7 @@ export function gatewayMetrics(metrics: Metrics, inference: Inference, startedAt
         meter = {
           firstToken: firstToken.with({ model }),
           betweenTokens: between.with({ model }),
+          relayFirstByte: relayFirstByte.with({ model }),
           promptTokens: prompt.with({ model }),
           generatedTokens: generated.with({ model }),
         };

@@ -40,10 +40,11 @@ function startReport({ inference, phase, startedAt }: GatewayContext): object {
   return {
     phase: phase(),
     elapsed_seconds: (Date.now() - startedAt) / 1e3,
-    models: inference.models().map(({ held, names, progress, reason, state }) => ({
+    models: inference.models().map(({ held, names, progress, reason, state, weights }) => ({
       model: names[0] ?? null,
       state,
       ...(held === undefined ? {} : { held }),
+      ...(weights === undefined ? {} : { weights: { source: weights.source, since: weights.since / 1e3 } }),
       reason,
       progress:
         progress === null

@@ -14,10 +14,10 @@ const quoted = (value: string): string =>
   `"${value.replaceAll('\\', '\\\\').replaceAll('"', '\\"').replaceAll('\n', '\\n')}"`;
 
 /** `a="1",engine="0"` → the same with our engine, and with a model where there was none. Values stay escaped as they came. */
-function relabelled(labels: readonly (readonly [string, string])[], { engine, model }: EngineText): string {
+function relabelled(labels: readonly (readonly [string, string])[], { engine, model }: EngineText): string[] {
   const others = labels.filter(([name]) => name !== 'engine').map(([name, raw]) => `${name}="${raw}"`);
   if (!labels.some(([name]) => name === 'model_name')) others.push(`model_name=${quoted(model)}`);
-  return [...others, `engine=${quoted(engine)}`].join(',');
+  return [...others, `engine=${quoted(engine)}`];
 }
 
 interface Merged {
@@ -44,10 +44,12 @@ export function mergeExposition(own: string, engines: readonly EngineText[]): st
       }
       if (merged.head.type !== family.type) continue;
       for (const { labels, name, rest } of family.samples) {
-        const series = `${name}{${relabelled(labels, engine)}}`;
+        const all = relabelled(labels, engine);
+        // The order of labels is no part of a series.
+        const series = `${name}{${[...all].sort().join()}}`;
         if (merged.seen.has(series)) continue;
         merged.seen.add(series);
-        merged.samples.push(`${series} ${rest}`);
+        merged.samples.push(`${name}{${all.join()}} ${rest}`);
       }
     }
   }

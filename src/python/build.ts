@@ -5,6 +5,7 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { TwinkleError } from '../errors.js';
+import { makeFolders } from '../util/make-folders.js';
 import {
   type CachedEnvironment,
   type EnvironmentKey,
@@ -195,7 +196,7 @@ function readOwner(path: string): Owner | null {
 
 function makeFolder(path: string): void {
   try {
-    mkdirSync(path, { recursive: true, mode: 0o700 });
+    makeFolders(path);
   } catch (error) {
     const code = (error as NodeJS.ErrnoException).code ?? String(error);
     throw new TwinkleError(

@@ -26,6 +26,14 @@ export function requirementsOf(engine: EngineName, flavour: Flavour, folder: str
   return { path, args: ['--no-deps'], finish: flavour === 'cpu' ? NAME_DISTRIBUTION : null };
 }
 
+/** What an interpreter of the user's must have for NPUs, beside the packages of engine vllm: distribution → module. */
+export const ASCEND_PACKAGES = { 'torch-npu': 'torch_npu', 'vllm-ascend': 'vllm_ascend' } as const;
+
+/** Why setup makes nothing for NPUs, and what to do. */
+export const ASCEND_ADVICE =
+  'for NPUs vLLM, vllm-ascend, torch-npu and CANN must fit each other and this machine, so setup does not install them: take the image of a ' +
+  'vllm-ascend release or follow its installation page, `pip install msgspec pyzmq` beside it, and name that interpreter with --python';
+
 /** The command that puts what is missing into a user's interpreter. */
 export function installCommand(
   python: string,

@@ -4,7 +4,7 @@ import { TwinkleError } from '../errors.js';
 import { buildEnvironment } from './build.js';
 import { environmentKey, environmentsFolder, findCached } from './cache.js';
 import { ENGINE_PACKAGES, isSupported, probePython } from './probe.js';
-import { installCommand, requirementsOf } from './requirements.js';
+import { ASCEND_ADVICE, ASCEND_PACKAGES, installCommand, requirementsOf } from './requirements.js';
 import { runProgram } from './run.js';
 import type { Flavour, PythonEnvironment, Run, SetupProgress } from './types.js';
 
@@ -36,6 +36,12 @@ export async function resolvePython(
 ): Promise<PythonEnvironment> {
   const run = options.run ?? runProgram;
   if (config.interpreter !== null) return userPython(run, config.interpreter, engine, options);
+  if (options.flavour === 'ascend') {
+    throw new TwinkleError(
+      'PYTHON_ENV',
+      `there is no managed Python environment of engine ${engine} for NPUs: ${ASCEND_ADVICE}`,
+    );
+  }
   const envs = environmentsFolder(options.env);
   const key = environmentKey(engine, options.flavour, options.requirementsDir);
   const force = options.force ?? false;
@@ -70,7 +76,9 @@ async function userPython(
   engine: EngineName,
   { env, flavour, requirementsDir }: ResolveOptions,
 ): Promise<PythonEnvironment> {
-  const report = await probePython(run, interpreter, 'metadata', ENGINE_PACKAGES[engine], env);
+  const ascend = flavour === 'ascend';
+  const packages = { ...ENGINE_PACKAGES[engine], ...(ascend ? ASCEND_PACKAGES : {}) };
+  const report = await probePython(run, interpreter, 'metadata', packages, env);
   const version = report.version.join('.');
   if (!isSupported(report.version)) {
     throw new TwinkleError(
@@ -83,8 +91,10 @@ async function userPython(
     const list = broken.map(([name, why]) => `${name} (${why})`).join(', ');
     throw new TwinkleError(
       'PYTHON_ENV',
-      `${interpreter} (Python ${version}) lacks what engine ${engine} needs: ${list}; ` +
-        `run \`${installCommand(report.executable, requirementsOf(engine, flavour, requirementsDir), report.broken)}\`, or leave out --python to let setup make an environment`,
+      `${interpreter} (Python ${version}) lacks what engine ${engine} needs${ascend ? ' for NPUs' : ''}: ${list}; ` +
+        (ascend
+          ? ASCEND_ADVICE
+          : `run \`${installCommand(report.executable, requirementsOf(engine, flavour, requirementsDir), report.broken)}\`, or leave out --python to let setup make an environment`),
       { details: { missing: broken.map(([name]) => name) } },
     );
   }

@@ -12,8 +12,8 @@ export interface PythonEnvironment {
   readonly source: 'user' | 'managed';
 }
 
-/** Which build of torch an environment holds. */
-export type Flavour = 'cpu' | 'cuda';
+/** Which build of torch an environment holds; `ascend`: one that drives NPUs, which belongs to the user's CANN and is never made here. */
+export type Flavour = 'cpu' | 'cuda' | 'ascend';
 
 /** How a program ended and what it wrote. */
 export interface RunResult {

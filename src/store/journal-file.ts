@@ -139,9 +139,17 @@ class LineReader {
     const gap = line.indexOf(SPACE, 9);
     const sequence = line.toString('latin1', 9, gap);
     if (sequence !== String(this.#records + 1)) throw this.#damaged(`has the number ${sequence}: lines are missing`);
-    this.#onRecord(JSON.parse(line.toString('utf8', gap + 1)));
+    this.#onRecord(this.#parsed(line.toString('utf8', gap + 1)));
     this.#records += 1;
     this.#goodBytes += line.length + 1;
+  }
+
+  #parsed(json: string): unknown {
+    try {
+      return JSON.parse(json);
+    } catch {
+      throw this.#damaged('has the right checksum but is no JSON: something else has written to it');
+    }
   }
 
   #damaged(what: string): TwinkleError {

@@ -4,11 +4,12 @@
  * `kernel`: flushed means written to the kernel, so `kill -9` loses nothing; the disk has it within a second, so a power failure may cost
  * the last second. `disk`: flushed means on the disk, and those who wait at the same time share one sync.
  */
-import { constants, ftruncateSync, mkdirSync, writeSync } from 'node:fs';
+import { constants, ftruncateSync, writeSync } from 'node:fs';
 import { type FileHandle, open, rename, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { TwinkleError } from '../errors.js';
 import { type Deferred, deferred } from '../util/deferred.js';
+import { makeFolders } from '../util/make-folders.js';
 import { encodeLines, type JournalContent, readJournal, syncFolder, toJson, writeLines } from './journal-file.js';
 import { lockJournal } from './journal-lock.js';
 import { Mutex } from './mutex.js';
@@ -275,7 +276,7 @@ function isSmall(lines: readonly string[]): boolean {
  */
 export async function openJournal(options: JournalOptions): Promise<Journal> {
   const { folder, name } = options;
-  mkdirSync(folder, { recursive: true, mode: 0o700 });
+  makeFolders(folder);
   const path = join(folder, `${name}.journal`);
   const unlock = await lockJournal(path);
   let file: FileHandle | null = null;

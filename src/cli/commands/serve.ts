@@ -52,8 +52,7 @@ export async function serve(
     if (dryRun) return await showDryRun(compiled, nodes, context, flags.json === true);
     return await start(compiled, context, { reporter, signals, door });
   } catch (error) {
-    if (signals.aborted.aborted && error === signals.aborted.reason) return signals.forcedCode ?? EXIT.unexpected;
-    throw error;
+    return signals.codeFor(error);
   } finally {
     reporter.clear();
     signals.close();
@@ -81,7 +80,13 @@ async function start(
   const pythons = await resolvePythons(config, { env: io.env, progress: reporter, signal: signals.aborted });
   const startHead = await loading;
   signals.aborted.throwIfAborted();
-  const options = { pythons, env: io.env, ownProcess: true, ...(placement === null ? {} : { placement }) };
+  const options = {
+    pythons,
+    env: io.env,
+    ownProcess: true,
+    signal: signals.aborted,
+    ...(placement === null ? {} : { placement }),
+  };
   const head = await startHead(config, options).catch(async (error: unknown) => {
     throw await withPortHolder(error, config);
   });
@@ -137,9 +142,11 @@ async function showDryRun(
   const { config } = compiled;
   const pythons: Record<string, string> = {};
   for (const model of config.models) {
-    const flavour = wantedFlavour(model.placement.accelerator === 'GPU', io.env);
-    const key = environmentKey(model.engine, flavour, REQUIREMENTS);
-    const cached = findCached(environmentsFolder(io.env), key)?.python;
+    const flavour = wantedFlavour(model.engine, [model.placement.accelerator], io.env);
+    const cached =
+      flavour === 'ascend'
+        ? '(of yours: say --python)'
+        : findCached(environmentsFolder(io.env), environmentKey(model.engine, flavour, REQUIREMENTS))?.python;
     pythons[model.engine] =
       config.python.interpreter ??
       cached ??

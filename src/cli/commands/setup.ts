@@ -27,7 +27,7 @@ export const run: Handler = async (command, context) => {
       {
         env: io.env,
         requirementsDir: REQUIREMENTS,
-        flavour: wantedFlavour(await hasGpu(context), io.env),
+        flavour: wantedFlavour(flags.engine, await accelerators(context), io.env),
         progress: reporter,
         signal: signals.aborted,
         force: flags.force === true,
@@ -43,19 +43,22 @@ export const run: Handler = async (command, context) => {
     }
     return EXIT.ok;
   } catch (error) {
-    if (signals.aborted.aborted && error === signals.aborted.reason) return signals.forcedCode ?? EXIT.unexpected;
-    throw error;
+    return signals.codeFor(error);
   } finally {
     reporter.clear();
     signals.close();
   }
 };
 
-/** Without the addon the driver's device file answers: setup must work before everything else does. */
-async function hasGpu({ parts }: CliContext): Promise<boolean> {
+/** Without the addon the drivers' device files answer: setup must work before everything else does. */
+async function accelerators({ parts }: CliContext): Promise<('GPU' | 'NPU')[]> {
   try {
-    return (await parts.native()).devices().devices.some((device) => device.kind === 'gpu');
+    const { devices } = (await parts.native()).devices();
+    return devices.map(({ kind }) => (kind === 'gpu' ? 'GPU' : 'NPU'));
   } catch {
-    return existsSync('/dev/nvidiactl');
+    return [
+      ...(existsSync('/dev/nvidiactl') ? (['GPU'] as const) : []),
+      ...(existsSync('/dev/davinci_manager') ? (['NPU'] as const) : []),
+    ];
   }
 }

@@ -77,7 +77,7 @@ function modelRows(model: ServedModel, paint: Paint): string[][] {
   const name = model.names.join(', ');
   const { progress, reason, scale } = model;
   const does = reason ?? (progress === null ? '' : `${progress.phase} ${progress.detail}`.trim());
-  const note = [scale === undefined ? '' : scaleNote(scale, model.replicas), does]
+  const note = [scale === undefined ? '' : scaleNote(scale, model.replicas), weightsNote(model), does]
     .filter((part) => part !== '')
     .join('; ');
   if (model.replicas.length === 0) return [[name, '-', state(model.state, paint), '-', '-', '-', '-', '-', note]];
@@ -94,6 +94,11 @@ function modelRows(model: ServedModel, paint: Paint): string[][] {
       note,
     ]),
   );
+}
+
+/** `weights of /checkpoints/7 since 2026-11-22T20:00:00.000Z`. */
+function weightsNote({ weights }: ServedModel): string {
+  return weights === undefined ? '' : `weights of ${weights.source} since ${new Date(weights.since).toISOString()}`;
 }
 
 /** `1 of 2 replicas ready, from 0 to 4`. */

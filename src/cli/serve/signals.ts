@@ -1,4 +1,5 @@
 /** SIGINT and SIGTERM while `serve` runs: the first asks for a clean end, the second for an end at once. */
+import { EXIT } from '../../errors.js';
 import type { SignalSource } from '../io.js';
 
 /** Exit codes when a signal forced the end: 128 and the signal's number. */
@@ -46,6 +47,12 @@ export class EndSignals {
   get forcedCode(): number | null {
     const last = this.#seen.at(-1);
     return last === undefined ? null : FORCED[last];
+  }
+
+  /** The exit code of work that the first signal made fail with `error`; throws any other error. */
+  codeFor(error: unknown): number {
+    if (!this.aborted.aborted || error !== this.aborted.reason) throw error;
+    return this.forcedCode ?? EXIT.unexpected;
   }
 
   close(): void {

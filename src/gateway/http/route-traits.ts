@@ -8,6 +8,8 @@ export interface ErrorShape {
   body(error: TwinkleError): string;
   /** A body as the last event of a stream. */
   event(body: string): string;
+  /** An error's body of an engine's own server in this form. Absent: it is so already. */
+  ofEngine?(status: number, body: string): string;
 }
 
 /** Traits of a route. */

@@ -7,6 +7,7 @@ import type { GatewayContext } from '../context.js';
 import { type Call, callOf } from '../http/call.js';
 import { takeBodyText } from '../http/json-body.js';
 import type { RouteSpec } from '../http/routes.js';
+import { cannotGenerate, routeMissing } from '../relay/engine-route.js';
 import { goesToEngine, type SharedRoute } from '../relay/goes-to-engine.js';
 import { modelNameOf, relayRequest } from '../relay/relayed.js';
 import { ChatAnswer, CompletionAnswer } from './answer-schemas.js';
@@ -107,6 +108,7 @@ function answers(context: GatewayContext, url: SharedRoute, answer: (asked: Aske
       relayRequest(context, request, reply, { model, path: url, text });
       return;
     }
+    if (model !== null && cannotGenerate(model, url)) throw routeMissing(model, url);
     if (refusal !== undefined) throw refusal;
     answer({ context, request, reply, model: model as ServedModel });
   };

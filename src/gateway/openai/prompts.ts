@@ -1,17 +1,9 @@
 /** `Prompt` values of the wire contract, complete: one of text, token ids and messages, and nothing left open. */
+import { EMPTY_PROMPT } from '../../protocol/defaults.js';
 import type { Prompt } from '../../protocol/values.js';
 
-const EMPTY = {
-  text: null,
-  token_ids: null,
-  messages: null,
-  tools: null,
-  chat_template: null,
-  chat_template_kwargs: {},
-  add_generation_prompt: false,
-  continue_final_message: false,
-  add_special_tokens: false,
-} as const satisfies Prompt;
+/** A prompt that is no conversation, without special tokens unless it says so. */
+const EMPTY: Prompt = { ...EMPTY_PROMPT, add_generation_prompt: false, add_special_tokens: false };
 
 /** Text, tokenized by the model. */
 export function textPrompt(text: string, addSpecialTokens: boolean): Prompt {

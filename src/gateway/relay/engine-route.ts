@@ -13,7 +13,13 @@ export function hasRoute({ card }: ServedModel, url: string): boolean {
   return wanted !== url && card.routes.some((path) => pattern(path) === wanted);
 }
 
-function missing({ card, names }: ServedModel, url: string): TwinkleError {
+/** Whether a model is one that pools: its engine has routes, and not even this one, which all that generate have. */
+export function cannotGenerate({ card }: ServedModel, url: string): boolean {
+  return card !== null && card.routes.length > 0 && !card.routes.includes(url);
+}
+
+/** The answer for a model without that route. */
+export function routeMissing({ card, names }: ServedModel, url: string): TwinkleError {
   const { engine = '', routes = [] } = card ?? {};
   const advice =
     routes.length === 0 ? 'serve the model with --engine vllm' : `it does not offer it for the model \`${names[0]}\``;
@@ -30,6 +36,6 @@ export function modelFor(inference: Inference, name: string | null, url: string)
     if (only !== undefined && another === undefined) return only;
   }
   const model = inference.find(name);
-  if (model.card !== null && !hasRoute(model, url)) throw missing(model, url);
+  if (model.card !== null && !hasRoute(model, url)) throw routeMissing(model, url);
   return model;
 }

@@ -28,9 +28,12 @@ export function headersToEngine(
   return passed;
 }
 
-/** Headers for the client, with lower case names. */
+/** Node throws for any other value when the head is written, and then nobody would answer the client. */
+const SENDABLE = /^[\t\x20-\x7e\x80-\xff]*$/;
+
+/** Headers for the client, with lower case names; without those that HTTP cannot carry. */
 export function headersToClient(headers: readonly (readonly [string, string])[]): [name: string, value: string][] {
   return headers
     .map(([name, value]): [string, string] => [name.toLowerCase(), value])
-    .filter(([name]) => TO_CLIENT.has(name));
+    .filter(([name, value]) => TO_CLIENT.has(name) && SENDABLE.test(value));
 }

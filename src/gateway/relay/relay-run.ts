@@ -11,6 +11,7 @@ import { EventStream, type EventStreamOwner } from '../sse/event-stream.js';
 import type { LiveResponse } from '../sse/live-responses.js';
 import { WholeEvents } from '../sse/whole-events.js';
 import { headersToClient } from './headers.js';
+import { RelayMeter } from './relay-meter.js';
 
 /** Who asks for what. */
 export interface RelayRequest {
@@ -40,8 +41,12 @@ export class RelayRun implements LiveResponse, EventStreamOwner, HttpSink {
   readonly #whole: Uint8Array[] = [];
   #waited = false;
   #over = false;
+  readonly #meter: RelayMeter;
 
-  constructor(private readonly relay: RelayRequest) {}
+  constructor(private readonly relay: RelayRequest) {
+    const { context, model, request } = relay;
+    this.#meter = new RelayMeter(context.metrics.model(model.names[0] ?? ''), callOf(request).startedAt);
+  }
 
   /** Throws what `Inference.relay` throws. */
   start(): void {
@@ -58,7 +63,9 @@ export class RelayRun implements LiveResponse, EventStreamOwner, HttpSink {
       return;
     }
     const events = this.#events.take(part.body);
-    if (events !== '') this.#opened().push(events);
+    if (events === '') return;
+    this.#meter.sawEvents(events);
+    this.#opened().push(events);
   }
 
   end(): void {
@@ -70,13 +77,27 @@ export class RelayRun implements LiveResponse, EventStreamOwner, HttpSink {
     this.#over = true;
     if (this.#events !== null) {
       const stream = this.#opened();
-      stream.push(this.#events.rest());
+      const rest = this.#events.rest();
+      this.#meter.sawEvents(rest);
+      this.#meter.ended();
+      stream.push(rest);
       stream.end();
       return;
     }
-    const body = Buffer.concat(this.#whole);
+    const whole = Buffer.concat(this.#whole);
+    if (this.#status < 400) {
+      this.#meter.sawBody(whole);
+      this.#meter.ended();
+    }
+    const body = this.#shaped(this.#status, whole);
     if (this.#stream === null) this.#withHeaders().code(this.#status).send(body);
     else this.#lastEvent(body.toString());
+  }
+
+  /** What the engine says of a failure as the clients of the route read it. */
+  #shaped(status: number, body: Buffer): Buffer {
+    const { ofEngine } = errorShapeOf(this.relay.request);
+    return status < 400 || ofEngine === undefined ? body : Buffer.from(ofEngine(status, body.toString()));
   }
 
   error(error: TwinkleError): void {
@@ -96,8 +117,9 @@ export class RelayRun implements LiveResponse, EventStreamOwner, HttpSink {
     if (!this.#over) this.#generation?.pause(slow);
   }
 
-  /** What the engine's server writes is not timed here: its first part may be without a token. */
-  written(): void {}
+  written(now: number): void {
+    this.#meter.written(now);
+  }
 
   keepAlive(): void {
     if (this.#over) return;
@@ -120,6 +142,7 @@ export class RelayRun implements LiveResponse, EventStreamOwner, HttpSink {
   #begin({ headers = [], status = 200 }: HttpPart): void {
     this.#status = status;
     this.#headers = headersToClient(headers);
+    if (status < 400) this.#meter.began();
     if (status === 200 && isEventStream(this.#headers)) this.#events = new WholeEvents();
   }
 

@@ -5,6 +5,7 @@ import type { GatewayContext } from '../context.js';
 import { callOf } from '../http/call.js';
 import { headersToEngine } from './headers.js';
 import { RelayRun } from './relay-run.js';
+import { checkToolSchemas } from './tool-schemas.js';
 
 /** Widest request that counts by its `n`: as many choices as this server itself allows. */
 const MAX_WIDTH = 128;
@@ -23,7 +24,8 @@ function widthOf({ n }: Fields): number {
 }
 
 /**
- * Hand the request to the engine of `model`; the answer comes by `reply`, later. Throws what `Inference.relay` throws.
+ * Hand the request to the engine of `model`; the answer comes by `reply`, later. Throws what `Inference.relay` throws, and
+ * `INVALID_REQUEST` for a tool without a JSON schema.
  * @param path of the engine's server; a prefix of the host is not part of it
  * @param text the JSON text of the body as it was sent, so that numbers and unknown fields arrive untouched; empty: none
  */
@@ -36,6 +38,7 @@ export function relayRequest(
   const { requestId } = callOf(request);
   const mark = request.url.indexOf('?');
   const body = fieldsOf(request.body);
+  checkToolSchemas(body.tools);
   new RelayRun({
     context,
     request,

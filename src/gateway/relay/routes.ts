@@ -50,6 +50,12 @@ function pathOf(url: string, params: unknown): string {
   throw new TwinkleError('INVALID_REQUEST', 'Expected an id of letters, digits, "_" and "-" in the path.');
 }
 
+/** The model that has the stored response of a path, which names no model. */
+function holderOf({ inference }: GatewayContext, params: unknown): string | null {
+  const { id } = (params ?? {}) as { id?: string };
+  return id === undefined ? null : inference.modelOfResponse(id);
+}
+
 function traitsFor(url: string): RouteTraits {
   return { bodyText: 'optional', ...(url.startsWith('/v1/messages') ? { errors: ANTHROPIC_ERRORS } : {}) };
 }
@@ -65,7 +71,7 @@ export function relayRoutes(context: GatewayContext): RouteSpec[] {
     traits: traitsFor(url),
     handler(request, reply) {
       const text = takeBodyText(request);
-      const model = modelFor(context.inference, modelNameOf(request), url);
+      const model = modelFor(context.inference, modelNameOf(request) ?? holderOf(context, request.params), url);
       relayRequest(context, request, reply, { model, path: pathOf(url, request.params), text });
     },
   }));
