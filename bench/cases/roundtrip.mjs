@@ -5,8 +5,9 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Router } from 'zeromq';
-import { mockPython, startGang } from '../lib/gang.mjs';
+import { startGang } from '../lib/gang.mjs';
 import { quantile } from '../lib/load.mjs';
+import { enginePython } from '../lib/python.mjs';
 
 const ROUNDS = 5000;
 const ECHO = `
@@ -33,7 +34,7 @@ async function floor() {
   const folder = mkdtempSync(join(tmpdir(), 'twinkle-bench-'));
   const router = new Router({ linger: 0 });
   await router.bind(`ipc://${join(folder, 'echo')}`);
-  const child = spawn(await mockPython(), ['-c', ECHO, router.lastEndpoint], { stdio: 'inherit' });
+  const child = spawn(await enginePython('mock'), ['-c', ECHO, router.lastEndpoint], { stdio: 'inherit' });
   const [identity] = await router.receive();
   const body = Buffer.alloc(40);
   const micros = await time(async () => {

@@ -1,8 +1,8 @@
 /** From the command to `ready`, and from a rank's kill -9 to an answer again. The demo's peer is the import of torch and transformers alone. */
 import { spawnSync } from 'node:child_process';
-import { setTimeout as sleep } from 'node:timers/promises';
-import { resolvePythons } from '../../dist/runtime/configure.js';
 import { median } from '../lib/load.mjs';
+import { enginePython } from '../lib/python.mjs';
+import { restart } from '../lib/restart.mjs';
 import { startServer } from '../lib/server.mjs';
 
 const MOCK = ['mock', '--engine', 'mock'];
@@ -14,36 +14,20 @@ async function readyMs(args) {
   return { ms: server.readyMs };
 }
 
-/** Kill the rank and ask at once: the request waits for the restart and is served. */
 async function restartMs(args, model) {
   const server = await startServer(args);
   try {
-    const body = JSON.stringify({ model, prompt: 'The river', max_tokens: 1 });
-    const ask = () =>
-      fetch(`${server.url}/v1/completions`, { method: 'POST', headers: { 'content-type': 'application/json' }, body });
-    await (await ask()).json();
-    const pid = await server.rankPid();
-    const started = performance.now();
-    process.kill(pid, 'SIGKILL');
-    // The server has to notice first: a request in flight would end with an error, as it should.
-    await sleep(20);
-    const answer = await ask();
-    if (answer.status !== 200) throw new Error(await answer.text());
-    return { ms: performance.now() - started };
+    return await restart(server, model, 20);
   } finally {
     await server.stop();
   }
 }
 
 async function importMs() {
-  const config = {
-    models: [{ engine: 'transformers', placement: { accelerator: null } }],
-    python: { interpreter: null, mayInstall: true },
-  };
-  const pythons = await resolvePythons(config, { env: process.env, progress: { step() {}, detail() {} } });
+  const python = await enginePython('transformers');
   const code = 'import torch; from transformers import AutoModelForCausalLM, AutoTokenizer';
   const started = performance.now();
-  spawnSync(pythons.get('transformers').python, ['-c', code], { stdio: 'inherit' });
+  spawnSync(python, ['-c', code], { stdio: 'inherit' });
   return { ms: performance.now() - started };
 }
 

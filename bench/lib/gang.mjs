@@ -1,80 +1,74 @@
-/** A gang of mock ranks in this process, below serving and HTTP: for figures of the channel and of shared memory. */
+/** A gang of one mock rank in this process, below serving and HTTP: for figures of the channel and of shared memory. */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { PYTHON_WORKERS } from '../../dist/config/package-root.js';
 import { loadNative } from '../../dist/native/load.js';
-import { buildModel } from '../../dist/runtime/build-model.js';
-import { resolvePythons } from '../../dist/runtime/configure.js';
+import { ModelService } from '../../dist/serving/model-service.js';
+import { Replica } from '../../dist/serving/replica.js';
+import { Gang } from '../../dist/supervisor/gang.js';
+import { DirectLauncher } from '../../dist/supervisor/launcher.js';
 import { ProcessWatcher } from '../../dist/supervisor/process-watcher.js';
 import { engineEnvironment } from '../../dist/supervisor/rank-environment.js';
 import { openZmqHub } from '../../dist/transport/zmq-hub.js';
+import { enginePython } from './python.mjs';
 
-const QUIET = { step() {}, detail() {} };
+const ID = 'mock/0';
+const nowMs = () => performance.now();
 
-/** The interpreter that `setup --engine mock` made. */
-export async function mockPython() {
-  const config = {
-    models: [{ engine: 'mock', placement: { accelerator: null } }],
-    python: { interpreter: null, mayInstall: true },
-  };
-  return (await resolvePythons(config, { env: process.env, progress: QUIET })).get('mock').python;
-}
-
-export async function startGang(engineArgs = {}) {
+/** @param options of the mock engine */
+export async function startGang(options = {}) {
   const folder = mkdtempSync(join(tmpdir(), 'twinkle-bench-'));
   const native = loadNative();
+  const watcher = ProcessWatcher.of(native);
   const hub = await openZmqHub({
     address: `ipc://${join(folder, 'ranks')}`,
-
     onBadFrame: (_, error) => console.error(error),
   });
-  const built = buildModel(
-    {
-      model: 'mock',
-      servedNames: ['mock'],
-      engine: 'mock',
-      tensorParallel: 1,
-      pipelineParallel: 1,
-      dataParallel: 1,
-      devices: [],
-      maxModelLen: null,
-      engineArgs,
-    },
-    {
-      native,
-      hub,
-      watcher: ProcessWatcher.of(native),
-      instance: `bench${process.pid}`,
-      inherited: process.env,
-      incidentFolder: folder,
-      nowMs: () => performance.now(),
-      python: {
-        python: await mockPython(),
-        env: engineEnvironment(process.env, PYTHON_WORKERS, 'info'),
-        parentDeathSignal: true,
-      },
-      logFolder: folder,
-      supervision: { phaseTimeoutMs: 60_000, crashLoopLimit: 5, crashLoopWindowMs: 60_000 },
-      maxQueue: 1000,
-    },
-  );
-  const [gang] = built.gangs;
-  const until = (state) =>
-    new Promise((resolve) => {
-      const look = () => gang.state.at === state && resolve();
-      gang.events.on('change', look);
-      look();
+  const launcher = new DirectLauncher(native, watcher, {
+    python: await enginePython('mock'),
+    env: engineEnvironment(process.env, PYTHON_WORKERS, 'info'),
+    parentDeathSignal: true,
+  });
+  const spec = {
+    id: ID,
+    engine: 'mock',
+    worldSize: 1,
+    ownEngine: false,
+    sharedMask: false,
+    load: { model: 'mock', options },
+    breaker: { limit: 5, windowMs: 60_000 },
+    phaseTimeoutMs: 60_000,
+    silenceMs: 30_000,
+    stallMs: 30_000,
+  };
+  const gang = new Gang(spec, {
+    native,
+    watcher,
+    hub,
+    launcher,
+    instance: `bench${process.pid}`,
+    inherited: process.env,
+    incidentFolder: folder,
+    logPath: (_, rank) => join(folder, `rank${rank}.log`),
+    nowMs,
+  });
+  const replica = new Replica(ID, Object.assign(gang, { group: null }), () => []);
+  const ready = new Promise((resolve, reject) => {
+    gang.events.on('change', () => {
+      if (gang.state.at === 'ready') resolve();
+      if (gang.state.at === 'failed') reject(new Error(gang.state.failure.message));
     });
+  });
   gang.start();
-  await until('ready');
+  await ready;
   return {
     gang,
     native,
-    service: built.service,
-    until,
+    service: new ModelService({ names: ['mock'], created: 0, maxQueue: 1000, nowMs }, [replica]),
     async stop() {
       await gang.stop();
+      await launcher[Symbol.asyncDispose]();
       await hub[Symbol.asyncDispose]();
       rmSync(folder, { recursive: true, force: true });
     },

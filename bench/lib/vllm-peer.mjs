@@ -5,20 +5,20 @@ import { createServer } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 
-/** What both sides are told. */
+/** What both sides are told on CPUs. */
 export const ARGS = ['--dtype', 'float32', '--max-model-len', '512', '--max-num-seqs', '64', '--enforce-eager'];
 export const KV_ARGS = ['--kv-cache-memory-bytes', String(1 << 26)];
 
-/** vLLM on CPUs as our engine starts it: without this the first request waits for compilers. */
 const ENV = {
   ...process.env,
-  TORCHDYNAMO_DISABLE: '1',
   VLLM_NO_USAGE_STATS: '1',
   DO_NOT_TRACK: '1',
   HF_HUB_OFFLINE: '1',
   VLLM_HOST_IP: '127.0.0.1',
   GLOO_SOCKET_IFNAME: 'lo',
 };
+/** As our engine starts it there: without this the first request waits for compilers. */
+const ON_CPU = { TORCHDYNAMO_DISABLE: '1' };
 
 async function freePort() {
   const server = createServer().listen(0, '127.0.0.1');
@@ -29,13 +29,17 @@ async function freePort() {
   return port;
 }
 
-/** @returns `{ port, pid, readyMs, stop }` */
-export async function startVllmServe(python, model, args = []) {
+/**
+ * @param args beside the name and the address
+ * @param variables beside those that keep it at home; default: those of CPUs
+ * @returns `{ port, pid, readyMs, stop }`
+ */
+export async function startVllmServe(python, model, args = [...ARGS, ...KV_ARGS], variables = ON_CPU) {
   const port = await freePort();
   const begun = performance.now();
   const words = ['-m', 'vllm.entrypoints.cli.main', 'serve', model, '--host', '127.0.0.1', '--port', String(port)];
-  const child = spawn(python, [...words, '--served-model-name', 'demo', ...ARGS, ...KV_ARGS, ...args], {
-    env: ENV,
+  const child = spawn(python, [...words, '--served-model-name', 'demo', ...args], {
+    env: { ...ENV, ...variables },
     detached: true,
     stdio: ['ignore', 'ignore', 'pipe'],
   });
@@ -68,7 +72,7 @@ export async function startVllmServe(python, model, args = []) {
 /** Figures that a script of bench/peers/vllm prints. */
 export async function runVllm(python, script, args) {
   const path = fileURLToPath(new URL(`../peers/vllm/${script}`, import.meta.url));
-  const env = { ...ENV, VLLM_ENABLE_V1_MULTIPROCESSING: '0' };
+  const env = { ...ENV, ...ON_CPU, VLLM_ENABLE_V1_MULTIPROCESSING: '0' };
   const child = spawn(python, [path, ...args.map(String)], { env, stdio: ['ignore', 'pipe', 'pipe'] });
   const said = [];
   child.stderr.on('data', (chunk) => said.push(chunk));

@@ -1,6 +1,7 @@
-"""Writes a Qwen3 of Qwen3-0.6B's shape with random bfloat16 weights, and the demo's tokenizer grown to its vocabulary.
+"""Writes a Qwen3 of random bfloat16 weights, with the demo's tokenizer grown to its vocabulary: speed does not depend on what weights say.
 
-Speed does not depend on what weights say. Usage: ``random_model.py DEMO_FOLDER TARGET_FOLDER``; prints the number of parameters.
+Usage: ``random_model.py SHAPE DEMO_FOLDER TARGET_FOLDER``; SHAPE is ``qwen3-0.6b``, or ``1m``, whose steps are Python more than arithmetic.
+Prints the number of parameters.
 """
 
 from __future__ import annotations
@@ -13,17 +14,27 @@ from pathlib import Path
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM
 
-SHAPE = {
-    "hidden_size": 1024,
-    "intermediate_size": 3072,
-    "num_hidden_layers": 28,
-    "num_attention_heads": 16,
-    "num_key_value_heads": 8,
-    "head_dim": 128,
-    "vocab_size": 151_936,
-    "max_position_embeddings": 4096,
-    "max_window_layers": 28,
-    "layer_types": ["full_attention"] * 28,
+SHAPES = {
+    "qwen3-0.6b": {
+        "hidden_size": 1024,
+        "intermediate_size": 3072,
+        "num_hidden_layers": 28,
+        "num_attention_heads": 16,
+        "num_key_value_heads": 8,
+        "head_dim": 128,
+        "vocab_size": 151_936,
+        "max_position_embeddings": 4096,
+    },
+    "1m": {
+        "hidden_size": 128,
+        "intermediate_size": 384,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 4,
+        "num_key_value_heads": 2,
+        "head_dim": 32,
+        "vocab_size": 4096,
+        "max_position_embeddings": 2048,
+    },
 }
 
 
@@ -37,11 +48,12 @@ def grow_tokenizer(source: Path, target: Path, size: int) -> None:
     (target / "tokenizer.json").write_text(json.dumps(tokenizer), encoding="utf-8")
 
 
-def main(source: Path, target: Path) -> None:
+def main(shape: dict[str, int], source: Path, target: Path) -> None:
     """Make the model on the GPU when there is one: random numbers take longest."""
     target.mkdir(parents=True, exist_ok=True)
     config = AutoConfig.from_pretrained(source)
-    for name, value in SHAPE.items():
+    layers = shape["num_hidden_layers"]
+    for name, value in {**shape, "max_window_layers": layers, "layer_types": ["full_attention"] * layers}.items():
         setattr(config, name, value)
     torch.manual_seed(0)
     with torch.device("cuda" if torch.cuda.is_available() else "cpu"):
@@ -53,4 +65,4 @@ def main(source: Path, target: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), Path(sys.argv[2]))
+    main(SHAPES[sys.argv[1]], Path(sys.argv[2]), Path(sys.argv[3]))

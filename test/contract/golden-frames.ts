@@ -101,12 +101,13 @@ export const FROM_RANK: readonly FromRank[] = [
   },
   { t: 'end', id: 8, value: null },
   { t: 'end', id: 7, value: { prompt_tokens: 3, completion_tokens: 2, cached_tokens: 0 } },
-  { t: 'beat', seq: 9, phase: 'idle', busy_ms: 0, stats: null },
+  { t: 'beat', seq: 9, phase: 'idle', busy_ms: 0, waits: null, stats: null },
   {
     t: 'beat',
     seq: 10,
     phase: 'step',
     busy_ms: 12.5,
+    waits: 'all_reduce',
     stats: { running: 1, waiting: 0, kv_usage: 0.5, steps: 2 ** 33, prompt_tokens: 1, generation_tokens: 2 },
   },
 ];

@@ -1,13 +1,23 @@
 /** Engine vllm through the CLI on CPUs: one process, two tensor-parallel ranks, two stages; Node's hot path and vLLM's own routes. */
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import OpenAI from 'openai';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { createServer, type Server } from '../../src/index.js';
 import { CliServer, runCli } from '../support/cli.js';
 import { post } from '../support/http.js';
+import { DEMO_MODEL, noisyTensors, writeNoisyCheckpoint } from '../support/noisy-checkpoint.js';
 
 const ARGS = ['demo', '--engine', 'vllm', '--cpu', '--dtype', 'float32', '--max-model-len', '512'];
 const STORY = [{ role: 'user' as const, content: 'Tell me a story about a fox.' }];
 /** Greedy story of the model; every layout must tell the same. */
 let story = '';
+/** That of a second checkpoint. */
+let other = '';
+const folder = mkdtempSync(join(tmpdir(), 'twinkle-vllm-'));
+const SECOND = writeNoisyCheckpoint(join(folder, 'second'), 1);
+afterAll(() => rmSync(folder, { recursive: true }));
 
 interface Rank {
   readonly rank: number;
@@ -92,17 +102,82 @@ describe('one process', () => {
     expect(await bad({ chat_template: '{{ nobody() }}' })).toBe(400);
     expect(await tell(server)).toBe(story);
   });
+
+  it('takes new weights under load, and the old ones back', async () => {
+    const told = new Set<string>();
+    let over = false;
+    const load = Array.from({ length: 4 }, async () => {
+      while (!over) told.add(await tell(server));
+    });
+    const update = (path: string) => post(`${server.url}/update_weights`, { path });
+    const updated = await update(SECOND);
+    other = await tell(server);
+    const refused = await update(folder);
+    over = true;
+    await Promise.all(load);
+    expect([updated.status, updated.json]).toEqual([200, { status: 'updated', tensors: 46 }]);
+    expect(other).not.toBe(story);
+    // Each by one model from its first word to its last.
+    expect([...told].filter((text) => text !== story && text !== other)).toEqual([]);
+    expect([refused.status, refused.json.error.message]).toEqual([400, expect.stringContaining('has none')]);
+    const { stdout } = await runCli(['status', '--json'], { TWINKLE_HOME: server.home });
+    expect(JSON.parse(stdout).models[0].weights).toMatchObject({ source: expect.stringContaining('second') });
+    expect((await update(DEMO_MODEL)).status).toBe(200);
+    expect(await tell(server)).toBe(story);
+  }, 60_000);
 });
+
+/** As {@link tell}, without HTTP. */
+async function tellInside(server: Server): Promise<string> {
+  let text = '';
+  for await (const piece of server.generate({ messages: STORY, temperature: 0 })) text += piece.text;
+  return text;
+}
+
+it('embedded, takes weights from shared memory, also at a later start', async () => {
+  const home = join(folder, 'home');
+  await using server = await createServer({
+    ...{ home, model: 'demo', engine: 'vllm', cpu: true, maxModelLen: 512, tensorParallelSize: 2, listen: false },
+    engineArgs: { dtype: 'float32' },
+  });
+  expect(await tellInside(server)).toBe(story);
+  const store = server.tensorStore(16 << 20);
+  const free = store.stats().freeBytes;
+  const tensors = noisyTensors(1).map(({ data, dtype, name, shape }) => {
+    const tensor = store.put(dtype, shape, data);
+    return { name, tensor: tensor.handle, release: tensor.release };
+  });
+  const named = tensors.map(({ name, tensor }) => ({ name, tensor }));
+  await expect(server.updateWeights({ tensors: named.slice(1), store })).rejects.toMatchObject({
+    code: 'INVALID_REQUEST',
+    message: expect.stringContaining(`tensor \`${named[0]?.name}\` is missing`),
+  });
+  expect(await tellInside(server)).toBe(story);
+  await server.updateWeights({ tensors: named, store });
+  expect(await tellInside(server)).toBe(other);
+  // Whoever made them needs them no more; while they are current they stay.
+  for (const { release } of tensors) release();
+  expect(store.stats().freeBytes).toBeLessThan(free);
+  process.kill(server.models()[0]?.replicas[0]?.ranks[1]?.pid ?? 0, 'SIGKILL');
+  await expect.poll(() => server.models()[0]?.replicas[0]?.epoch, { timeout: 60_000 }).toBe(2);
+  expect(await tellInside(server)).toBe(other);
+  expect(server.models()[0]?.weights?.source).toBe('segments');
+  await server.updateWeights({ folder: DEMO_MODEL });
+  expect(await tellInside(server)).toBe(story);
+  expect(store.stats().freeBytes).toBe(free);
+}, 240_000);
 
 describe.each([
   ['two tensor-parallel ranks', ['-tp', '2']],
   ['two pipeline stages', ['-pp', '2']],
 ])('%s', (_name, layout) => {
-  it('tell the same story, die together when one is killed, and serve again', async () => {
+  it('tell the same story, take new weights, die together when one is killed, and serve those again', async () => {
     await using server = await CliServer.ready([...ARGS, ...layout]);
     expect(await tell(server)).toBe(story);
     const before = await replica(server);
     expect(before.ranks).toHaveLength(3); // two ranks and the engine process
+    expect((await post(`${server.url}/update_weights`, { path: SECOND })).status).toBe(200);
+    expect(await tell(server)).toBe(other);
     const stream = fetch(`${server.url}/v1/completions`, {
       method: 'POST',
       headers: { 'content-type': 'application/json' },
@@ -117,7 +192,7 @@ describe.each([
     }
     expect(rest).toContain('rank_failed');
     expect(rest).toContain('rank 1');
-    expect(await tell(server)).toBe(story);
+    expect(await tell(server)).toBe(other);
     const after = await replica(server);
     expect(after.epoch).toBe(before.epoch + 1);
     const old = new Set(before.ranks.map(({ pid }) => pid));

@@ -5,6 +5,7 @@
 import { readFileSync } from 'node:fs';
 import { descendants } from '../../bench/lib/processes.mjs';
 import { gpu, pidsOnGpu, until } from './lib/device-watch.mjs';
+import { QUESTIONS } from './lib/questions.mjs';
 import { Report } from './lib/report.mjs';
 import { cli, serve } from './lib/server.mjs';
 import { smiDevices, smiProcesses } from './lib/smi.mjs';
@@ -12,16 +13,6 @@ import { smiDevices, smiProcesses } from './lib/smi.mjs';
 const MIB = 2 ** 20;
 /** Noise of the driver's own bookkeeping. */
 const SLACK = 16 * MIB;
-const QUESTIONS = [
-  'Hello! Who are you?',
-  'What is the capital of France?',
-  'What is 7 plus 5?',
-  'Name three colours.',
-  'Which month comes after May?',
-  'Tell me a story.',
-  'What is a rank?',
-  'How many days has a week?',
-];
 const BEGINNINGS = ['Once upon a time', 'The river', 'Twinkle', 'One, two, three,'];
 const ON_GPU = ['--gpus', '0'];
 const report = new Report('gpu-serving');

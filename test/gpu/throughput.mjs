@@ -3,11 +3,10 @@
  * One argument: `demo`, the built-in model, or `qwen3`, random weights in the shape of Qwen3-0.6B, made on the spot.
  */
 import { execFileSync } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { load } from '../../bench/lib/load.mjs';
+import { DEMO, randomModel } from '../../bench/lib/random-model.mjs';
 import { gpu } from './lib/device-watch.mjs';
 import { PYTHON, Report } from './lib/report.mjs';
 import { serve } from './lib/server.mjs';
@@ -18,7 +17,6 @@ const LEVELS = (process.env.GPU_TEST_STREAMS ?? '1 16 64 128').split(' ').map(Nu
 const DURATION_MS = Number(process.env.GPU_TEST_DURATION_MS ?? 6000);
 const DEVICE = process.env.GPU_TEST_ARGS?.split(' ') ?? ['--gpus', '0'];
 const HERE = fileURLToPath(new URL('.', import.meta.url));
-const DEMO = fileURLToPath(new URL('../../python-workers/demo_model/model', import.meta.url));
 const MODEL = process.argv[2];
 if (MODEL !== 'demo' && MODEL !== 'qwen3') throw new Error(`expected demo or qwen3 but received ${MODEL}`);
 const report = new Report(`gpu-throughput-${MODEL}`);
@@ -95,14 +93,12 @@ async function measure(folder, args) {
 report.figure('request', { prompt: 'Once upon a time', tokens: TOKENS, temperature: 0, durationMs: DURATION_MS });
 if (MODEL === 'demo') await report.part('demo', () => measure(DEMO, []));
 else {
-  const folder = mkdtempSync(join(tmpdir(), 'twinkle-random-model-'));
+  const model = randomModel(PYTHON, 'qwen3-0.6b');
   try {
-    await report.part('random weights', () => {
-      report.figure('parameters', Number(python('random_model.py', DEMO, folder).trim().split('figures:').at(-1)));
-    });
-    await report.part('qwen3', () => measure(folder, ['--max-model-len', '1024']));
+    report.figure('parameters', model.parameters);
+    await report.part('qwen3', () => measure(model.folder, ['--max-model-len', '1024']));
   } finally {
-    rmSync(folder, { recursive: true, force: true });
+    model[Symbol.dispose]();
   }
 }
 report.end();

@@ -2,23 +2,15 @@
  * Engine vllm on real GPUs: every layout that fits answers with the same greedy tokens, a rank that is killed under load takes the gang
  * with it, its memory comes back, and it serves again; LoRA adapters load and unload.
  */
+import { DEMO } from '../../bench/lib/random-model.mjs';
 import { pidsOnGpu, until } from './lib/device-watch.mjs';
+import { QUESTIONS } from './lib/questions.mjs';
 import { Report } from './lib/report.mjs';
 import { serve } from './lib/server.mjs';
-import { DEMO, layouts } from './lib/vllm-layouts.mjs';
+import { layouts } from './lib/vllm-layouts.mjs';
 
 const MIB = 2 ** 20;
 const SLACK = 600 * MIB;
-const QUESTIONS = [
-  'Hello! Who are you?',
-  'What is the capital of France?',
-  'What is 7 plus 5?',
-  'Name three colours.',
-  'Which month comes after May?',
-  'Tell me a story.',
-  'What is a rank?',
-  'How many days has a week?',
-];
 const COMMON = ['--dtype', 'float32', '--max-model-len', '1024', '--gpu-memory-utilization', '0.2'];
 if (process.env.GPU_TEST_EAGER === '1') COMMON.push('--enforce-eager');
 const report = new Report('gpu-vllm-layouts');

@@ -2,29 +2,35 @@
  * Tokens per second of our executor beside vLLM's own in the same layout, the engine in its own process in both, alternating: medians.
  * `GPU_TEST_ROUNDS` (default 5), `GPU_TEST_STREAMS` (default `1 16 128`). Random weights in the shape of Qwen3-0.6B.
  */
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { median, Report } from './lib/report.mjs';
+import { randomModel } from '../../bench/lib/random-model.mjs';
+import { median, PYTHON, Report } from './lib/report.mjs';
 import { measure } from './lib/vllm-head.mjs';
-import { DEMO, layouts, python } from './lib/vllm-layouts.mjs';
+import { layouts, python } from './lib/vllm-layouts.mjs';
 
 const TOKENS = 128;
 const LEVELS = (process.env.GPU_TEST_STREAMS ?? '1 16 128').split(' ').map(Number);
+const REPETITIONS = 5;
 const ROUNDS = Number(process.env.GPU_TEST_ROUNDS ?? 5);
 const report = new Report('gpu-vllm-speed');
-const folder = mkdtempSync(join(tmpdir(), 'twinkle-random-model-'));
+const model = randomModel(PYTHON, 'qwen3-0.6b');
 
 try {
-  report.figure('parameters', python('random_model.py', DEMO, folder));
+  report.figure('parameters', model.parameters);
   for (const { name, args, gpus } of layouts()) {
     if (args.includes('-dp')) continue;
     await report.part(name, async () => {
       const [tensor, pipeline] = [args.includes('-tp') ? gpus : 1, args.includes('-pp') ? gpus : 1];
       const rounds = [];
       for (let round = 0; round < ROUNDS; round++) {
-        const ours = await measure(folder, { gpus, tensor, pipeline, tokens: TOKENS, levels: LEVELS });
-        const theirs = python('vllm_executor.py', folder, tensor, pipeline, TOKENS, ...LEVELS);
+        const ours = await measure(model.folder, {
+          gpus,
+          tensor,
+          pipeline,
+          tokens: TOKENS,
+          levels: LEVELS,
+          repetitions: REPETITIONS,
+        });
+        const theirs = python('vllm_executor.py', model.folder, tensor, pipeline, TOKENS, REPETITIONS, ...LEVELS);
         rounds.push({ ours, theirs });
         report.figure(`${name}: rounds`, rounds);
       }
@@ -47,6 +53,6 @@ try {
     });
   }
 } finally {
-  rmSync(folder, { recursive: true, force: true });
+  model[Symbol.dispose]();
 }
 report.end();

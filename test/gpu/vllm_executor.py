@@ -1,4 +1,7 @@
-"""Tokens per second of vLLM's own executors, the engine in its own process: argv is model, tp, pp, tokens and levels of sequences."""
+"""Tokens per second of vLLM's own executors, the engine in its own process: argv is model, tp, pp, tokens, repetitions and levels of
+
+sequences. Of the repetitions of a level the median counts.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ import json
 import os
 import sys
 import time
+from statistics import median
 
 os.environ.setdefault("VLLM_ENABLE_V1_MULTIPROCESSING", "1")
 os.environ.setdefault("VLLM_USE_FLASHINFER_SAMPLER", "0")
@@ -15,8 +19,14 @@ from vllm import LLM, SamplingParams
 
 def main() -> None:
     """One warm-up, then the rate at each level."""
-    model, tensor, pipeline, tokens = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4])
-    levels = [int(level) for level in sys.argv[5:]]
+    model, tensor, pipeline, tokens = (
+        sys.argv[1],
+        int(sys.argv[2]),
+        int(sys.argv[3]),
+        int(sys.argv[4]),
+    )
+    repetitions = int(sys.argv[5])
+    levels = [int(level) for level in sys.argv[6:]]
     llm = LLM(
         model,
         dtype="bfloat16",
@@ -38,7 +48,8 @@ def main() -> None:
         return sequences * tokens / (time.perf_counter() - begun)
 
     rate(max(levels))
-    print("figures:" + json.dumps({str(level): rate(level) for level in levels}), flush=True)
+    medians = {str(level): median(rate(level) for _ in range(repetitions)) for level in levels}
+    print("figures:" + json.dumps(medians), flush=True)
 
 
 if __name__ == "__main__":

@@ -57,6 +57,26 @@ it('what a dead rank held is free again, and a restarted rank gets the segment a
   expect(await gang.lead?.call('tensor_summary', { tensor: again.handle })).toMatchObject({ first: 7 });
 });
 
+it('a tensor that is held outlives its owner, and a rank lets go of the segment when told', async () => {
+  using store = new TensorStore(kit.native, { name: 'unit', size: 1 << 20, lock: false });
+  const free = store.stats().freeBytes;
+  const tensor = store.allocate('uint8', [1000]);
+  const letGo = store.hold(tensor.handle);
+  tensor.release();
+  expect(store.stats().freeBytes).toBeLessThan(free);
+  letGo();
+  letGo();
+  expect(store.stats().freeBytes).toBe(free);
+  expect(() => store.hold(tensor.handle)).toThrow(/no block begins/);
+  expect(() => store.hold({ ...tensor.handle, segment: 'other' })).toThrow(/of segment unit/);
+  await store.share(peer());
+  using one = store.put('uint8', [1], Uint8Array.of(7));
+  const summary = () => gang.lead?.call('tensor_summary', { tensor: one.handle });
+  expect(await summary()).toMatchObject({ first: 7 });
+  await store.unshare(peer());
+  await expect(summary()).rejects.toMatchObject({ code: 'SEGMENT_CLOSED' });
+});
+
 it('refuses what does not fit, with what is free', () => {
   using store = new TensorStore(kit.native, { name: 'unit', size: 1 << 16, lock: false });
   expect(() => store.allocate('float64', [1 << 20])).toThrow(expect.objectContaining({ code: 'SHM_FULL' }));

@@ -1,4 +1,4 @@
-/** A client on a unix socket that sends its request and reads the answer only when told: its socket's buffer is small. */
+/** A client on a unix socket, or a port of this machine, that sends its request and reads the answer only when told: its socket's buffer is small. */
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 
@@ -6,8 +6,8 @@ export class SlowReader {
   private constructor(readonly socket: Socket) {}
 
   /** Send the request and read nothing. */
-  static async post(path: string, route: string, body: object): Promise<SlowReader> {
-    const socket = connect(path);
+  static async post(at: string | number, route: string, body: object): Promise<SlowReader> {
+    const socket = typeof at === 'string' ? connect(at) : connect(at, '127.0.0.1');
     await once(socket, 'connect');
     socket.pause();
     const text = JSON.stringify(body);

@@ -23,7 +23,12 @@ def user(content: str) -> list[Any]:
 
 def refused(error: APIStatusError) -> dict[str, Any]:
     """What a program learns from an error."""
-    return {"status": error.status_code, "code": error.code, "param": error.param, "message": error.message}
+    return {
+        "status": error.status_code,
+        "code": error.code,
+        "param": error.param,
+        "message": error.message,
+    }
 
 
 def blocking(client: OpenAI) -> dict[str, Any]:
@@ -34,13 +39,22 @@ def blocking(client: OpenAI) -> dict[str, Any]:
     seen["answer"] = answer.choices[0].message.content
     seen["finish"] = answer.choices[0].finish_reason
     streamed = client.chat.completions.create(
-        model="demo", messages=user(QUESTION), temperature=0, stream=True, stream_options={"include_usage": True}
+        model="demo",
+        messages=user(QUESTION),
+        temperature=0,
+        stream=True,
+        stream_options={"include_usage": True},
     )
     chunks = list(streamed)
     seen["streamed"] = "".join(chunk.choices[0].delta.content or "" for chunk in chunks if chunk.choices)
     seen["same_usage"] = chunks[-1].usage == answer.usage
     completion = client.completions.create(
-        model="demo", prompt="Once upon a time", max_tokens=4, logprobs=2, echo=True, temperature=0
+        model="demo",
+        prompt="Once upon a time",
+        max_tokens=4,
+        logprobs=2,
+        echo=True,
+        temperature=0,
     )
     logprobs = completion.choices[0].logprobs
     seen["echo"] = completion.choices[0].text
@@ -50,7 +64,10 @@ def blocking(client: OpenAI) -> dict[str, Any]:
         seen["helper"] = helper.get_final_completion().choices[0].message.content
     seen["helper_events"] = sorted(kinds)
     extra = client.chat.completions.create(
-        model="demo", messages=user(STORY), max_tokens=8, extra_body={"top_k": 1, "min_p": 0.1, "ignore_eos": True}
+        model="demo",
+        messages=user(STORY),
+        max_tokens=8,
+        extra_body={"top_k": 1, "min_p": 0.1, "ignore_eos": True},
     )
     seen["extra_tokens"] = extra.usage.completion_tokens if extra.usage else None
     return seen
@@ -98,7 +115,11 @@ def errors(client: OpenAI) -> dict[str, Any]:
 def leave(client: OpenAI) -> dict[str, Any]:
     """Close a stream that would run long."""
     stream = client.chat.completions.create(
-        model="demo", messages=user(STORY), max_tokens=1900, stream=True, extra_body={"ignore_eos": True}
+        model="demo",
+        messages=user(STORY),
+        max_tokens=1900,
+        stream=True,
+        extra_body={"ignore_eos": True},
     )
     taken = [next(stream).object for _ in range(3)]
     stream.close()
@@ -111,7 +132,11 @@ async def concurrent(base_url: str) -> dict[str, Any]:
 
         async def one(seed: int) -> str:
             stream = await client.chat.completions.create(
-                model="demo", messages=user(QUESTION), temperature=0, seed=seed, stream=True
+                model="demo",
+                messages=user(QUESTION),
+                temperature=0,
+                seed=seed,
+                stream=True,
             )
             return "".join([chunk.choices[0].delta.content or "" async for chunk in stream])
 

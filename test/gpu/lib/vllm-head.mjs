@@ -2,6 +2,7 @@
 import { TwinkleError } from '../../../dist/errors.js';
 import { DEFAULT_SAMPLING, EMPTY_PROMPT } from '../../../dist/protocol/defaults.js';
 import { startEmbedded } from './embedded-head.mjs';
+import { median } from './report.mjs';
 
 const params = (at, tokens) => ({
   request_id: `bench-${at}`,
@@ -32,8 +33,8 @@ async function rate(inference, sequences, tokens) {
   return made / ((performance.now() - begun) / 1000);
 }
 
-/** Start, warm up, measure each level, stop. */
-export async function measure(model, { gpus, tensor, pipeline, tokens, levels }) {
+/** Start, warm up, measure each level `repetitions` times, stop; of a level the median counts. */
+export async function measure(model, { gpus, tensor, pipeline, tokens, levels, repetitions }) {
   const head = await startEmbedded({
     model,
     engine: 'vllm',
@@ -51,7 +52,11 @@ export async function measure(model, { gpus, tensor, pipeline, tokens, levels })
   try {
     await rate(head.inference, Math.max(...levels), tokens);
     const figures = {};
-    for (const level of levels) figures[level] = await rate(head.inference, level, tokens);
+    for (const level of levels) {
+      const rates = [];
+      for (let at = 0; at < repetitions; at++) rates.push(await rate(head.inference, level, tokens));
+      figures[level] = median(rates);
+    }
     return figures;
   } finally {
     await head.stop();

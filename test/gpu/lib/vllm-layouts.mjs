@@ -4,9 +4,6 @@ import { fileURLToPath } from 'node:url';
 import { PYTHON } from './report.mjs';
 import { smiDevices } from './smi.mjs';
 
-/** The built-in model: it says something, so that equal answers mean something. */
-export const DEMO = fileURLToPath(new URL('../../../python-workers/demo_model/model', import.meta.url));
-
 const ALL = [
   { name: 'TP=1', gpus: 1, args: [] },
   { name: 'TP=2', gpus: 2, args: ['-tp', '2'] },

@@ -2,6 +2,8 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, describe, expect, test } from 'vitest';
+import { fakeDeviceReport } from '../../../src/native/fake-devices.js';
+import { modelConfig } from '../../support/model-config.js';
 import { compile, gpus, type Wish } from './support.js';
 
 const folders: string[] = [];
@@ -18,32 +20,7 @@ describe('defaults', () => {
   test('the mock engine needs nothing named and no device report', async () => {
     const { config, deviceCalls, warnings } = await compile();
     expect(config).toEqual({
-      models: [
-        {
-          model: 'mock',
-          servedNames: ['mock'],
-          engine: 'mock',
-          tensorParallel: 1,
-          pipelineParallel: 1,
-          dataParallel: 1,
-          placement: {
-            accelerator: null,
-            acceleratorType: null,
-            strategy: 'PACK',
-            dataParallel: 'replica',
-            bundles: null,
-            replicaCpus: null,
-          },
-          maxModelLen: null,
-          engineArgs: {},
-          autoscaling: null,
-          maxOngoing: null,
-          maxQueued: null,
-          routing: 'least-loaded',
-          lora: null,
-          envVars: {},
-        },
-      ],
+      models: [modelConfig()],
       node: { cpus: null, devices: [], links: [], leftOut: [] },
       address: null,
       http: { host: '127.0.0.1', port: 8000, uds: null, bodyLimit: 16 * 2 ** 20, maxQueue: 1024 },
@@ -52,6 +29,7 @@ describe('defaults', () => {
       supervision: {
         shutdownTimeoutMs: 30_000,
         phaseTimeoutMs: 600_000,
+        stepTimeoutMs: 300_000,
         crashLoopLimit: 5,
         crashLoopWindowMs: 300_000,
       },
@@ -268,6 +246,23 @@ describe('models of engine transformers', () => {
     const demo = await compile({ engine: null, report });
     expect(demo.config.models[0]?.placement.accelerator).toBeNull();
     expect(demo.deviceCalls).toBe(0);
+  });
+
+  test('engine vllm runs on NPUs where there is no GPU; the others run on the CPU there', async () => {
+    const report = fakeDeviceReport('npu:2');
+    const { config } = await compile({ engine: 'vllm', flags: { model: 'a/b' }, report });
+    expect(config.models[0]?.placement.accelerator).toBe('NPU');
+    expect(config.node.devices.map(({ kind, index }) => [kind, index])).toEqual([
+      ['npu', 0],
+      ['npu', 1],
+    ]);
+    const other = await compile({ engine: null, flags: { model: 'a/b' }, report });
+    expect(other.config.models[0]?.placement.accelerator).toBeNull();
+    const remote = await compile({ engine: 'vllm', flags: { model: 'a/b' }, cluster: new Set(['NPU'] as const) });
+    expect(remote.config.models[0]?.placement.accelerator).toBe('NPU');
+    const both = { ...report, devices: [...report.devices, ...gpus(1).devices] };
+    const mixed = await compile({ engine: 'vllm', flags: { model: 'a/b' }, report: both });
+    expect(mixed.config.models[0]?.placement.accelerator).toBe('GPU');
   });
 
   test('where all GPUs are taken it still wants one: no silent fall to the CPU', async () => {

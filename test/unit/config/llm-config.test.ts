@@ -254,6 +254,10 @@ describe('refusals say where', () => {
       inside('lora_config: {max_num_adapters_per_replica: 0}'),
       'serve.yaml:3:19: `llm_configs[0].lora_config.max_num_adapters_per_replica`: expected a whole number of at least 1',
     ],
+    [
+      inside('lora_config: {dynamic_lora_loading_path: s3://bucket/../other}'),
+      'expected a folder or s3://bucket/prefix but received',
+    ],
     [inside('lora_config: {}\nengine_kwargs: {enable_lora: false}'), 'has lora_config, and enable_lora is false'],
     [inside('llm_engine: transformers\nlora_config: {}'), 'engine transformers loads no adapters'],
     [inside('runtime_env: {pip: [x]}'), 'is not supported: ranks run in one environment of Python'],

@@ -33,6 +33,7 @@ const ALL: Required<ServeOptions> = {
   noSetup: true,
   shutdownTimeout: 1,
   startTimeout: 2,
+  stepTimeout: 9,
   crashLoopLimit: 3,
   crashLoopWindow: 4,
   home: '/h',

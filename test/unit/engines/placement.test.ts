@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { ModelConfig, ModelPlacement } from '../../../src/config/types.js';
 import { type GroupPlan, planGroups } from '../../../src/engines/placement.js';
+import { modelConfig } from '../../support/model-config.js';
 
 interface Shape extends Partial<ModelPlacement> {
   readonly tp?: number;
@@ -9,31 +10,13 @@ interface Shape extends Partial<ModelPlacement> {
 }
 
 function model({ tp = 1, pp = 1, dp = 1, ...placement }: Shape): ModelConfig {
-  return {
+  return modelConfig({
     model: 'm',
-    servedNames: ['m'],
-    engine: 'mock',
     tensorParallel: tp,
     pipelineParallel: pp,
     dataParallel: dp,
-    maxModelLen: null,
-    engineArgs: {},
-    autoscaling: null,
-    maxOngoing: null,
-    maxQueued: null,
-    routing: 'least-loaded',
-    lora: null,
-    envVars: {},
-    placement: {
-      accelerator: 'GPU',
-      acceleratorType: null,
-      strategy: 'PACK',
-      dataParallel: 'replica',
-      bundles: null,
-      replicaCpus: null,
-      ...placement,
-    },
-  };
+    placement: { accelerator: 'GPU', ...placement },
+  });
 }
 
 const plan = (shape: Shape, cpus: number | null = null): readonly GroupPlan[] =>

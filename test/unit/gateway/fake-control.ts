@@ -7,6 +7,7 @@ import type {
   FleetControl,
   ReplicaAnswer,
 } from '../../../src/serving/types/control.js';
+import type { WeightUpdate } from '../../../src/serving/types/weights.js';
 
 /** An answer of a replica's engine. */
 export function answered(replica: string, status: number, body: unknown): ReplicaAnswer {
@@ -34,6 +35,11 @@ export class FakeControl implements FleetControl {
 
   async operate(model: string | null, command: Command): Promise<readonly ReplicaAnswer[]> {
     this.#record('operate', model, command);
+    return this.answers;
+  }
+
+  async updateWeights(model: string | null, update: WeightUpdate): Promise<readonly ReplicaAnswer[]> {
+    this.#record('update', model, update);
     return this.answers;
   }
 

@@ -163,6 +163,8 @@ export class FakeInference implements Inference {
   refusal: TwinkleError | null = null;
   /** True: nothing is sent but by the test. */
   manual = false;
+  /** Stored response → its model. */
+  readonly homes = new Map<string, string>();
   private readonly watchers = new Set<() => void>();
 
   models(): readonly ServedModel[] {
@@ -195,6 +197,10 @@ export class FakeInference implements Inference {
     this.relays.push(relay);
     this.changed();
     return relay;
+  }
+
+  modelOfResponse(id: string): string | null {
+    return this.homes.get(id) ?? null;
   }
 
   tokenize(model: string | null, { prompt, with_tokens }: TokenizeParams): Promise<TokenizeResult> {

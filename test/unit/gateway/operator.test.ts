@@ -136,6 +136,57 @@ describe('operations', () => {
   });
 });
 
+describe('weights', () => {
+  it('are replaced from a folder, and every replica is heard', async () => {
+    const { control, send } = await setUp();
+    control.answers = ['demo/0', 'demo/1'].map((id) => answered(id, 200, { status: 'updated', tensors: 46 }));
+    expect(await send('/update_weights', { path: '/a/7' })).toMatchObject({
+      status: 200,
+      body: { status: 'updated', tensors: 46 },
+    });
+    await send('/update_weights', { path: '~/7', mode: 'keep', model: 'demo' });
+    expect(control.asked).toEqual([
+      ['update', null, { source: { folder: '/a/7' }, mode: 'wait' }],
+      ['update', 'demo', { source: { folder: '~/7' }, mode: 'keep' }],
+    ]);
+    control.answers = [
+      answered('demo/0', 200, { status: 'updated', tensors: 46 }),
+      answered('demo/1', 400, { error: { message: 'tensor `x` is missing' } }),
+    ];
+    expect(await send('/update_weights', { path: '/a/8' })).toMatchObject({
+      status: 500,
+      body: {
+        error: { message: '1 of 2 replicas did not do /update_weights, the others did: tensor `x` is missing' },
+        replicas: [{ ok: true }, { replica: 'demo/1', ok: false }],
+      },
+    });
+  });
+
+  it.each([
+    [{}, 'path'],
+    [{ path: '' }, 'path'],
+    [{ path: '/a', mode: 'soon' }, 'mode'],
+    [{ path: '/a', tensors: [] }, 'tensors'],
+  ])('%j is refused for `%s`', async (payload, param) => {
+    const { control, send } = await setUp();
+    expect(await send('/update_weights', payload)).toMatchObject({ status: 400, body: { error: { param } } });
+    expect(control.asked).toEqual([]);
+  });
+
+  it('are for operators only', async () => {
+    const url = '/update_weights';
+    const body = { path: '/a' };
+    const keyed = await setUp(KEYS);
+    expect((await keyed.send(url, body)).status).toBe(401);
+    expect((await keyed.send(url, body, { authorization: 'Bearer tml-one' })).status).toBe(200);
+    const anonymous = await setUp();
+    expect((await anonymous.send(url, body, { origin: 'http://evil.example' })).status).toBe(401);
+    const off = await setUp(NO_AUTH);
+    expect((await off.send(url, body)).status).toBe(401);
+    expect([...anonymous.control.asked, ...off.control.asked]).toEqual([]);
+  });
+});
+
 describe('whom they let in', () => {
   const posts = OPERATIONS.filter(({ method }) => method === 'POST').map(({ path }) => path);
 
@@ -180,6 +231,11 @@ describe('whom they let in', () => {
     const wrong = await admin.inject({ method: 'POST', url: '/sleep?lvl=1' });
     expect([wrong.statusCode, wrong.json().error.code]).toEqual([400, 'unknown_field']);
     expect(control.asked).toHaveLength(1);
+    const weights = (payload: object) => admin.inject({ method: 'POST', url: '/update_weights', payload });
+    expect((await weights({ path: '/a' })).statusCode).toBe(200);
+    const refused = await weights({ path: '/a', mode: 'soon' });
+    expect([refused.statusCode, refused.json().error.param]).toEqual([400, 'mode']);
+    expect(control.asked).toHaveLength(2);
   });
 
   it('without control there are no such routes', async () => {
@@ -254,11 +310,11 @@ describe('adapters', () => {
   });
 });
 
-test('startupz tells who sleeps', async () => {
+test('startupz tells who sleeps, and whose weights are served', async () => {
   const { app, inference } = await setUp();
-  inference.served = [servedModel({ held: 'sleeping' })];
+  inference.served = [servedModel({ held: 'sleeping', weights: { source: '/a/7', since: 1_760_000_000_500 } })];
   expect((await app.inject('/startupz')).json().models).toMatchObject([
-    { model: 'demo', state: 'ready', held: 'sleeping' },
+    { model: 'demo', state: 'ready', held: 'sleeping', weights: { source: '/a/7', since: 1_760_000_000.5 } },
   ]);
 });
 

@@ -44,6 +44,23 @@ test('a death in mid-stream is an event, after the last whole one', async () => 
   expect(eventsOf(answer.body)).toMatchObject([{ a: 1 }, { error: { code: 'rank_failed' } }]);
 });
 
+test.each([
+  ['whole', 'application/json'],
+  ['of events', 'text/event-stream'],
+])('an answer %s comes without a header that HTTP cannot carry', async (_kind, type) => {
+  const { answer } = await ask({ url: '/v1/responses', payload: '{"stream":true}' }, (relay) => {
+    relay.part('data: {}\n\n', 200, [
+      ['content-type', type],
+      ['metadata', 'a\r\nset-cookie: b=c'],
+      ['retry-after', '☃'],
+    ]);
+    relay.finish();
+  });
+  expect([answer.statusCode, answer.body]).toEqual([200, 'data: {}\n\n']);
+  expect(answer.headers['content-type']).toMatch(type);
+  for (const name of ['metadata', 'retry-after', 'set-cookie']) expect(answer.headers).not.toHaveProperty(name);
+});
+
 test('an answer that ends before it began is the engine’s fault', async () => {
   const { answer } = await ask({ url: '/v1/responses', payload: '{}' }, (relay) => relay.finish());
   expect([answer.statusCode, answer.json().error.code]).toEqual([500, 'engine_error']);

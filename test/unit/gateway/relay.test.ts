@@ -220,3 +220,44 @@ test('the Anthropic SDK’s key header opens the route', async () => {
   expect((await pending).statusCode).toBe(200);
   expect(inference.relays[0]?.params.headers.map(([name]) => name)).not.toContain('x-api-key');
 });
+
+test('an error of the engine on Anthropic’s routes is Anthropic’s, in whichever form it came', async () => {
+  const typed = { type: 'error', error: { type: 'BadRequestError', message: 'top_k is wrong' } };
+  const openai = { error: { message: 'no max_tokens', type: 'Bad Request', param: 'body.max_tokens', code: 400 } };
+  const asked = async (status: number, body: unknown) => {
+    const { answer } = await ask({ url: '/v1/messages', payload: '{}' }, (relay) => relay.answer(status, body));
+    return [answer.statusCode, answer.json()];
+  };
+  const invalid = (message: string) => ({ type: 'error', error: { type: 'invalid_request_error', message } });
+  expect(await asked(400, typed)).toEqual([400, invalid('top_k is wrong')]);
+  expect(await asked(400, openai)).toEqual([400, invalid('no max_tokens')]);
+  expect(await asked(500, openai)).toEqual([
+    500,
+    { type: 'error', error: { type: 'api_error', message: 'no max_tokens' } },
+  ]);
+  expect(await asked(404, { detail: 'Not Found' })).toEqual([404, { detail: 'Not Found' }]);
+  expect(await asked(200, typed)).toEqual([200, typed]);
+});
+
+test('a stored response is asked of the model that has it, whose name its path does not say', async () => {
+  const inference = engines();
+  inference.served = [...inference.served, ...engines().served.map((model) => ({ ...model, names: ['other'] }))];
+  inference.homes.set('resp_1', 'other');
+  const { app } = await gateway({ inference });
+  const pending = app.inject('/v1/responses/resp_1');
+  (await inference.relayed()).answer(200, {});
+  expect((await pending).statusCode).toBe(200);
+  expect(inference.relays[0]?.model).toBe('other');
+});
+
+test('a model that only pools is asked for no text', async () => {
+  const inference = engines({ routes: ['/v1/embeddings'] });
+  const { app } = await gateway({ inference });
+  const payload = { messages: [{ role: 'user', content: 'x' }], prompt: 'x' };
+  for (const url of [CHAT, '/v1/completions']) {
+    const answer = await app.inject({ method: 'POST', url, payload });
+    expect([answer.statusCode, answer.json().error.code]).toEqual([404, 'route_not_found']);
+    expect(answer.json().error.message).toContain('does not offer it for the model `demo`');
+  }
+  expect(inference.calls).toEqual([]);
+});

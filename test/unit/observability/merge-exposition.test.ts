@@ -93,6 +93,11 @@ it('a family whose type another engine knows otherwise is the first one’s', ()
   );
 });
 
+it('a series is the same in whatever order its labels come', () => {
+  const text = 'x{a="1",b="2"} 1\nx{b="2",a="1"} 2\n';
+  expect(mergeExposition('', [engine(0, text)])).toBe('x{a="1",b="2",model_name="demo",engine="0"} 1\n');
+});
+
 it('nothing to add changes nothing', () => {
   expect(mergeExposition(OWN, [])).toBe(OWN);
   expect(mergeExposition(OWN, [engine(0, '')])).toBe(OWN);

@@ -98,6 +98,13 @@ describe('the managed environment', () => {
     expect(environments()).toHaveLength(1);
   });
 
+  test('in a place where no folder can be made (/proc, where recursive making never ends) it fails at once', async () => {
+    await expect(world().resolve('mock', { env: { TWINKLE_CACHE: '/proc/twinkle/cache' } })).rejects.toMatchObject({
+      code: 'SETUP_FAILED',
+      message: expect.stringMatching(/\/proc\/twinkle\/cache\/envs .*\(ENOENT\).*TWINKLE_CACHE/),
+    });
+  });
+
   test('--no-setup refuses with the command to run', async () => {
     await expect(world().resolve('mock', {}, null, false)).rejects.toMatchObject({
       code: 'PYTHON_ENV',
@@ -280,6 +287,26 @@ describe('vLLM', () => {
       'python probe import',
     ]);
     await expect(world().resolve('vllm', {}, null, false)).rejects.toMatchObject({ code: 'PYTHON_ENV' });
+  });
+
+  test('for NPUs nothing is made: it says what to install, and an interpreter of the user must have it', async () => {
+    await world().resolve('vllm'); // an environment for CPUs does not serve NPUs
+    const npus = world();
+    await expect(npus.resolve('vllm', { flavour: 'ascend' })).rejects.toMatchObject({
+      code: 'PYTHON_ENV',
+      message: expect.stringMatching(/no managed Python environment of engine vllm for NPUs: .*vllm-ascend.*--python/),
+    });
+    expect(npus.commands).toEqual([]);
+    const base = ['pyzmq', 'msgspec', 'torch', 'transformers', 'vllm'];
+    const interpreters = { py: [3, 11, 9] } as const;
+    await expect(
+      world({ interpreters, installed: base }).resolve('vllm', { flavour: 'ascend' }, 'py'),
+    ).rejects.toMatchObject({
+      message: expect.stringMatching(/for NPUs: torch-npu \(.*\), vllm-ascend \(.*\); for NPUs vLLM, vllm-ascend/),
+      details: { missing: ['torch-npu', 'vllm-ascend'] },
+    });
+    const whole = world({ interpreters, installed: [...base, 'torch-npu', 'vllm-ascend'] });
+    await expect(whole.resolve('vllm', { flavour: 'ascend' }, 'py')).resolves.toMatchObject({ source: 'user' });
   });
 
   test('a wheelhouse serves both', async () => {

@@ -7,8 +7,11 @@ import type { BuiltModel } from '../../../src/runtime/build-model.js';
 import { controlModel } from '../../../src/runtime/control-model.js';
 import { Fleet } from '../../../src/runtime/fleet.js';
 import { PlacedGang } from '../../../src/runtime/placed-gang.js';
+import { AdapterStore } from '../../../src/serving/bucket/adapter-store.js';
+import { BucketAdapters } from '../../../src/serving/bucket/bucket-adapters.js';
 import { ModelService } from '../../../src/serving/model-service.js';
 import { Replica } from '../../../src/serving/replica.js';
+import { modelConfig } from '../../support/model-config.js';
 import { PlayedGang, turn } from '../supervisor/played-ranks.js';
 import { ScriptedCluster, type ScriptedGroup } from './scripted-cluster.js';
 
@@ -17,31 +20,8 @@ afterEach(() => {
   for (const dispose of disposals.splice(0).reverse()) dispose();
 });
 
-function config(name: string, dataParallel = 1): ModelConfig {
-  return {
-    model: name,
-    servedNames: [name],
-    engine: 'mock',
-    tensorParallel: 1,
-    pipelineParallel: 1,
-    dataParallel,
-    maxModelLen: null,
-    engineArgs: {},
-    autoscaling: null,
-    maxOngoing: null,
-    maxQueued: null,
-    routing: 'least-loaded',
-    lora: null,
-    envVars: {},
-    placement: {
-      accelerator: 'GPU',
-      acceleratorType: null,
-      strategy: 'PACK',
-      dataParallel: 'replica',
-      bundles: null,
-      replicaCpus: null,
-    },
-  };
+function config(model: string, dataParallel = 1): ModelConfig {
+  return modelConfig({ model, dataParallel, placement: { accelerator: 'GPU' } });
 }
 
 class Kit {
@@ -72,6 +52,7 @@ class Kit {
         gangs,
         replicas.map(({ id }) => id),
         SILENT,
+        new BucketAdapters(new AdapterStore('/nowhere')),
       ).controlled(service);
       return { config: of, gangs, service, launcher, control };
     });

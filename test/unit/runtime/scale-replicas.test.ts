@@ -1,15 +1,20 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import type { Autoscaling, ModelConfig } from '../../../src/config/types.js';
+import type { Autoscaling } from '../../../src/config/types.js';
 import { TwinkleError } from '../../../src/errors.js';
 import { SILENT } from '../../../src/observability/logger.js';
 import type { GenerateParams } from '../../../src/protocol/values.js';
 import { controlModel } from '../../../src/runtime/control-model.js';
 import { Fleet } from '../../../src/runtime/fleet.js';
 import { PlacedGang } from '../../../src/runtime/placed-gang.js';
+import { AdapterStore } from '../../../src/serving/bucket/adapter-store.js';
+import { BucketAdapters } from '../../../src/serving/bucket/bucket-adapters.js';
 import { ModelService } from '../../../src/serving/model-service.js';
 import { Replica } from '../../../src/serving/replica.js';
+import { modelConfig } from '../../support/model-config.js';
 import { PlayedGang, turn } from '../supervisor/played-ranks.js';
 import { ScriptedCluster, type ScriptedGroup } from './scripted-cluster.js';
+
+const NO_BUCKETS = new BucketAdapters(new AdapterStore('/nowhere'));
 
 const disposals: (() => void)[] = [];
 beforeEach(() => {
@@ -49,25 +54,12 @@ class Kit {
 
   constructor(change: Partial<Autoscaling> = {}) {
     const autoscaling = { ...POLICY, ...change };
-    const config = {
+    const config = modelConfig({
       model: 'a',
-      servedNames: ['a'],
-      engine: 'mock',
-      tensorParallel: 1,
-      pipelineParallel: 1,
       dataParallel: autoscaling.max,
-      engineArgs: {},
-      lora: null,
       autoscaling,
-      placement: {
-        accelerator: 'GPU',
-        acceleratorType: null,
-        strategy: 'PACK',
-        dataParallel: 'replica',
-        bundles: null,
-        replicaCpus: null,
-      },
-    } as unknown as ModelConfig;
+      placement: { accelerator: 'GPU' },
+    });
     this.played = Array.from({ length: autoscaling.max }, () => new PlayedGang());
     disposals.push(() => {
       for (const played of this.played) played[Symbol.dispose]();
@@ -83,7 +75,7 @@ class Kit {
       async [Symbol.asyncDispose]() {},
     };
     const ids = replicas.map(({ id }) => id);
-    const control = controlModel(config, gangs, ids, SILENT).controlled(this.service);
+    const control = controlModel(config, gangs, ids, SILENT, NO_BUCKETS).controlled(this.service);
     this.fleet = new Fleet([{ config, gangs, service: this.service, launcher, control }], SILENT, nowMs, this.news);
   }
 

@@ -15,6 +15,7 @@ import { createServer as createSocket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it } from 'vitest';
+import { adaptersFolder } from '../../../src/runtime/adapters-folder.js';
 import { describeInstance, writeInstance } from '../../../src/runtime/instance-file.js';
 import { listenPrivately } from '../../../src/runtime/private-socket.js';
 import { sweepHome } from '../../../src/runtime/sweep-home.js';
@@ -89,6 +90,17 @@ it('keeps the newest logs and incidents', async () => {
   expect(readdirSync(join(home, 'logs')).sort()[0]).toBe('n005');
   expect(readdirSync(join(home, 'logs'))).toHaveLength(20);
   expect(readdirSync(join(home, 'incidents')).sort()[0]).toBe('n005');
+});
+
+it('removes the adapters that killed servers fetched, and no other’s', async () => {
+  const own = adaptersFolder(home, 'abc123');
+  const [pid = ''] = own.split('/').at(-1)?.split('-') ?? [];
+  // The same pid at another time, and a pid that is none.
+  const dead = [`${pid}-1-abc124`, '4194999-77-abc125'];
+  for (const name of [...dead, 'of-somebody-else']) mkdirSync(join(home, 'adapters', name, 'sql'), { recursive: true });
+  mkdirSync(own, { recursive: true });
+  await sweepHome(home);
+  expect(readdirSync(join(home, 'adapters')).sort()).toEqual([own.split('/').at(-1), 'of-somebody-else'].sort());
 });
 
 it('a home that is not there is fine', async () => {

@@ -3,10 +3,12 @@ import { describe, expect, it, vi } from 'vitest';
 import type { TwinkleError } from '../../../src/errors.js';
 import type { GenerateParams, HttpParams } from '../../../src/protocol/values.js';
 import { AdaptedInference } from '../../../src/serving/adapted-inference.js';
+import { lasting } from '../../../src/serving/adapter-source.js';
 import { ModelAdapters } from '../../../src/serving/adapters.js';
 import { ControlledModel, ServedFleetControl } from '../../../src/serving/fleet-control.js';
 import { ModelDirectory } from '../../../src/serving/inference.js';
 import { ModelService } from '../../../src/serving/model-service.js';
+import { ModelWeights } from '../../../src/serving/model-weights.js';
 import { OperatorOrders } from '../../../src/serving/operator-orders.js';
 import { PreparedGang } from '../../../src/serving/prepared-gang.js';
 import { Replica } from '../../../src/serving/replica.js';
@@ -16,7 +18,7 @@ import { CARD, loraEngine, type Play, PlayedGang, until } from './played-engine.
 const caller = { tenant: 'local' };
 const SOURCE = {
   has: (name: string) => name.startsWith('dyn') || name === 'wrong',
-  fetch: async (name: string) => `/dynamic/${name}`,
+  fetch: async (name: string) => lasting(`/dynamic/${name}`),
 };
 
 function setUp({ engine, replicas = 1 }: { engine?: Play; replicas?: number } = {}) {
@@ -54,6 +56,12 @@ function setUp({ engine, replicas = 1 }: { engine?: Play; replicas?: number } = 
       replicas: open,
       adapters,
       orders,
+      weights: new ModelWeights({
+        open: () => open().flatMap((replica) => replica ?? []),
+        asleep: () => orders.asleep,
+        segments: { attach: vi.fn(), detach: vi.fn() },
+        refused: vi.fn(),
+      }),
     }),
   ];
   const inference = new AdaptedInference(new ModelDirectory([service]), controlled);

@@ -4,7 +4,7 @@ import { OperatorOrders } from '../../../src/serving/operator-orders.js';
 import { PreparedGang } from '../../../src/serving/prepared-gang.js';
 import { StandingOrders } from '../../../src/serving/standing-orders.js';
 import type { Command } from '../../../src/serving/types/control.js';
-import { type Play, PlayedGang, until } from './played-engine.js';
+import { type Play, type Played, PlayedGang, until } from './played-engine.js';
 
 const command = (path: string, query = ''): Command => ({ method: 'POST', path, query, body: '' });
 const lines = (commands: readonly Command[]): string[] =>
@@ -107,6 +107,25 @@ describe('operator orders', () => {
     await send('/wake_up');
     await until(() => opened.mock.calls.length > 0);
     expect(gangs[1]?.asked).toEqual(['POST /sleep', 'POST /wake_up', 'POST /resume']);
+  });
+
+  it('a replica that starts while an order is not decided waits for the decision, and is not told what all refuse', async () => {
+    const { gangs, opened, orders, prepared, send } = setUp();
+    let refuse!: (played: Played) => void;
+    const refusal = new Promise<Played>((resolve) => {
+      refuse = resolve;
+    });
+    if (gangs[0] !== undefined) gangs[0].play = () => refusal;
+    gangs[1]?.crash();
+    const sent = send('/pause', 'mode=wait');
+    gangs[1]?.start();
+    expect(prepared[1]?.lead).toBeNull();
+    refuse({ status: 500 });
+    await sent;
+    await until(() => opened.mock.calls.length > 0);
+    expect(orders.held).toBeNull();
+    expect(gangs[1]?.asked).toEqual([]);
+    expect(prepared[1]?.lead).not.toBeNull();
   });
 
   it('what all refuse does not hold; what one does, does', async () => {

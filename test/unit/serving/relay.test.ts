@@ -18,7 +18,7 @@ const LOCAL = { tenant: 'local' };
 /** A gang of one rank that this test plays. */
 class PlayedGang implements ReplicaGang {
   state: GangState = { at: 'ready' };
-  readonly epoch = 1;
+  epoch = 1;
   readonly restarts = 0;
   readonly group = null;
   readonly stats = null;
@@ -60,8 +60,9 @@ function setUp(count: number) {
   const service = new ModelService({ names: ['m', 'alias'], created: 0, maxQueue: 2, nowMs: () => now++ }, replicas);
   const directory = new ModelDirectory([service]);
   const heard: string[] = [];
-  const ask = (name: string, width?: number) => {
-    const params: HttpParams = { request_id: name, method: 'POST', path: '/x', query: '', headers: [], body: '{}' };
+  const ask = (name: string, width?: number, more: Partial<HttpParams> = {}) => {
+    const plain = { request_id: name, method: 'POST', path: '/x', query: '', headers: [], body: '{}' };
+    const params: HttpParams = { ...plain, ...more };
     const sink: HttpSink = {
       delta: ({ status, body }) => void heard.push(`${name}:${status ?? ''}:${Buffer.from(body).toString()}`),
       end: (end) => void heard.push(`${name}:${end}`),
@@ -127,6 +128,82 @@ describe('relayed requests', () => {
     await tick();
     expect(gang.frames.at(-1)).toEqual({ t: 'abort', ids: [gang.opens[0]?.id] });
     expect(heard).toEqual([]);
+  });
+
+  describe('about a stored response', () => {
+    const CREATE = { path: '/v1/responses' };
+    const GO_ON = { ...CREATE, body: '{"previous_response_id":"resp_1"}' };
+    const READ = { method: 'GET', path: '/v1/responses/resp_1', body: '' };
+    const names = ({ opens }: PlayedGang): string[] => opens.map(({ params }) => (params as HttpParams).request_id);
+
+    /** Three replicas of four places; `resp_1` is at the last of those that two requests went to. */
+    async function made() {
+      const all = setUp(3);
+      all.ask('other');
+      all.ask('maker', 1, CREATE);
+      await tick();
+      const home = all.gangs.find((gang) => names(gang).includes('maker')) as PlayedGang;
+      const open = home.opens.at(-1);
+      home.part(open, '{"id":"resp_1"}', 200);
+      home.peer.send({ t: 'end', id: open?.id ?? 0, value: null });
+      await tick();
+      return { ...all, home, others: all.gangs.filter((gang) => gang !== home) };
+    }
+
+    it('go to the replica that made it, although others run less', async () => {
+      const { ask, home, directory } = await made();
+      ask('wide', 4, GO_ON);
+      for (const name of ['c1', 'c2']) ask(name, 1, GO_ON);
+      await tick();
+      expect(names(home)).toEqual(['maker', 'wide', 'c1']);
+      expect(directory.modelOfResponse('resp_1')).toBe('m');
+      expect(directory.modelOfResponse('resp_2')).toBeNull();
+    });
+
+    it('wait for it without keeping others from theirs, and are read at once all the same', async () => {
+      const { ask, home, others, service } = await made();
+      ask('full', 5, GO_ON);
+      ask('waits', 1, GO_ON);
+      ask('passes', 4);
+      ask('read', 1, READ);
+      await tick();
+      expect(names(home)).toEqual(['maker', 'full', 'read']);
+      expect(others.flatMap(names).sort()).toEqual(['other', 'passes']);
+      expect(service.queued).toBe(1);
+      home.peer.send({ t: 'end', id: home.opens[1]?.id ?? 0, value: null });
+      await tick();
+      expect(names(home)).toEqual(['maker', 'full', 'read', 'waits']);
+      expect(service.queued).toBe(0);
+    });
+
+    it('go anywhere once it has started anew, or when nobody knows the response', async () => {
+      const { ask, gangs, home, service, directory } = await made();
+      const stranger = { ...READ, path: '/v1/responses/resp_9' };
+      ask('stranger', 4, stranger);
+      home.epoch = 2;
+      ask('a', 4, GO_ON);
+      ask('b', 4, GO_ON);
+      await tick();
+      expect(service.queued).toBe(0);
+      expect(gangs.filter((gang) => names(gang).some((name) => ['stranger', 'a', 'b'].includes(name)))).toHaveLength(3);
+      expect(directory.modelOfResponse('resp_1')).toBeNull();
+    });
+
+    it('still count: a replica with one under way is not ended', async () => {
+      const { ask, home, replicas, gangs } = await made();
+      ask('read', 1, READ);
+      await tick();
+      const replica = replicas[gangs.indexOf(home)];
+      let ended = false;
+      void replica?.retire().then((free) => {
+        ended = free;
+      });
+      await tick();
+      expect(ended).toBe(false);
+      home.peer.send({ t: 'end', id: home.opens.at(-1)?.id ?? 0, value: null });
+      await tick();
+      expect(ended).toBe(true);
+    });
   });
 
   it('are not taken while draining', async () => {

@@ -2,6 +2,7 @@ import { mkdtempSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { crc32 } from 'node:zlib';
 import fc from 'fast-check';
 import { afterAll, describe, expect, it } from 'vitest';
 import { encodeLines, type JournalContent, readJournal, toJson } from '../../../src/store/journal-file.js';
@@ -94,6 +95,16 @@ describe('a journal file', () => {
     const good = Buffer.from(lineOf('a', 1));
     writeFileSync(path, Buffer.concat([good, torn]));
     expect(await read()).toEqual({ values: ['a'], records: 1, bytes: good.length, tornBytes: torn.length });
+  });
+
+  it('a line with the right checksum that is no JSON is damage, said as such', async () => {
+    const first = lineOf('a', 1);
+    const body = '2 {"half":';
+    writeFileSync(path, `${first}${crc32(body).toString(16).padStart(8, '0')} ${body}\n${lineOf('c', 3)}`);
+    await expect(read()).rejects.toMatchObject({
+      code: 'JOURNAL_DAMAGED',
+      message: expect.stringContaining(`line 2 (byte ${first.length}) has the right checksum but is no JSON`),
+    });
   });
 
   it('is none when it has lines and none of them is valid', async () => {

@@ -138,6 +138,37 @@ describe('deadlines and signs of life', () => {
     await gang.stop();
   });
 
+  it('blame the rank that works in a phase whose time is up for another that meets it there, and say which phase', async () => {
+    using played = new PlayedGang({ worldSize: 2, phaseTimeoutMs: 8000, silenceMs: 60_000 });
+    const { gang } = played;
+    gang.start();
+    for (const rank of [0, 1]) {
+      played.rank(rank).run();
+      await turn();
+      played.rank(rank).hello();
+    }
+    await turn();
+    await turn();
+    // Rank 0 is there first, so its time is up first.
+    for (const rank of [0, 1]) {
+      played.rank(rank).send({ t: 'phase', phase: 'init_device', progress: 0, detail: '' });
+      await turn();
+      vi.advanceTimersByTime(100);
+    }
+    played.rank(0).beat({ phase: 'init_device', busy_ms: 7000, waits: 'init_process_group' });
+    played.rank(1).beat({ phase: 'init_device', busy_ms: 6900 });
+    await turn();
+    vi.advanceTimersByTime(7950);
+    expect(gang.state).toMatchObject({
+      failure: {
+        kind: 'deadline',
+        rank: 1,
+        message: 'rank 1 has been in `init_device` for 6900 ms: it hangs; rank 0 waits for it (init_process_group)',
+      },
+    });
+    await gang.stop();
+  });
+
   it('let a rank that has loaded wait for one that takes longer', async () => {
     using played = new PlayedGang({ worldSize: 2 });
     const { gang } = played;

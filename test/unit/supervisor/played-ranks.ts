@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createFakeNative } from '../../../src/native/fake.js';
-import type { FromRank, ToRank } from '../../../src/protocol/frames.js';
+import type { Beat, FromRank, ToRank } from '../../../src/protocol/frames.js';
 import type { ModelCard } from '../../../src/protocol/values.js';
 import { PROTOCOL_VERSION } from '../../../src/protocol/version.js';
 import { Gang } from '../../../src/supervisor/gang.js';
@@ -23,7 +23,8 @@ export interface PlayedRank {
   /** The process is there now. Returns its pid. */
   run(): number;
   hello(): void;
-  beat(): void;
+  /** @param content default: an idle rank */
+  beat(content?: Partial<Beat>): void;
   loaded(): void;
   send(frame: FromRank): void;
 }
@@ -115,7 +116,8 @@ export class PlayedGang implements Disposable {
         return pid;
       },
       hello: () => main.send({ t: 'hello', protocol: PROTOCOL_VERSION, rank, epoch, pid: 1, engine, python: '3' }),
-      beat: () => beats.send({ t: 'beat', seq: 0, phase: 'idle', busy_ms: 0, stats: null }),
+      beat: (content = {}) =>
+        beats.send({ t: 'beat', seq: 0, phase: 'idle', busy_ms: 0, waits: null, stats: null, ...content }),
       loaded: () => {
         const call = frames.find((frame) => frame.t === 'call' && frame.method === 'load') as { id: number };
         main.send({ t: 'result', id: call.id, value: { engine } as ModelCard });

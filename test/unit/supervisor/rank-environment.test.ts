@@ -1,5 +1,10 @@
 import { describe, expect, it } from 'vitest';
-import { engineEnvironment, type RankIdentity, rankEnvironment } from '../../../src/supervisor/rank-environment.js';
+import {
+  engineEnvironment,
+  peersOf,
+  type RankIdentity,
+  rankEnvironment,
+} from '../../../src/supervisor/rank-environment.js';
 
 const IDENTITY: RankIdentity = {
   instance: 'i',
@@ -50,6 +55,15 @@ describe('environment of ranks', () => {
     expect(npu).toMatchObject({ ASCEND_RT_VISIBLE_DEVICES: '5', CUDA_VISIBLE_DEVICES: '' });
   });
 
+  it('lets HCCL meet on the loopback where all ranks are on this machine, unless the user knows better', () => {
+    const npu = { kind: 'npu', index: 5, uuid: 'NPU-5' } as const;
+    const of = (place: Partial<RankIdentity>, inherited = {}) => rankEnvironment({ ...IDENTITY, ...place }, inherited);
+    expect(of({ device: npu }).HCCL_SOCKET_IFNAME).toBe('lo');
+    expect(of({ device: npu }, { HCCL_SOCKET_IFNAME: 'eth' }).HCCL_SOCKET_IFNAME).toBe('eth');
+    expect(of({ device: npu, masterAddr: '10.0.0.1' })).not.toHaveProperty('HCCL_SOCKET_IFNAME');
+    expect(of({ device: { kind: 'gpu', index: 0, uuid: 'GPU-0' } })).not.toHaveProperty('HCCL_SOCKET_IFNAME');
+  });
+
   it('names its device for programs, and its order on the node', () => {
     const place = { localRank: 0, device: { kind: 'npu', index: 5, uuid: 'NPU-5' } } as const;
     expect(rankEnvironment({ ...IDENTITY, ...place }, {})).toMatchObject({
@@ -58,6 +72,20 @@ describe('environment of ranks', () => {
       TWINKLE_DEVICE_IDS: '5',
     });
     expect(rankEnvironment(IDENTITY, {})).toMatchObject({ LOCAL_RANK: '1', TWINKLE_DEVICE_IDS: '' });
+  });
+
+  it('masks the devices of all ranks, by index, where they reach each other’s', () => {
+    const devices = [4, 6].map((index) => ({ kind: 'gpu' as const, index, uuid: `GPU-${index}` }));
+    const places = devices.map((device, localRank) => ({ localRank, device }));
+    const peers = peersOf([...places, { localRank: 2, device: null }]);
+    expect(peers).toEqual(devices);
+    expect(rankEnvironment({ ...IDENTITY, device: devices[1] ?? null, peers }, {})).toMatchObject({
+      CUDA_VISIBLE_DEVICES: '4,6',
+      CUDA_DEVICE_ORDER: 'PCI_BUS_ID',
+      TWINKLE_DEVICE_IDS: 'GPU-6',
+    });
+    expect(peersOf([{ localRank: 0, device: null }])).toBeNull();
+    expect(peersOf([])).toBeNull();
   });
 
   const gpu = { ...IDENTITY, device: { kind: 'gpu', index: 3, uuid: 'GPU-3' } } as const;

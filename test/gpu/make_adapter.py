@@ -1,0 +1,84 @@
+"""Writes LoRA adapters of random weights, and what plain vLLM answers with each: argv is model, folder, questions as JSON.
+
+Prints base and adapters' greedy answers, in the order of the questions.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+
+os.environ.setdefault("VLLM_ENABLE_V1_MULTIPROCESSING", "0")
+os.environ.setdefault("VLLM_USE_FLASHINFER_SAMPLER", "0")
+
+import torch
+from safetensors.torch import save_file
+from vllm import LLM, SamplingParams
+from vllm.lora.request import LoRARequest
+
+NAMES = ("first", "second")
+RANK = 8
+
+
+def write_adapter(model: Path, folder: Path, seed: int) -> None:
+    """A PEFT adapter strong enough to change every answer."""
+    config = json.loads((model / "config.json").read_text(encoding="utf-8"))
+    width, heads = (
+        config["hidden_size"],
+        config["num_attention_heads"] * config["head_dim"],
+    )
+    generator = torch.Generator().manual_seed(seed)
+    weights: dict[str, torch.Tensor] = {}
+    for layer in range(config["num_hidden_layers"]):
+        name = f"base_model.model.model.layers.{layer}.self_attn.o_proj"
+        weights[f"{name}.lora_A.weight"] = torch.randn(RANK, heads, generator=generator)
+        weights[f"{name}.lora_B.weight"] = torch.randn(width, RANK, generator=generator)
+    folder.mkdir(parents=True)
+    save_file(weights, folder / "adapter_model.safetensors")
+    described = {
+        "peft_type": "LORA",
+        "task_type": "CAUSAL_LM",
+        "r": RANK,
+        "lora_alpha": RANK,
+        "target_modules": ["o_proj"],
+    }
+    (folder / "adapter_config.json").write_text(
+        json.dumps({**described, "bias": "none", "base_model_name_or_path": str(model)}),
+        encoding="utf-8",
+    )
+
+
+def main() -> None:
+    """The adapters, then the answers."""
+    model, folder, questions = (
+        Path(sys.argv[1]),
+        Path(sys.argv[2]),
+        json.loads(sys.argv[3]),
+    )
+    for seed, name in enumerate(NAMES, 1):
+        write_adapter(model, folder / name, seed)
+    llm = LLM(
+        str(model),
+        dtype="float32",
+        max_model_len=1024,
+        gpu_memory_utilization=0.2,
+        enforce_eager=True,
+        enable_lora=True,
+        max_loras=2,
+    )
+    wanted = SamplingParams(temperature=0.0, max_tokens=48)
+    chats = [[{"role": "user", "content": question}] for question in questions]
+
+    def answers(lora: LoRARequest | None) -> list[str]:
+        return [answer.outputs[0].text for answer in llm.chat(chats, wanted, lora_request=lora, use_tqdm=False)]
+
+    said = {"demo": answers(None)}
+    for at, name in enumerate(NAMES, 1):
+        said[name] = answers(LoRARequest(name, at, str(folder / name)))
+    print("figures:" + json.dumps(said), flush=True)
+
+
+if __name__ == "__main__":
+    main()

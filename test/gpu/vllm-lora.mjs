@@ -1,0 +1,69 @@
+/**
+ * LoRA on real GPUs, two tensor-parallel ranks where there are two devices: base and adapters answer as plain vLLM does, side by side in one
+ * batch, also after a rank was killed.
+ */
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { DEMO } from '../../bench/lib/random-model.mjs';
+import { until } from './lib/device-watch.mjs';
+import { QUESTIONS } from './lib/questions.mjs';
+import { Report } from './lib/report.mjs';
+import { serve } from './lib/server.mjs';
+import { smiDevices } from './lib/smi.mjs';
+import { python } from './lib/vllm-layouts.mjs';
+
+const report = new Report('gpu-vllm-lora');
+const folder = mkdtempSync(join(tmpdir(), 'twinkle-adapters-'));
+const LAYOUT = smiDevices().length > 1 ? ['--gpus', '0-1', '-tp', '2'] : ['--gpus', '0'];
+
+/** Greedy answers of all names to all questions, asked at once. */
+async function answers(server) {
+  const one = async (model, content) => {
+    const messages = [{ role: 'user', content }];
+    const body = { model, temperature: 0, max_tokens: 48, messages };
+    return (await server.ask('/v1/chat/completions', body)).choices[0].message.content;
+  };
+  const names = ['demo', 'first', 'second'];
+  const all = await Promise.all(names.map((name) => Promise.all(QUESTIONS.map((content) => one(name, content)))));
+  return Object.fromEntries(names.map((name, at) => [name, all[at]]));
+}
+
+const same = (ours, plain) =>
+  Object.entries(plain).map(([name, texts]) => [name, texts.filter((text, at) => text === ours[name][at]).length]);
+
+try {
+  await report.part('LoRA', async () => {
+    const plain = python('make_adapter.py', DEMO, folder, JSON.stringify(QUESTIONS));
+    report.figure('plain vLLM', plain);
+    const args = [
+      '--served-model-name',
+      'demo',
+      '--engine',
+      'vllm',
+      ...LAYOUT,
+      '--dtype',
+      'float32',
+      '--max-model-len',
+      '1024',
+    ];
+    const more = ['--gpu-memory-utilization', '0.2', '--enforce-eager', '--enable-lora', '--max-loras', '2'];
+    const server = await serve([DEMO, ...args, ...more, '--lora-modules', `first=${join(folder, 'first')}`]);
+    try {
+      await server.ask('/v1/load_lora_adapter', { lora_name: 'second', lora_path: join(folder, 'second') });
+      const whole = (counts) => counts.every(([, count]) => count === QUESTIONS.length);
+      const before = same(await answers(server), plain);
+      report.check('answers are those of plain vLLM, by name', whole(before), before);
+      const victim = server.status().models[0].replicas[0].ranks.findLast(({ devices }) => devices[0] !== 'cpu');
+      process.kill(victim.pid, 'SIGKILL');
+      await until('its memory is free', ({ processes }) => processes.every(({ pid }) => pid !== victim.pid), 10_000);
+      const after = same(await answers(server), plain);
+      report.check(`after kill -9 of rank ${victim.rank}, too`, whole(after), after);
+    } finally {
+      await server.stop();
+    }
+  });
+} finally {
+  rmSync(folder, { recursive: true, force: true });
+}
+report.end();
