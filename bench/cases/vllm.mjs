@@ -1,19 +1,22 @@
 /**
- * Engine vllm beside `vllm serve` of the same environment, model and arguments, in one run; and beside the bare engine. Rates and times to
- * the first token are of a model of 1 M parameters, as shared facts measured the peer: a step of it is mostly Python, so what a server adds
- * shows. The demo, whose steps are mostly arithmetic, has a rate of its own; start, restart and memory are the demo's.
+ * Engine vllm beside `vllm serve` of the same environment, model and arguments, and beside the bare engine: all three are up, and take turns,
+ * because this machine's speed changes by the minute. Rates and times to the first token are of a model of 1 M parameters, as the peer was
+ * measured: a step of it is mostly Python, so what a server adds shows. The demo's steps are mostly arithmetic; start, restart and memory
+ * are the demo's.
  */
-import { load, median } from '../lib/load.mjs';
+import { load, median, quantile } from '../lib/load.mjs';
 import { descendants, pssMb } from '../lib/processes.mjs';
 import { enginePython } from '../lib/python.mjs';
 import { DEMO, randomModel } from '../lib/random-model.mjs';
 import { restart } from '../lib/restart.mjs';
 import { startServer } from '../lib/server.mjs';
-import { ARGS, KV_ARGS, runVllm, startVllmServe } from '../lib/vllm-peer.mjs';
+import { ARGS, KV_ARGS, startBare, startVllmServe } from '../lib/vllm-peer.mjs';
 
 const CONNECTIONS = 32;
 const TOKENS = 64;
-const ROUNDS = 3;
+const ROUNDS = 5;
+/** Fewer than what ends a server as a crash loop. */
+const RESTARTS = 3;
 
 const request = (tokens) =>
   JSON.stringify({
@@ -28,7 +31,7 @@ const request = (tokens) =>
 const plan = (port, tokens) => ({
   port,
   connections: CONNECTIONS,
-  durationMs: 5000,
+  durationMs: 4000,
   method: 'POST',
   path: '/v1/completions',
   body: request(tokens),
@@ -38,45 +41,77 @@ const plan = (port, tokens) => ({
 /** Memory of a process and all its descendants, MB. */
 const memory = (pid) => [pid, ...descendants(pid)].reduce((sum, one) => sum + pssMb(one), 0);
 
-async function measure({ port, pid, readyMs }) {
-  await load({ ...plan(port, TOKENS), durationMs: 2000 });
-  const streamed = await median(ROUNDS, 'requestsPerSecond', () => load(plan(port, TOKENS)));
-  const single = await median(ROUNDS, 'requestsPerSecond', () => load(plan(port, 1)));
-  // By requests, not events: a token whose text is not certain yet may have no event of its own.
-  return { readyMs, streamed, tokens: streamed.requestsPerSecond * TOKENS, single, memoryMb: memory(pid) };
+/** Medians of what takes turns: each of `takes` once a round. */
+async function inTurns(takes) {
+  const rounds = [];
+  for (let round = 0; round < ROUNDS; round++) {
+    const figures = {};
+    for (const [name, take] of Object.entries(takes)) figures[name] = await take();
+    rounds.push(figures);
+  }
+  return Object.fromEntries(Object.keys(takes).map((name) => [name, middle(rounds.map((figures) => figures[name]))]));
+}
+
+/** The median of each figure. */
+const middle = (all) =>
+  Object.fromEntries(
+    Object.keys(all[0]).map((key) => [
+      key,
+      quantile(
+        all.map((figures) => figures[key]),
+        0.5,
+      ),
+    ]),
+  );
+
+/** By requests, not events: a token whose text is not certain yet may have no event of its own. */
+async function streamed({ port }) {
+  const { requestsPerSecond, firstP50Ms, firstP99Ms } = await load(plan(port, TOKENS));
+  return { tokens: requestsPerSecond * TOKENS, firstP50Ms, firstP99Ms };
+}
+
+async function single({ port }) {
+  return { requests: (await load(plan(port, 1))).requestsPerSecond };
 }
 
 /** One model: ours, `vllm serve`, and the engine with no server around it. */
-async function compare(python, model, more = async () => {}) {
-  const args = ['--served-model-name', 'demo', '--engine', 'vllm', '--cpu', '--python', python];
-  const server = await startServer([model, ...args, ...ARGS, ...KV_ARGS]);
-  let ours;
+async function compare(python, model) {
+  const running = [];
+  const up = async (starting) => {
+    running.push(await starting);
+    return running.at(-1);
+  };
   try {
-    ours = await measure(server);
-    await more(server);
+    const args = ['--served-model-name', 'demo', '--engine', 'vllm', '--cpu', '--python', python];
+    const ours = await up(startServer([model, ...args, ...ARGS, ...KV_ARGS]));
+    const serve = await up(startVllmServe(python, model));
+    const bare = await up(startBare(python, model, CONNECTIONS, TOKENS));
+    for (const { port } of [ours, serve]) await load({ ...plan(port, TOKENS), durationMs: 2000 });
+    const rates = await inTurns({
+      ours: () => streamed(ours),
+      serve: () => streamed(serve),
+      bare: () => bare.round(),
+      oursSingle: () => single(ours),
+      serveSingle: () => single(serve),
+    });
+    const memoryMb = { ours: memory(ours.pid), serve: memory(serve.pid) };
+    const { ms: restartMs } = await median(RESTARTS, 'ms', () => restart(ours, 'demo', 50));
+    return { ...rates, memoryMb, restartMs, readyMs: { ours: ours.readyMs, serve: serve.readyMs } };
   } finally {
-    await server.stop();
+    for (const one of running.reverse()) await one.stop();
   }
-  const serve = await startVllmServe(python, model);
-  let peer;
-  try {
-    peer = await measure(serve);
-  } finally {
-    await serve.stop();
-  }
-  return { ours, peer, bare: await runVllm(python, 'bare.py', [model, CONNECTIONS, TOKENS, 5]) };
 }
 
 const lower = { peerName: 'vllm serve', lowerIsBetter: true };
 
-function* rates(name, { ours, peer, bare }) {
+function* servingRows(name, { ours, serve, bare, oursSingle, serveSingle }) {
   yield {
     what: `${name}: streamed tokens, ${CONNECTIONS} connections × ${TOKENS}`,
     unit: 'tokens/s',
     ours: ours.tokens,
-    peer: peer.tokens,
+    peer: serve.tokens,
     peerName: 'vllm serve',
-    target: 2 * peer.tokens,
+    target: 2 * serve.tokens,
   };
   yield {
     what: `${name}: the same, beside the engine with no server around it`,
@@ -89,19 +124,19 @@ function* rates(name, { ours, peer, bare }) {
   yield {
     what: `${name}: one-token streamed requests, ${CONNECTIONS} connections`,
     unit: 'req/s',
-    ours: ours.single.requestsPerSecond,
-    peer: peer.single.requestsPerSecond,
+    ours: oursSingle.requests,
+    peer: serveSingle.requests,
     peerName: 'vllm serve',
-    target: 1.8 * peer.single.requestsPerSecond,
+    target: 1.8 * serveSingle.requests,
     note: `the engine alone: ${Math.round(bare.requests)}`,
   };
   yield {
     what: `${name}: time to first token, ${CONNECTIONS} connections, p99`,
     unit: 'ms',
-    ours: ours.streamed.firstP99Ms,
-    peer: peer.streamed.firstP99Ms,
-    target: 0.6 * peer.streamed.firstP99Ms,
-    note: `p50 ${ours.streamed.firstP50Ms.toFixed(1)} against ${peer.streamed.firstP50Ms.toFixed(1)} ms`,
+    ours: ours.firstP99Ms,
+    peer: serve.firstP99Ms,
+    target: 0.6 * serve.firstP99Ms,
+    note: `p50 ${ours.firstP50Ms.toFixed(1)} against ${serve.firstP50Ms.toFixed(1)} ms`,
     ...lower,
   };
 }
@@ -110,36 +145,33 @@ export async function* rows() {
   const python = await enginePython('vllm', process.env.TWINKLE_PYTHON);
   const small = randomModel(python, '1m');
   try {
-    yield* rates('1 M parameters', await compare(python, small.folder));
+    yield* servingRows('1 M parameters', await compare(python, small.folder));
   } finally {
     small[Symbol.dispose]();
   }
-  let restartMs;
-  const demo = await compare(python, DEMO, async (server) => {
-    restartMs = (await median(ROUNDS, 'ms', () => restart(server, 'demo', 50))).ms;
-  });
-  yield* rates('demo', demo);
+  const demo = await compare(python, DEMO);
+  yield* servingRows('demo', demo);
   yield {
     what: 'demo: command to healthy',
     unit: 's',
-    ours: demo.ours.readyMs / 1000,
-    peer: demo.peer.readyMs / 1000,
-    target: (0.3 * demo.peer.readyMs) / 1000,
+    ours: demo.readyMs.ours / 1000,
+    peer: demo.readyMs.serve / 1000,
+    target: (0.3 * demo.readyMs.serve) / 1000,
     ...lower,
   };
   yield {
     what: 'demo: kill -9 of the rank to an answer',
     unit: 's',
-    ours: restartMs / 1000,
+    ours: demo.restartMs / 1000,
     target: 4,
     lowerIsBetter: true,
   };
   yield {
     what: 'demo: memory (PSS) of all processes after the load',
     unit: 'MB',
-    ours: demo.ours.memoryMb,
-    peer: demo.peer.memoryMb,
-    target: demo.peer.memoryMb,
+    ours: demo.memoryMb.ours,
+    peer: demo.memoryMb.serve,
+    target: demo.memoryMb.serve,
     ...lower,
   };
 }

@@ -2,6 +2,7 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createServer } from 'node:net';
+import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 
@@ -69,17 +70,35 @@ export async function startVllmServe(python, model, args = [...ARGS, ...KV_ARGS]
   }
 }
 
-/** Figures that a script of bench/peers/vllm prints. */
-export async function runVllm(python, script, args) {
-  const path = fileURLToPath(new URL(`../peers/vllm/${script}`, import.meta.url));
+/**
+ * The engine in a process of its own with no server around it (bench/peers/vllm/bare.py), as users start it on CPUs.
+ * @returns `{ round, stop }`; `round()` measures once
+ */
+export async function startBare(python, model, sequences, tokens) {
+  const path = fileURLToPath(new URL('../peers/vllm/bare.py', import.meta.url));
   const env = { ...ENV, ...ON_CPU, VLLM_ENABLE_V1_MULTIPROCESSING: '0' };
-  const child = spawn(python, [path, ...args.map(String)], { env, stdio: ['ignore', 'pipe', 'pipe'] });
+  const child = spawn(python, [path, model, String(sequences), String(tokens)], {
+    env,
+    stdio: ['pipe', 'pipe', 'pipe'],
+  });
   const said = [];
   child.stderr.on('data', (chunk) => said.push(chunk));
-  let text = '';
-  for await (const chunk of child.stdout) text += chunk;
-  const line = text.split('\n').find((one) => one.startsWith('figures:'));
-  if (line === undefined)
-    throw new Error(`${script} printed no figures:\n${Buffer.concat(said).toString().slice(-3000)}`);
-  return JSON.parse(line.slice('figures:'.length));
+  const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
+  const until = async (prefix) => {
+    for (let next = await lines.next(); !next.done; next = await lines.next()) {
+      if (next.value.startsWith(prefix)) return next.value.slice(prefix.length);
+    }
+    throw new Error(`bare.py ended:\n${Buffer.concat(said).toString().slice(-3000)}`);
+  };
+  await until('ready');
+  return {
+    async round() {
+      child.stdin.write('\n');
+      return JSON.parse(await until('figures:'));
+    },
+    async stop() {
+      child.stdin.end();
+      if (child.exitCode === null) await once(child, 'exit');
+    },
+  };
 }

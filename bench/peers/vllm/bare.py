@@ -1,4 +1,7 @@
-"""Tokens per second of `vllm.LLM` with no server around it: argv is model, sequences, tokens each and rounds; prints one JSON line."""
+"""Tokens and requests per second of `vllm.LLM` with no server around it: argv is model, sequences and tokens of each.
+
+Says `ready`, then measures once for each line on standard input and prints the figures as a line of JSON; ends with its input.
+"""
 
 import json
 import sys
@@ -6,7 +9,7 @@ import time
 
 from vllm import LLM, SamplingParams
 
-model, sequences, tokens, rounds = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4])
+model, sequences, tokens = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
 llm = LLM(
     model,
     dtype="float32",
@@ -18,17 +21,19 @@ llm = LLM(
 )
 
 
-def rate(count: int, length: int) -> float:
-    """Finished units per second: tokens, or requests of one token."""
+def rate(length: int, seconds: float) -> float:
+    """Finished units per second: tokens, or requests of one token; batches one after the other for so long."""
     wanted = SamplingParams(temperature=0.0, max_tokens=length, ignore_eos=True)
-    prompts = [f"tell me {number}" for number in range(count)]
-    best = []
-    for _ in range(rounds):
-        begun = time.perf_counter()
+    prompts = [f"tell me {number}" for number in range(sequences)]
+    begun = time.perf_counter()
+    made = 0
+    while time.perf_counter() - begun < seconds:
         llm.generate(prompts, wanted, use_tqdm=False)
-        best.append(count * length / (time.perf_counter() - begun))
-    return sorted(best)[len(best) // 2]
+        made += sequences * length
+    return made / (time.perf_counter() - begun)
 
 
-rate(sequences, 8)
-print("figures:" + json.dumps({"tokens": rate(sequences, tokens), "requests": rate(sequences, 1)}))
+rate(8, 1.0)
+print("ready", flush=True)
+for _ in sys.stdin:
+    print("figures:" + json.dumps({"tokens": rate(tokens, 3.0), "requests": rate(1, 2.0)}), flush=True)

@@ -8,10 +8,17 @@ from vllm.sampling_params import SamplingParams as VllmSampling
 from ...protocol import GenerateParams
 
 
+class OneUse(VllmSampling):
+    """Parameters that were made for one request: vLLM copies what it is given, deeply, before it fills in defaults."""
+
+    def clone(self) -> OneUse:
+        return self
+
+
 def to_vllm(params: GenerateParams, max_tokens: int) -> VllmSampling:
     """Parameters of one request; outputs come as deltas."""
     wanted = params.sampling
-    return VllmSampling(
+    return OneUse(
         n=params.n,
         max_tokens=max_tokens,
         min_tokens=wanted.min_tokens,
