@@ -99,7 +99,8 @@ it('plans a bundle with an NPU, the mask of all and HCCL’s interface for each 
     { TWINKLE_FAKE_DEVICES: 'npu:8', TWINKLE_HOME: join(folder, 'home') },
   );
   expect(code, stderr).toBe(0);
-  const { groups, ranks } = JSON.parse(stdout);
+  const lines = stdout.trim().split('\n');
+  const { groups, ranks } = lines.map((line) => JSON.parse(line)).find(({ event }) => event === 'plan');
   expect(groups[0].bundles.map(({ resources }: { resources: object }) => resources)).toEqual([
     { NPU: 1, CPU: 1 },
     { NPU: 1 },

@@ -2,6 +2,7 @@
 import type { ServeConfig } from '../../config/types.js';
 import { asTwinkleError, EXIT, TwinkleError } from '../../errors.js';
 import type { Head } from '../../runtime/types.js';
+import type { StartProgress } from '../../serving/types.js';
 import type { CliIo } from '../io.js';
 import type { ReadyFacts, Reporter } from './reporter.js';
 import type { EndSignals } from './signals.js';
@@ -27,13 +28,14 @@ export async function superviseHead(head: Head, life: Lifetime): Promise<number>
   const fatal = new Promise<TwinkleError>((resolve) =>
     head.on('fatal', (error) => resolve(asTwinkleError(error, 'GANG_FAILED'))),
   );
-  head.on('progress', (model, progress) => {
+  const tellProgress = (model: string, progress: StartProgress): void => {
     reporter.progress(model, progress);
     life.notify(`STATUS=${model}: ${progress.phase}`);
-  });
+  };
+  head.on('progress', tellProgress);
   // What was said before anybody listened.
   for (const { names, progress } of head.status().models) {
-    if (progress !== null) reporter.progress(names[0] ?? '', progress);
+    if (progress !== null) tellProgress(names[0] ?? '', progress);
   }
   head.on('failed', (model, reason, incident) => reporter.failed(model, reason, incident));
   head.on('recovered', (model, elapsedMs) => reporter.recovered(model, elapsedMs));
