@@ -36,7 +36,12 @@ export async function soak(server: VllmLoraServer, mix: LoadMix, plan: SoakPlan)
   return [...samples].map(([pid, seen]) => {
     const open = seen.map(({ descriptors }) => descriptors);
     const moreDescriptors = Math.max(...open) - (open[0] ?? 0);
-    return { name: names.get(pid) ?? '', samples: seen, growth: growthPerMinute(seen.slice(seen.length / 2)), moreDescriptors };
+    return {
+      name: names.get(pid) ?? '',
+      samples: seen,
+      growth: growthPerMinute(seen.slice(seen.length / 2)),
+      moreDescriptors,
+    };
   });
 }
 
