@@ -148,6 +148,14 @@ function engineArg(name: string, { value, origin }: Field): WrittenEngineArg {
   return { name, value, where: `${located(origin)}${origin.name}` };
 }
 
+/** What Ray's `lora_config` is where it says nothing. */
+export const LORA_DEFAULTS = {
+  dynamicPath: null,
+  maxAdaptersPerReplica: 16,
+  downloadTimeoutMs: 30_000,
+  maxDownloadTries: 10,
+} as const satisfies LoraSettings;
+
 function readLora(field: Field, engine: EngineName): LoraSettings {
   const fields = field.fields([
     'dynamic_lora_loading_path',
@@ -160,9 +168,13 @@ function readLora(field: Field, engine: EngineName): LoraSettings {
   const written = (field.value as { download_timeout_s?: unknown }).download_timeout_s;
   return {
     dynamicPath: readAdapterPath(fields.get('dynamic_lora_loading_path')),
-    maxAdaptersPerReplica: fields.get('max_num_adapters_per_replica')?.number({ min: 1, whole: true }) ?? 16,
-    downloadTimeoutMs: timeout === undefined ? (written === null ? null : 30_000) : timeout * 1000,
-    maxDownloadTries: fields.get('max_download_tries')?.number({ min: 1, max: 1000, whole: true }) ?? 10,
+    maxAdaptersPerReplica:
+      fields.get('max_num_adapters_per_replica')?.number({ min: 1, whole: true }) ??
+      LORA_DEFAULTS.maxAdaptersPerReplica,
+    downloadTimeoutMs:
+      timeout === undefined ? (written === null ? null : LORA_DEFAULTS.downloadTimeoutMs) : timeout * 1000,
+    maxDownloadTries:
+      fields.get('max_download_tries')?.number({ min: 1, max: 1000, whole: true }) ?? LORA_DEFAULTS.maxDownloadTries,
   };
 }
 

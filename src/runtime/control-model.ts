@@ -2,6 +2,7 @@
 import type { ModelConfig } from '../config/types.js';
 import type { Logger } from '../observability/logger.js';
 import { ModelAdapters } from '../serving/adapters.js';
+import type { OpenReplica } from '../serving/broadcast.js';
 import type { BucketAdapters } from '../serving/bucket/bucket-adapters.js';
 import { ControlledModel } from '../serving/fleet-control.js';
 import type { ModelService } from '../serving/model-service.js';
@@ -33,19 +34,21 @@ export function controlModel(
   const { lora, servedNames } = config;
   const orders = new OperatorOrders();
   let service: ModelService | null = null;
+  const open = (): readonly OpenReplica[] => gangs.flatMap(({ replica }) => replica ?? []);
+  const asleep = (): boolean => orders.asleep;
   const adapters = new ModelAdapters({
     models: servedNames,
     source: lora?.dynamicPath == null ? null : buckets.source(lora.dynamicPath),
     localise: (adapter, path) => buckets.localise(adapter, path),
     max: lora?.maxAdaptersPerReplica ?? Number.POSITIVE_INFINITY,
     fixed: fixedAdapters(config.engineArgs.lora_modules),
-    open: () => gangs.flatMap(({ replica }) => replica ?? []),
-    asleep: () => orders.asleep,
+    open,
+    asleep,
     lost: (adapter, reason) => log.warn({ model: servedNames[0], adapter, reason }, 'adapter_lost'),
   });
   const weights = new ModelWeights({
-    open: () => gangs.flatMap(({ replica }) => replica ?? []),
-    asleep: () => orders.asleep,
+    open,
+    asleep,
     segments: new SharedSegments(placed.map(({ gang }) => gang)),
     refused: (replica, reason) => log.error({ replica, reason }, 'weights_refused'),
   });

@@ -105,8 +105,8 @@ async function createAt(door: HeadDoor, options: CreateServerOptions): Promise<S
     listen: listen ?? true,
     ...(signal === undefined ? {} : { signal }),
     ...(placement === null ? {} : { placement }),
+    ...(on === undefined ? {} : { on }),
   });
-  for (const [event, listener] of Object.entries(on ?? {})) head.on(event as keyof HeadEvents, listener);
   try {
     await untilReady(head, signal);
   } catch (error) {

@@ -47,6 +47,8 @@ export interface HeadOptions {
   readonly ownProcess?: boolean;
   /** Ends a start that still fetches adapters. */
   readonly signal?: AbortSignal;
+  /** Listeners from before the first event: a small model is ready before {@link startHead} resolves. */
+  readonly on?: { readonly [K in keyof HeadEvents]?: HeadEvents[K] };
 }
 
 /** A timer of more than 2^31 − 1 ms would fire at once: `drain(Infinity)` means as long as it takes. */
@@ -88,6 +90,7 @@ class RunningHead implements Head {
     this.#log = options.logger ?? SILENT; // until the log folder exists
     this.#native = options.native ?? loadNative();
     this.#events = new Emitter((error) => this.#log.error({ error: String(error) }, 'listener_threw'));
+    for (const [event, listener] of Object.entries(options.on ?? {})) this.on(event as keyof HeadEvents, listener);
     this.#ready.promise.catch(() => {}); // whoever awaits ready() sees it
   }
 

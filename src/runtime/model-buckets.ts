@@ -1,4 +1,5 @@
 /** A head's one store of adapters that come from buckets, as each of its models uses it. Wiring only. */
+import { LORA_DEFAULTS } from '../config/llm-config.js';
 import type { ModelConfig } from '../config/types.js';
 import type { Logger } from '../observability/logger.js';
 import { AdapterStore } from '../serving/bucket/adapter-store.js';
@@ -18,8 +19,8 @@ export class ModelBuckets implements AsyncDisposable {
 
   /** With the limits of the model's `lora_config`. */
   of({ lora }: ModelConfig): BucketAdapters {
-    if (lora === null) return new BucketAdapters(this.#store);
-    return new BucketAdapters(this.#store, { timeoutMs: lora.downloadTimeoutMs, tries: lora.maxDownloadTries });
+    const { downloadTimeoutMs, maxDownloadTries } = lora ?? LORA_DEFAULTS;
+    return new BucketAdapters(this.#store, { timeoutMs: downloadTimeoutMs, tries: maxDownloadTries });
   }
 
   /**

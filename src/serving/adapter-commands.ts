@@ -1,6 +1,6 @@
 /** vLLM's routes for adapters: what is asked of an engine, and what its refusals mean to whoever asked us. Pure. */
 import { TwinkleError } from '../errors.js';
-import { refusalText } from './broadcast.js';
+import { nobodyOpen, refusalText } from './broadcast.js';
 import type { Command, ReplicaAnswer } from './types/control.js';
 
 const post = (path: string, body: object): Command => ({ method: 'POST', path, query: '', body: JSON.stringify(body) });
@@ -54,11 +54,5 @@ export function unloadRefusal(name: string, refused: readonly ReplicaAnswer[]): 
 
 /** Why an adapter that somebody named was not loaded: there is no replica that could have. */
 export function nobodyToLoad(name: string): TwinkleError {
-  return new TwinkleError(
-    'NOT_READY',
-    `no replica takes requests now, so adapter \`${name}\` cannot be loaded; try again`,
-    {
-      retryAfterMs: 1000,
-    },
-  );
+  return nobodyOpen(`adapter \`${name}\` cannot be loaded`);
 }

@@ -1,6 +1,6 @@
 /** One HTTP request to the engines of many replicas, answered replica by replica: what one does or does not do hides no other. */
 import { randomBytes } from 'node:crypto';
-import { asTwinkleError } from '../errors.js';
+import { asTwinkleError, TwinkleError } from '../errors.js';
 import type { HttpParams } from '../protocol/values.js';
 import type { Channel } from '../transport/channel.js';
 import { type AskOptions, askEngine } from './ask-engine.js';
@@ -46,6 +46,12 @@ export function broadcast(
       }
     }),
   );
+}
+
+/** Why a command reached nobody. @param consequence what cannot be done now */
+export function nobodyOpen(consequence: string): TwinkleError {
+  const message = `no replica takes requests now, so ${consequence}; try again`;
+  return new TwinkleError('NOT_READY', message, { retryAfterMs: 1000 });
 }
 
 /** Whether the engine did what it was asked. */

@@ -124,12 +124,12 @@ export class ModelService implements TicketOwner {
     const reference = referenceOf(params);
     const home = reference === null ? null : this.#responses.of(reference.id);
     // Who asks for a response, or cancels one, must not wait behind those whose batch it is in.
-    const atOnce = reference?.control === true && this.#at(home) !== null;
+    const atOnce = reference?.control === true ? this.#at(home) : null;
     const hears = hearingId(params, sink, (id) => {
       const replica = this.#replicaOf(ticket);
       if (replica !== undefined) this.#responses.keep(id, { replica: replica.id, epoch: replica.epoch });
     });
-    const ticket = this.#take({ width: atOnce ? 0 : width, beginning, open, home }, hears, caller);
+    const ticket = this.#take({ width: atOnce === null ? width : 0, beginning, open, home }, hears, caller, atOnce);
     return ticket;
   }
 
@@ -138,12 +138,17 @@ export class ModelService implements TicketOwner {
     return this.#at(this.#responses.of(id)) !== null;
   }
 
-  #take<Item, End>(work: Work<Item, End>, sink: Sink<Item, End>, caller: Caller): Ticket<Item, End> {
+  /** @param atOnce the replica that it goes to whatever waits; null: it takes its turn */
+  #take<Item, End>(
+    work: Work<Item, End>,
+    sink: Sink<Item, End>,
+    caller: Caller,
+    atOnce: Replica | null = null,
+  ): Ticket<Item, End> {
     this.#admit();
     const ticket = new Ticket(work, sink, this, caller.tenant, this.options.nowMs());
-    const home = ticket.width === 0 ? this.#at(ticket.home) : null;
-    if (home !== null) {
-      this.#run(ticket, home);
+    if (atOnce !== null) {
+      this.#run(ticket, atOnce);
       return ticket;
     }
     this.#queue.push(ticket.tenant, ticket);

@@ -3,7 +3,7 @@
  * is told again before it takes more requests. How an engine writes them is its own business; one that wrote half of them ends itself.
  */
 import { asTwinkleError, TwinkleError } from '../errors.js';
-import { broadcast, broke, type OpenReplica, refusalText, succeeded } from './broadcast.js';
+import { broadcast, broke, nobodyOpen, type OpenReplica, refusalText, succeeded } from './broadcast.js';
 import { KeyedChain } from './keyed-chain.js';
 import { type NewWeights, ORIGINAL, takeWeights } from './new-weights.js';
 import type { Upkeep } from './prepared-gang.js';
@@ -92,11 +92,7 @@ export class ModelWeights implements Upkeep {
       throw new TwinkleError('NOT_READY', 'the model sleeps, so its weights cannot be replaced: POST /wake_up first');
     }
     const replicas = open();
-    if (replicas.length === 0) {
-      throw new TwinkleError('NOT_READY', 'no replica takes requests now, so weights cannot be replaced; try again', {
-        retryAfterMs: 1000,
-      });
-    }
+    if (replicas.length === 0) throw nobodyOpen('weights cannot be replaced');
     const next: Current = { ...(await takeWeights(source)), since: Date.now() };
     const command = next.command(mode);
     const answers = await Promise.all(replicas.map((replica) => this.#tell(replica, next, command)));

@@ -8,12 +8,13 @@ import Anthropic from '@anthropic-ai/sdk';
 import OpenAI from 'openai';
 import { Agent, fetch as pooledFetch } from 'undici';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { PACKAGE_ROOT } from '../../src/config/package-root.js';
+import { DEMO_MODEL, PACKAGE_ROOT } from '../../src/config/package-root.js';
 import { CliServer } from '../support/cli.js';
 import { EventReader, eventsOf, metric, post, untilMetric } from '../support/http.js';
 import { testPython } from '../support/pythons.js';
 import { SlowReader } from '../support/slow-reader.js';
 import { CHAT, VLLM_FAULTS } from '../support/vllm-faults.js';
+import { sampleProcess } from '../support/vllm-load/memory.js';
 
 // The demo model likes blanks so much that JSON with any between its parts would never end.
 const ARGS =
@@ -169,7 +170,6 @@ describe("vLLM's own benchmark client", () => {
     ['openai-chat', '/v1/chat/completions'],
     ['vllm', '/v1/completions'],
   ])('%s: every request succeeds, and every token is counted', async (backend, endpoint) => {
-    const model = join(PACKAGE_ROOT, 'python-workers', 'demo_model', 'model');
     const load = '--dataset-name random --random-input-len 20 --random-output-len 12 --num-prompts 8 --ignore-eos';
     const result = `--save-result --result-dir ${folder} --result-filename ${backend}.json --disable-tqdm`;
     const where = ['--backend', backend, '--base-url', server.url, '--endpoint', endpoint];
@@ -180,7 +180,7 @@ describe("vLLM's own benchmark client", () => {
       '--model',
       'demo',
       '--tokenizer',
-      model,
+      DEMO_MODEL,
       ...`${load} ${result}`.split(' '),
     ];
     const quiet = { TORCHDYNAMO_DISABLE: '1', VLLM_NO_USAGE_STATS: '1', HF_HUB_OFFLINE: '1' };
@@ -209,11 +209,6 @@ describe('a request at fault', () => {
   });
 });
 
-/** Resident memory of a process, in MiB. */
-function memoryOf(pid: number): number {
-  return Number(/^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]) / 1024;
-}
-
 describe('many clients, or rude ones', () => {
   const endless = { model: 'demo', messages: ASK, max_tokens: 450, ignore_eos: true };
   const loud = {
@@ -240,7 +235,7 @@ describe('many clients, or rude ones', () => {
 
   it('who does not read costs little memory and nobody else anything, and gets the whole answer when it reads', async () => {
     const pids = [server.pid, ...(await server.rankPids())];
-    const before = pids.map(memoryOf);
+    const before = pids.map(sampleProcess);
     const slow = await Promise.all(
       Array.from({ length: 4 }, () => SlowReader.post(port, '/v1/chat/completions', { ...loud, stream: true })),
     );
@@ -249,7 +244,7 @@ describe('many clients, or rude ones', () => {
     await untilMetric(server.url, 'vllm:num_requests_running', 0);
     // 4 × 2 × 250 tokens with 20 alternatives each are some 5 MB of events.
     pids.forEach((pid, at) => {
-      expect(memoryOf(pid) - (before[at] ?? 0)).toBeLessThan(100);
+      expect(sampleProcess(pid).rssMb - (before[at]?.rssMb ?? 0)).toBeLessThan(100);
     });
     for (const reader of slow) {
       const events = eventsOf(await reader.readAll());
@@ -261,7 +256,7 @@ describe('many clients, or rude ones', () => {
   });
 
   it('10,000 at once: a full queue refuses with Retry-After, everybody is answered, memory stays', async () => {
-    const before = memoryOf(server.pid);
+    const before = sampleProcess(server.pid);
     const dispatcher = new Agent({ connections: 1000 });
     const ask = async (): Promise<[status: number, retryAfter: string | null]> => {
       const answer = await pooledFetch(`${server.url}/v1/completions`, {
@@ -279,7 +274,7 @@ describe('many clients, or rude ones', () => {
     expect(refused.length).toBeGreaterThan(0);
     for (const [, after] of refused) expect(after).toMatch(/^[1-9]\d*$/);
     expect(all.filter(([status]) => status === 200)).toHaveLength(all.length - refused.length);
-    expect(memoryOf(server.pid) - before).toBeLessThan(250);
+    expect(sampleProcess(server.pid).rssMb - before.rssMb).toBeLessThan(250);
     await serves();
   });
 });

@@ -4,10 +4,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import OpenAI from 'openai';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { DEMO_MODEL } from '../../src/config/package-root.js';
 import { createServer, type Server } from '../../src/index.js';
 import { CliServer, runCli } from '../support/cli.js';
 import { post } from '../support/http.js';
-import { DEMO_MODEL, noisyTensors, writeNoisyCheckpoint } from '../support/noisy-checkpoint.js';
+import { noisyTensors, writeNoisyCheckpoint } from '../support/noisy-checkpoint.js';
 
 const ARGS = ['demo', '--engine', 'vllm', '--cpu', '--dtype', 'float32', '--max-model-len', '512'];
 const STORY = [{ role: 'user' as const, content: 'Tell me a story about a fox.' }];

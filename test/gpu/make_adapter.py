@@ -13,41 +13,14 @@ from pathlib import Path
 os.environ.setdefault("VLLM_ENABLE_V1_MULTIPROCESSING", "0")
 os.environ.setdefault("VLLM_USE_FLASHINFER_SAMPLER", "0")
 
-import torch
-from safetensors.torch import save_file
+sys.path.insert(0, str(Path(__file__).parents[2] / "python-workers" / "tests" / "vllm"))
+
+from lora_support import write_adapter
 from vllm import LLM, SamplingParams
 from vllm.lora.request import LoRARequest
 
 NAMES = ("first", "second")
 RANK = 8
-
-
-def write_adapter(model: Path, folder: Path, seed: int) -> None:
-    """A PEFT adapter strong enough to change every answer."""
-    config = json.loads((model / "config.json").read_text(encoding="utf-8"))
-    width, heads = (
-        config["hidden_size"],
-        config["num_attention_heads"] * config["head_dim"],
-    )
-    generator = torch.Generator().manual_seed(seed)
-    weights: dict[str, torch.Tensor] = {}
-    for layer in range(config["num_hidden_layers"]):
-        name = f"base_model.model.model.layers.{layer}.self_attn.o_proj"
-        weights[f"{name}.lora_A.weight"] = torch.randn(RANK, heads, generator=generator)
-        weights[f"{name}.lora_B.weight"] = torch.randn(width, RANK, generator=generator)
-    folder.mkdir(parents=True)
-    save_file(weights, folder / "adapter_model.safetensors")
-    described = {
-        "peft_type": "LORA",
-        "task_type": "CAUSAL_LM",
-        "r": RANK,
-        "lora_alpha": RANK,
-        "target_modules": ["o_proj"],
-    }
-    (folder / "adapter_config.json").write_text(
-        json.dumps({**described, "bias": "none", "base_model_name_or_path": str(model)}),
-        encoding="utf-8",
-    )
 
 
 def main() -> None:
@@ -58,7 +31,7 @@ def main() -> None:
         json.loads(sys.argv[3]),
     )
     for seed, name in enumerate(NAMES, 1):
-        write_adapter(model, folder / name, seed)
+        write_adapter(str(model), folder / name, seed, RANK)
     llm = LLM(
         str(model),
         dtype="bfloat16",

@@ -1,10 +1,9 @@
 /** PEFT adapters for the demo model, written without Python: random weights, strong enough to change every answer. */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { PACKAGE_ROOT } from '../../src/config/package-root.js';
+import { DEMO_MODEL } from '../../src/config/package-root.js';
 import { randomFrom } from './random.js';
 
-const DEMO = join(PACKAGE_ROOT, 'python-workers', 'demo_model', 'model');
 const RANK = 4;
 
 interface Shape {
@@ -16,7 +15,7 @@ interface Shape {
 
 /** File name → content. The same seed gives the same adapter. */
 export function loraAdapter(seed: number): ReadonlyMap<string, Buffer> {
-  const shape = JSON.parse(readFileSync(join(DEMO, 'config.json'), 'utf8')) as Shape;
+  const shape = JSON.parse(readFileSync(join(DEMO_MODEL, 'config.json'), 'utf8')) as Shape;
   const random = randomFrom(seed);
   const tensors: [string, [number, number]][] = Array.from({ length: shape.num_hidden_layers }, (_, layer) => {
     const name = `base_model.model.model.layers.${layer}.self_attn.o_proj`;
@@ -43,7 +42,7 @@ export function loraAdapter(seed: number): ReadonlyMap<string, Buffer> {
     lora_alpha: RANK,
     target_modules: ['o_proj'],
     bias: 'none',
-    base_model_name_or_path: DEMO,
+    base_model_name_or_path: DEMO_MODEL,
   };
   return new Map([
     ['adapter_config.json', Buffer.from(JSON.stringify(config))],

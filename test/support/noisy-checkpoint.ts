@@ -1,9 +1,8 @@
 /** A second checkpoint of the demo model: its tensors with seeded noise, as bytes for a segment or in a folder. */
 import { cpSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { PACKAGE_ROOT } from '../../src/config/package-root.js';
-
-export const DEMO_MODEL = join(PACKAGE_ROOT, 'python-workers', 'demo_model', 'model');
+import { DEMO_MODEL } from '../../src/config/package-root.js';
+import { randomFrom } from './random.js';
 
 export interface NoisyTensor {
   readonly name: string;
@@ -18,23 +17,12 @@ interface Entry {
   readonly data_offsets: readonly [number, number];
 }
 
-/** mulberry32: numbers in [0, 1). */
-function dice(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
-}
-
 /** The demo model's safetensors, every element times a factor between 0.5 and 1.5. */
 function noisyFile(seed: number): { bytes: Buffer; tensors: NoisyTensor[] } {
   const bytes = readFileSync(join(DEMO_MODEL, 'model.safetensors'));
   const start = 8 + Number(bytes.readBigUInt64LE(0));
   const { __metadata__, ...entries } = JSON.parse(bytes.toString('utf8', 8, start));
-  const next = dice(seed);
+  const next = randomFrom(seed);
   const float = new Float32Array(1);
   const word = new Uint32Array(float.buffer);
   const tensors = Object.entries(entries as Record<string, Entry>).map(([name, { data_offsets, dtype, shape }]) => {

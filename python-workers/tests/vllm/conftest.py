@@ -13,6 +13,17 @@ pytest.importorskip("vllm.version", reason="needs the environment of `twinkle-no
 
 
 @pytest.fixture(scope="module")
+def nursery() -> Iterator[Any]:
+    """What forks the ranks of a module's gangs."""
+    import gang_support
+
+    os.environ.update(gang_support.ENVIRONMENT)
+    nursery = gang_support.Nursery()
+    yield nursery
+    nursery.close()
+
+
+@pytest.fixture(scope="module")
 def engine() -> Iterator[Any]:
     from vllm_support import loaded
 

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import torch
-from safetensors.torch import save_file
+from lora_support import write_adapter
 from vllm_http import Client
 from vllm_support import MODEL, loaded
 from weights_support import checkpoint, noisy
@@ -19,38 +17,13 @@ PROMPT = "The sun"
 RANK = 4
 
 
-def write_adapter(folder: Path, seed: int, rank: int = RANK) -> str:
-    """A PEFT adapter of random weights, strong enough to change every answer."""
-    config = json.loads((Path(MODEL) / "config.json").read_text())
-    width, heads = config["hidden_size"], config["num_attention_heads"] * config["head_dim"]
-    generator = torch.Generator().manual_seed(seed)
-    weights: dict[str, torch.Tensor] = {}
-    for layer in range(config["num_hidden_layers"]):
-        name = f"base_model.model.model.layers.{layer}.self_attn.o_proj"
-        weights[f"{name}.lora_A.weight"] = torch.randn(rank, heads, generator=generator)
-        weights[f"{name}.lora_B.weight"] = torch.randn(width, rank, generator=generator)
-    folder.mkdir()
-    save_file(weights, folder / "adapter_model.safetensors")
-    described = {
-        "peft_type": "LORA",
-        "task_type": "CAUSAL_LM",
-        "r": rank,
-        "lora_alpha": rank,
-        "target_modules": ["o_proj"],
-    }
-    (folder / "adapter_config.json").write_text(
-        json.dumps({**described, "bias": "none", "base_model_name_or_path": MODEL})
-    )
-    return str(folder)
-
-
 @pytest.fixture(scope="module")
 def adapters(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     folder = tmp_path_factory.mktemp("adapters")
     return {
-        "first": write_adapter(folder / "first", 1),
-        "second": write_adapter(folder / "second", 2),
-        "wide": write_adapter(folder / "wide", 3, rank=32),
+        "first": write_adapter(MODEL, folder / "first", 1, RANK),
+        "second": write_adapter(MODEL, folder / "second", 2, RANK),
+        "wide": write_adapter(MODEL, folder / "wide", 3, 32),
     }
 
 
@@ -110,7 +83,7 @@ def test_requests_without_an_adapter_get_none_beside_others(client: Client, adap
 def test_new_weights_of_the_model_lie_under_its_adapters(client: Client, tmp_path: Path) -> None:
     base, first = hot(client, None), hot(client, "first")
     added = client.post(
-        "/v1/load_lora_adapter", {"lora_name": "third", "lora_path": write_adapter(tmp_path / "third", 3)}
+        "/v1/load_lora_adapter", {"lora_name": "third", "lora_path": write_adapter(MODEL, tmp_path / "third", 3, RANK)}
     )
     assert added.status == 200, added.body
     update = "/twinkle/update_weights"

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import gang_support
 import pytest
 from gang_support import MODEL, Nursery, TestGang, greedy, make_engine
 from vllm_support import launch
@@ -18,14 +15,6 @@ from twinkle_worker.engines.vllm.building import build
 from twinkle_worker.protocol import LoadParams
 
 PROMPTS = ["The robot went to", "Once upon a time there was a", "Hello"]
-
-
-@pytest.fixture(scope="module")
-def nursery() -> Iterator[Nursery]:
-    os.environ.update(gang_support.ENVIRONMENT)
-    nursery = Nursery()
-    yield nursery
-    nursery.close()
 
 
 @pytest.fixture(scope="module")

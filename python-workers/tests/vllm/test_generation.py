@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import json
-import os
 import random
-import subprocess
-import sys
-from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
-from vllm_support import MODEL, generate, prompt, request, sampling
+from vllm_support import MODEL, generate, plain_tokens, prompt, request, sampling
 
 from twinkle_worker.engines.base import RequestError
 from twinkle_worker.protocol import GenerateEnd, GenerateParams, TokenDelta, TokenizeParams
@@ -52,21 +47,6 @@ def of_text(text: str, stream: int, **changes: Any) -> GenerateParams:
     return GenerateParams(f"r{stream}", prompt(text=text), sampling(max_tokens=12, **changes), 1, False)
 
 
-def plain_tokens(prompts: list[str], wanted: list[dict[str, Any]]) -> list[list[int]]:
-    script = Path(__file__).parent / "plain_llm.py"
-    done = subprocess.run(
-        [sys.executable, str(script)],
-        input=json.dumps({"model": MODEL, "prompts": prompts, "sampling": wanted}),
-        env={**os.environ, "PYTHONPATH": str(script.parents[2])},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    line = next((line for line in done.stdout.splitlines() if line.startswith("tokens:")), None)
-    assert line is not None, done.stderr[-2000:]
-    return json.loads(line.removeprefix("tokens:"))
-
-
 def test_200_prompts_give_the_tokens_of_plain_vllm(engine: Any) -> None:
     """Half of them greedy, half seeded, all in one crowd."""
     prompts = texts(200)
@@ -74,7 +54,7 @@ def test_200_prompts_give_the_tokens_of_plain_vllm(engine: Any) -> None:
     outcomes = generate(engine, *(of_text(text, at, **changes[at]) for at, text in enumerate(prompts)))
     ours = [outcome.choices[0].tokens for outcome in outcomes]
     wanted = [{"temperature": 0.0, "max_tokens": 12, "ignore_eos": True, **change} for change in changes]
-    assert ours == plain_tokens(prompts, wanted)
+    assert ours == plain_tokens(MODEL, prompts, wanted)
 
 
 def test_chat_is_rendered_by_the_models_template(engine: Any) -> None:

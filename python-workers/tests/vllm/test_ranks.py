@@ -13,19 +13,10 @@ from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
-import gang_support
 import pytest
 from gang_support import Nursery, TestGang, executor_of, greedy, leftovers, make_engine
 
 PROMPTS = ["The robot went to", "Once upon a time there was a", "Hello", "Count: one two three"]
-
-
-@pytest.fixture(scope="module")
-def nursery() -> Iterator[Nursery]:
-    os.environ.update(gang_support.ENVIRONMENT)
-    nursery = Nursery()
-    yield nursery
-    nursery.close()
 
 
 @pytest.fixture(scope="module")

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,7 +12,7 @@ import gang_support
 import pytest
 from gang_support import Nursery, TestGang, attached
 from vllm_http import Client
-from vllm_support import MODEL, launch
+from vllm_support import MODEL, launch, plain_tokens
 from weights_support import SharedTensors, checkpoint, noisy, tensors
 
 from twinkle_worker.engines import create_engine
@@ -69,19 +67,8 @@ def first(client: Client) -> list[list[int]]:
 
 def fresh(folder: str) -> list[list[int]]:
     """What a plain vLLM of these weights says."""
-    script = Path(__file__).parent / "plain_llm.py"
     wanted = {"temperature": 0.0, "max_tokens": TOKENS, "ignore_eos": True}
-    done = subprocess.run(
-        [sys.executable, str(script)],
-        input=json.dumps({"model": folder, "prompts": PROMPTS, "sampling": [wanted] * len(PROMPTS)}),
-        env={**os.environ, "PYTHONPATH": str(script.parents[2])},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    line = next((line for line in done.stdout.splitlines() if line.startswith("tokens:")), None)
-    assert line is not None, done.stderr[-2000:]
-    return json.loads(line.removeprefix("tokens:"))
+    return plain_tokens(folder, PROMPTS, [wanted] * len(PROMPTS))
 
 
 @pytest.fixture(scope="module")

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import os
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -38,6 +41,22 @@ def launch(role: str = "whole", world_size: int = 1, rank: int = 0, link_fds: li
         master_addr="127.0.0.1",
         master_port=0,
     )
+
+
+def plain_tokens(model: str, prompts: list[str], wanted: list[dict[str, Any]]) -> list[list[int]]:
+    """What a plain ``vllm.LLM`` of that folder generates in a process of its own; wanted: sampling parameters of each prompt."""
+    script = Path(__file__).parent / "plain_llm.py"
+    done = subprocess.run(
+        [sys.executable, str(script)],
+        input=json.dumps({"model": model, "prompts": prompts, "sampling": wanted}),
+        env={**os.environ, "PYTHONPATH": str(script.parents[2])},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    line = next((line for line in done.stdout.splitlines() if line.startswith("tokens:")), None)
+    assert line is not None, done.stderr[-2000:]
+    return json.loads(line.removeprefix("tokens:"))
 
 
 def loaded(**options: Any) -> Any:

@@ -51,6 +51,13 @@ class LoadError(Exception):
     """The model cannot be loaded: the message says why and what to do. Ends the rank; a restart would not help."""
 
 
+def lacks_package(engine: str, error: ImportError) -> LoadError:
+    """What a load raises where the Python it runs in is not made for the engine."""
+    return LoadError(
+        f"the engine `{engine}` lacks a Python package: {error}; run `twinkle-node setup --engine {engine}`"
+    )
+
+
 class Engine(Protocol):
     """One model in one process."""
 

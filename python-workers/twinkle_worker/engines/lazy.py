@@ -17,7 +17,7 @@ from ..protocol import (
     TokenizeParams,
     TokenizeResult,
 )
-from .base import LoadError, Progress, RequestError, StepItem
+from .base import Progress, RequestError, StepItem, lacks_package
 
 _NOTHING = EngineStats(running=0, waiting=0, kv_usage=0.0, steps=0, prompt_tokens=0, generation_tokens=0)
 
@@ -75,9 +75,7 @@ class LazyEngine(Generic[M]):
         try:
             build = self._import(params, progress)
         except ImportError as error:
-            raise LoadError(
-                f"the engine `{self.name}` lacks a Python package: {error}; run `twinkle-node setup --engine {self.name}`"
-            ) from error
+            raise lacks_package(self.name, error) from error
         self._machinery = build()
         return self._machinery.card
 

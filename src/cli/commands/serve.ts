@@ -12,7 +12,7 @@ import { HeadDoor } from '../../runtime/head-placement.js';
 import type { DescribedNode } from '../../scheduler/node-spec.js';
 import type { CliContext, CliIo } from '../io.js';
 import { flagLayer } from '../serve/flags.js';
-import { superviseHead } from '../serve/lifetime.js';
+import { headListeners, superviseHead } from '../serve/lifetime.js';
 import { deviceKinds, readPaperNodes } from '../serve/paper-nodes.js';
 import { type ReadyFacts, Reporter } from '../serve/reporter.js';
 import { EndSignals } from '../serve/signals.js';
@@ -80,20 +80,22 @@ async function start(
   const pythons = await resolvePythons(config, { env: io.env, progress: reporter, signal: signals.aborted });
   const startHead = await loading;
   signals.aborted.throwIfAborted();
+  const facts = { model: config.models[0]?.servedNames[0] ?? '', ...keyFacts(compiled) };
+  const service = io.env.NOTIFY_SOCKET ? await parts.native() : null;
+  const notify = (state: string): void => void service?.sdNotify(state);
+  const life = { config, facts, reporter, signals, io, notify };
   const options = {
     pythons,
     env: io.env,
     ownProcess: true,
     signal: signals.aborted,
+    on: headListeners(life),
     ...(placement === null ? {} : { placement }),
   };
   const head = await startHead(config, options).catch(async (error: unknown) => {
     throw await withPortHolder(error, config);
   });
-  const facts = { model: config.models[0]?.servedNames[0] ?? '', ...keyFacts(compiled) };
-  const service = io.env.NOTIFY_SOCKET ? await parts.native() : null;
-  const notify = (state: string): void => void service?.sdNotify(state);
-  return await superviseHead(head, { config, facts, reporter, signals, io, notify });
+  return await superviseHead(head, life);
 }
 
 function keyFacts({ config, origins }: CompiledConfig): Pick<ReadyFacts, 'keySource' | 'generatedKey'> {

@@ -1,8 +1,7 @@
 /** A running head from its start to its end: says how it is, obeys signals, and gives the exit code. */
 import type { ServeConfig } from '../../config/types.js';
 import { asTwinkleError, EXIT, TwinkleError } from '../../errors.js';
-import type { Head } from '../../runtime/types.js';
-import type { StartProgress } from '../../serving/types.js';
+import type { Head, HeadEvents } from '../../runtime/types.js';
 import type { CliIo } from '../io.js';
 import type { ReadyFacts, Reporter } from './reporter.js';
 import type { EndSignals } from './signals.js';
@@ -15,7 +14,19 @@ export interface Lifetime {
   readonly signals: EndSignals;
   readonly io: CliIo;
   /** sd_notify(3); does nothing where no service manager listens. */
-  notify(state: string): void;
+  readonly notify: (state: string) => void;
+}
+
+/** What is said while a head runs; to be given to its start, as a small model is ready before that resolves. */
+export function headListeners({ reporter, notify }: Lifetime): Partial<HeadEvents> {
+  return {
+    progress(model, progress) {
+      reporter.progress(model, progress);
+      notify(`STATUS=${model}: ${progress.phase}`);
+    },
+    failed: (model, reason, incident) => reporter.failed(model, reason, incident),
+    recovered: (model, elapsedMs) => reporter.recovered(model, elapsedMs),
+  };
 }
 
 /**
@@ -28,17 +39,6 @@ export async function superviseHead(head: Head, life: Lifetime): Promise<number>
   const fatal = new Promise<TwinkleError>((resolve) =>
     head.on('fatal', (error) => resolve(asTwinkleError(error, 'GANG_FAILED'))),
   );
-  const tellProgress = (model: string, progress: StartProgress): void => {
-    reporter.progress(model, progress);
-    life.notify(`STATUS=${model}: ${progress.phase}`);
-  };
-  head.on('progress', tellProgress);
-  // What was said before anybody listened.
-  for (const { names, progress } of head.status().models) {
-    if (progress !== null) tellProgress(names[0] ?? '', progress);
-  }
-  head.on('failed', (model, reason, incident) => reporter.failed(model, reason, incident));
-  head.on('recovered', (model, elapsedMs) => reporter.recovered(model, elapsedMs));
   const dump = (): void => void io.stderr.write(`${JSON.stringify(head.status(), null, 2)}\n`);
   io.signals.on('SIGUSR2', dump);
   try {

@@ -17,6 +17,11 @@ async function operate(control: FleetControl, operation: Operation, request: Fas
   return body === null ? reply.send() : reply.send(body);
 }
 
+async function replaceWeights(control: FleetControl, request: FastifyRequest, reply: FastifyReply) {
+  const { body, status } = await updateWeights(control, request.body);
+  return reply.code(status).send(body);
+}
+
 /** `model` of a body that names one of several. */
 const modelOf = ({ model }: { readonly model?: string | null }): string | null => model ?? null;
 
@@ -64,8 +69,7 @@ export function operatorRoutes(control: FleetControl, mode: AuthConfig['mode']):
       body: UpdateWeightsRequest,
       handler: async (request, reply) => {
         checkOperator(mode, request.headers);
-        const { body, status } = await updateWeights(control, request.body);
-        return reply.code(status).send(body);
+        return await replaceWeights(control, request, reply);
       },
     },
     {
@@ -101,9 +105,6 @@ export function mountOperations(admin: FastifyInstance, control: FleetControl): 
     ...UPDATE_WEIGHTS,
     schema: { body: UpdateWeightsRequest },
     validatorCompiler: validatorCompiler(),
-    handler: async (request, reply) => {
-      const { body, status } = await updateWeights(control, request.body);
-      return reply.code(status).send(body);
-    },
+    handler: (request, reply) => replaceWeights(control, request, reply),
   });
 }

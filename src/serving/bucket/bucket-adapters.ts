@@ -7,13 +7,10 @@ import { type AdapterFiles, type AdapterSource, lasting } from '../adapter-sourc
 import type { AdapterStore, FetchPolicy } from './adapter-store.js';
 import { FetchFailure } from './fetch-failure.js';
 
-/** Of a model without `lora_config`: Ray's defaults. */
-const DEFAULT_POLICY: FetchPolicy = { timeoutMs: 30_000, tries: 10 };
-
 export class BucketAdapters {
   constructor(
     readonly store: AdapterStore,
-    readonly policy: FetchPolicy = DEFAULT_POLICY,
+    readonly policy: FetchPolicy,
   ) {}
 
   /**

@@ -91,6 +91,9 @@ export class Session {
     head: async () => async (config, options) => {
       this.config = config;
       this.options = options;
+      for (const [event, listener] of Object.entries(options.on ?? {})) {
+        this.head.on(event as keyof HeadEvents, listener);
+      }
       if (this.startError !== null) throw this.startError;
       return this.head;
     },

@@ -52,7 +52,7 @@ class Kit {
         gangs,
         replicas.map(({ id }) => id),
         SILENT,
-        new BucketAdapters(new AdapterStore('/nowhere')),
+        new BucketAdapters(new AdapterStore('/nowhere'), { timeoutMs: null, tries: 1 }),
       ).controlled(service);
       return { config: of, gangs, service, launcher, control };
     });

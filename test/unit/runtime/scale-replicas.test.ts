@@ -14,7 +14,7 @@ import { modelConfig } from '../../support/model-config.js';
 import { PlayedGang, turn } from '../supervisor/played-ranks.js';
 import { ScriptedCluster, type ScriptedGroup } from './scripted-cluster.js';
 
-const NO_BUCKETS = new BucketAdapters(new AdapterStore('/nowhere'));
+const NO_BUCKETS = new BucketAdapters(new AdapterStore('/nowhere'), { timeoutMs: null, tries: 1 });
 
 const disposals: (() => void)[] = [];
 beforeEach(() => {

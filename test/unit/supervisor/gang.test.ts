@@ -142,13 +142,7 @@ describe('deadlines and signs of life', () => {
     using played = new PlayedGang({ worldSize: 2, phaseTimeoutMs: 8000, silenceMs: 60_000 });
     const { gang } = played;
     gang.start();
-    for (const rank of [0, 1]) {
-      played.rank(rank).run();
-      await turn();
-      played.rank(rank).hello();
-    }
-    await turn();
-    await turn();
+    await played.joined();
     // Rank 0 is there first, so its time is up first.
     for (const rank of [0, 1]) {
       played.rank(rank).send({ t: 'phase', phase: 'init_device', progress: 0, detail: '' });
@@ -173,13 +167,7 @@ describe('deadlines and signs of life', () => {
     using played = new PlayedGang({ worldSize: 2 });
     const { gang } = played;
     gang.start();
-    for (const rank of [0, 1]) {
-      played.rank(rank).run();
-      await turn();
-      played.rank(rank).hello();
-    }
-    await turn();
-    await turn();
+    await played.joined();
     played.rank(0).loaded();
     for (let shard = 0; shard < 4; shard++) {
       played.rank(1).send({ t: 'phase', phase: 'weights', progress: shard / 4, detail: '' });

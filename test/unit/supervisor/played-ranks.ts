@@ -81,8 +81,8 @@ export class PlayedGang implements Disposable {
     return found;
   }
 
-  /** Every rank runs, says hello and loads. */
-  async ready(): Promise<void> {
+  /** Every rank runs and says hello. */
+  async joined(): Promise<void> {
     for (let rank = 0; rank < this.gang.spec.worldSize; rank++) {
       this.rank(rank).run();
       await turn();
@@ -90,6 +90,11 @@ export class PlayedGang implements Disposable {
     }
     await turn();
     await turn();
+  }
+
+  /** Every rank runs, says hello and loads. */
+  async ready(): Promise<void> {
+    await this.joined();
     for (let rank = 0; rank < this.gang.spec.worldSize; rank++) this.rank(rank).loaded();
     await turn();
   }

@@ -39,7 +39,6 @@ def build(launch: LaunchSpec, params: LoadParams, progress: Progress) -> Built:
     progress("config", 0.0, params.model)
     check_arguments(arguments)
     _check_folder(params.model)
-    mend_base_tokens()
     executor = _executor(launch, progress)
     try:
         from vllm.engine.arg_utils import AsyncEngineArgs
@@ -71,6 +70,7 @@ def _executor(launch: LaunchSpec, progress: Progress) -> Any:
     from .world import join_alone
 
     join_alone()
+    mend_base_tokens()
     return UniProcExecutor
 
 

@@ -20,7 +20,7 @@ from ...protocol import (
     TokenizeParams,
     TokenizeResult,
 )
-from ..base import LoadError, Progress, RequestError, StepItem, TensorViews
+from ..base import LoadError, Progress, RequestError, StepItem, TensorViews, lacks_package
 from .frames import GOODBYE, STARTED
 from .link import Frame, Link, LinkClosed, spin_s
 
@@ -66,9 +66,7 @@ class VllmRank:
             from .cpu_adapters import mend_base_tokens
             from .rank_weights import RankWeights
         except ImportError as error:
-            raise LoadError(
-                f"the engine `vllm` lacks a Python package: {error}; run `twinkle-node setup --engine vllm`"
-            ) from error
+            raise lacks_package("vllm", error) from error
         mend_base_tokens()
         self._commands = Commands(self._launch, self._link, RankWeights(self._segments, self._pulse.turn))
         while True:

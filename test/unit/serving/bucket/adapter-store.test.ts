@@ -264,7 +264,7 @@ describe('the source of a dynamic loading path', () => {
   });
 
   it('may be a folder; of another store the first request hears what to do', async () => {
-    const buckets = new BucketAdapters(store);
+    const buckets = new BucketAdapters(store, POLICY);
     expect(buckets.source(home).has('sql')).toBe(false);
     const other = buckets.source('gs://bucket/loras');
     expect(other.has('sql')).toBe(true);
