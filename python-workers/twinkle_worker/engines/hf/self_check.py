@@ -60,8 +60,8 @@ def self_check(model: Any, runner: ModelRunner, device: torch.device, vocabulary
         plain[1][6],
         plain[0][13],
     ]
-    worst = max(_distance(ours, theirs) for ours, theirs in zip(got, expected, strict=True))
-    if not worst <= _TOLERANCE.get(model.dtype, _HALF_TOLERANCE):
+    worst = max(distance(ours, theirs) for ours, theirs in zip(got, expected, strict=True))
+    if not worst <= tolerance(model.dtype):
         raise LoadError(
             f"{type(model).__name__} answers differently in a batch (off by {worst:.3g} of its logits' spread): "
             "it does not take the positions, masks or cache of this engine, which serves full attention with rotary or learned positions"
@@ -73,6 +73,12 @@ def _plain_logits(model: Any, tokens: list[int], device: torch.device) -> Tensor
     return model(input_ids=torch.tensor([tokens], device=device), use_cache=False).logits[0].float()
 
 
-def _distance(ours: Tensor, theirs: Tensor) -> float:
+def tolerance(dtype: torch.dtype) -> float:
+    """How far logits of a model in ``dtype`` may be off, as :func:`distance` measures it."""
+    return _TOLERANCE.get(dtype, _HALF_TOLERANCE)
+
+
+def distance(ours: Tensor, theirs: Tensor) -> float:
+    """By how much two logits of one shape differ, as a part of their spread."""
     spread = (theirs - theirs.mean()).norm().clamp_min(1e-6)
     return float((ours - theirs).norm() / spread)

@@ -1,0 +1,120 @@
+"""The calls of the contract, as Node sends them, on the built-in model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, cast
+
+import msgspec
+import numpy as np
+import pytest
+
+from twinkle_worker.engines import create_engine
+from twinkle_worker.engines.base import RequestError, TrainingCalls
+from twinkle_worker.protocol import METHOD_PARAMS, DetokenizeParams, LaunchSpec, LoadParams
+from twinkle_worker.training.engine import TrainingEngine
+
+MODEL = str(Path(__file__).parents[2] / "demo_model" / "model")
+TOKENS = [[5, 6, 7, 8], [9, 10]]
+ADAM = {"learning_rate": 1e-2, "beta1": 0.9, "beta2": 0.95, "eps": 1e-12, "weight_decay": 0.0, "grad_clip_norm": 0.0}
+
+
+@pytest.fixture(scope="module")
+def engine() -> Iterator[TrainingEngine]:
+    made: Any = create_engine("training", cast("LaunchSpec", None))  # it asks nothing of it
+    card = made.load(LoadParams(model=MODEL, options={"dtype": "float32"}), lambda *_: None)
+    assert (card.engine, card.dtype, card.parameters > 10**6, card.vocab_size) == ("training", "float32", True, 3072)
+    yield made
+    made.close()
+
+
+def call(engine: Any, method: str, params: dict[str, Any]) -> Any:
+    """As the rank does it: through msgpack, and into the struct of the method."""
+    sent = msgspec.msgpack.decode(msgspec.msgpack.encode(params))
+    answer = engine.train(method, msgspec.convert(sent, METHOD_PARAMS[method], strict=False))
+    return msgspec.msgpack.decode(msgspec.msgpack.encode(answer))
+
+
+def work(run: str, **changes: Any) -> dict[str, Any]:
+    """Cross entropy of two datums; the second has no weights."""
+    targets = np.concatenate([np.asarray(tokens) + 1 for tokens in TOKENS]).astype(np.int64)
+    return {
+        "run": run,
+        "loss": "cross_entropy",
+        "config": {},
+        "forward_only": False,
+        "tokens": np.concatenate(TOKENS).astype(np.int32).tobytes(),
+        "lengths": [len(tokens) for tokens in TOKENS],
+        "inputs": [
+            {"name": "target_tokens", "dtype": "int64", "data": targets.tobytes(), "shapes": [[4], [2]]},
+            {
+                "name": "weights",
+                "dtype": "float32",
+                "data": np.ones(4, np.float32).tobytes(),
+                "shapes": [[4], None],
+            },
+        ],
+        **changes,
+    }
+
+
+def create(engine: Any, run: str, **changes: Any) -> None:
+    params = {"run": run, "rank": 4, "seed": 3, "train_attn": True, "train_mlp": True, "train_unembed": True}
+    assert call(engine, "train_create", {**params, **changes}) is None
+
+
+def test_a_run_learns(engine: TrainingEngine) -> None:
+    assert isinstance(engine, TrainingCalls)
+    create(engine, "learns")
+    losses = []
+    for _ in range(4):
+        (outcome,) = call(engine, "train_pass", {"works": [work("learns")]})["outcomes"]
+        losses.append(outcome["metrics"]["loss:sum"])
+        metrics = call(engine, "train_step", {"run": "learns", **ADAM})["metrics"]
+    assert losses[-1] < losses[0] * 0.9, losses
+    assert metrics["grad_norm:mean"] > 0
+    assert outcome["shapes"] == [[4], [2]]
+    by_name = {one["name"]: np.frombuffer(one["data"], np.float32) for one in outcome["outputs"]}
+    assert set(by_name) == {"logprobs", "elementwise_loss"}
+    assert np.isclose(-by_name["logprobs"].sum(), losses[-1], rtol=1e-5)
+    stats = engine.stats()
+    assert (stats.steps, stats.prompt_tokens) == (4, 24)
+    assert call(engine, "train_drop", {"run": "learns"}) is None
+    (gone,) = call(engine, "train_pass", {"works": [work("learns")]})["outcomes"]
+    assert "learns" in gone["failure"]["message"]
+
+
+def test_one_that_is_wrong_harms_no_other(engine: TrainingEngine) -> None:
+    create(engine, "sound")
+    works = [work("sound", loss="nonsense"), work("sound"), work("nobody")]
+    wrong, sound, lost = call(engine, "train_pass", {"works": works})["outcomes"]
+    assert wrong["failure"]["user"]
+    assert "nonsense" in wrong["failure"]["message"]
+    assert sound["failure"] is None
+    assert sound["metrics"]["loss:sum"] > 0
+    assert lost["failure"]["user"]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"lengths": [4, 3]},
+        {"inputs": [{"name": "weights", "dtype": "int8", "data": b"", "shapes": [None, None]}]},
+    ],
+)
+def test_bytes_that_do_not_fit_break_the_contract(engine: TrainingEngine, changes: dict[str, Any]) -> None:
+    with pytest.raises(RequestError) as refused:
+        call(engine, "train_pass", {"works": [work("any", **changes)]})
+    assert refused.value.code == "PROTOCOL"
+
+
+def test_a_rank_of_an_adapter_that_is_too_big_is_refused(engine: TrainingEngine) -> None:
+    with pytest.raises(RequestError, match="rank of 1 to"):
+        create(engine, "wide", rank=10**5)
+
+
+def test_what_only_a_sampler_does_is_refused(engine: TrainingEngine) -> None:
+    with pytest.raises(RequestError, match="trains"):
+        engine.detokenize(DetokenizeParams(token_ids=[1]))
+    assert not engine.has_work()

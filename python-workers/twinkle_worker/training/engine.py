@@ -1,0 +1,105 @@
+"""`TrainingEngine`: the training core as an engine of a rank. It answers calls and has no streams; torch is imported in ``load`` only."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from ..engines.base import Progress, RequestError, StepItem, lacks_package
+from ..engines.hf.model_files import checked_folder
+from ..protocol import (
+    CheckpointParams,
+    CreateRunParams,
+    DetokenizeParams,
+    DetokenizeResult,
+    EngineStats,
+    GenerateParams,
+    HttpParams,
+    LoadParams,
+    ModelCard,
+    OptimStepParams,
+    RunParams,
+    TokenizeParams,
+    TokenizeResult,
+    TrainPassParams,
+)
+
+if TYPE_CHECKING:
+    from .calls import TrainerCalls
+
+
+class TrainingEngine:
+    """One base model and the runs that train on it."""
+
+    def __init__(self) -> None:
+        self._calls: TrainerCalls | None = None
+
+    def load(self, params: LoadParams, progress: Progress) -> ModelCard:
+        """Load the base model. Raises LoadError."""
+        checked_folder(params.model)  # before the imports, which take seconds
+        progress("import", 0.0, "torch and transformers")
+        try:
+            from .calls import TrainerCalls
+        except ImportError as error:
+            raise lacks_package("transformers", error) from error
+        self._calls = TrainerCalls(params, progress)
+        return self._calls.card
+
+    def train(self, method: str, params: Any) -> Any:
+        """See ``base.TrainingCalls``."""
+        if self._calls is None:
+            raise RequestError("PROTOCOL", "the base model is not loaded")
+        match params:
+            case CreateRunParams():
+                return self._calls.create(params)
+            case RunParams():
+                return self._calls.drop(params)
+            case TrainPassParams():
+                return self._calls.compute(params)
+            case OptimStepParams():
+                return self._calls.step(params)
+            case CheckpointParams():
+                return self._calls.save(params) if method == "train_save" else self._calls.load(params)
+            case _:
+                raise RequestError("PROTOCOL", f"method {method!r} does not train")
+
+    def add(self, stream: int, params: GenerateParams) -> None:
+        """Refused: this engine trains."""
+        raise RequestError("UNSUPPORTED_PARAMETER", "this rank trains and does not generate")
+
+    def add_http(self, stream: int, params: HttpParams) -> None:
+        """Refused: there is no server here."""
+        raise RequestError("UNSUPPORTED_PARAMETER", "this rank trains and has no server")
+
+    def abort(self, stream: int) -> None:
+        """Nothing: there are no streams."""
+
+    def has_work(self) -> bool:
+        """Never: calls are answered when they come."""
+        return False
+
+    def step(self) -> Iterable[StepItem]:
+        """Nothing to step."""
+        return ()
+
+    def wait_ms(self) -> float:
+        """Irrelevant without work."""
+        return 0.0
+
+    def tokenize(self, params: TokenizeParams) -> TokenizeResult:
+        """Refused: clients tokenize."""
+        raise RequestError("UNSUPPORTED_PARAMETER", "this rank trains and has no tokenizer")
+
+    def detokenize(self, params: DetokenizeParams) -> DetokenizeResult:
+        """Refused: clients tokenize."""
+        raise RequestError("UNSUPPORTED_PARAMETER", "this rank trains and has no tokenizer")
+
+    def stats(self) -> EngineStats:
+        """Tokens that were trained on count as prompt tokens, passes as steps."""
+        calls = self._calls
+        passes, tokens = (0, 0) if calls is None else (calls.passes, calls.tokens)
+        return EngineStats(running=0, waiting=0, kv_usage=0.0, steps=passes, prompt_tokens=tokens, generation_tokens=0)
+
+    def close(self) -> None:
+        """Let go of the model."""
+        self._calls = None

@@ -1,0 +1,61 @@
+"""What a work gives back once its passes are through, and what is said of one that failed."""
+
+from __future__ import annotations
+
+import logging
+import math
+
+import torch
+from torch import Tensor
+
+from .adapter import Claim
+from .errors import ENGINE, MEMORY, NON_FINITE, TrainingError
+from .head import Scored
+from .inputs import Prepared
+from .spec import Outcome
+
+log = logging.getLogger(__name__)
+
+
+def outcome_of(work: Prepared, scored: Scored, claim: Claim | None) -> Outcome:
+    """What the caller gets, on the CPU and in the caller's order and shapes."""
+    logprobs = torch.cat(scored.logprobs).cpu()
+    losses = torch.cat(scored.losses).cpu()
+    total = losses.sum(dtype=torch.float64).item()
+    if not math.isfinite(total + logprobs.sum(dtype=torch.float64).item()):
+        return Outcome(error=_not_finite(work, losses + logprobs))
+    if claim is not None and not claim.finite():
+        return Outcome(
+            error=TrainingError(NON_FINITE, "the gradient came out as NaN or infinite; nothing was added up")
+        )
+    outputs: list[dict[str, Tensor]] = [{} for _ in work.order]
+    for number, shape, lp, loss in zip(
+        work.order, work.shapes, logprobs.split(work.lengths), losses.split(work.lengths), strict=True
+    ):
+        width = shape[1:].numel()
+        outputs[number]["logprobs"] = lp[:, :width].reshape(shape)
+        if work.loss.many:
+            outputs[number]["elementwise_loss"] = loss[:, :width].reshape(shape)
+    return Outcome(outputs, {"loss:sum": total})
+
+
+def _not_finite(work: Prepared, values: Tensor) -> TrainingError:
+    for number, own in sorted(zip(work.order, values.split(work.lengths), strict=True), key=lambda pair: pair[0]):
+        if not bool(own.isfinite().all()):
+            return TrainingError(
+                NON_FINITE,
+                f"the loss of datum {number} came out as NaN or infinite; check its logprobs and advantages for extreme values",
+                f"data[{number}]",
+            )
+    return TrainingError(NON_FINITE, "the loss came out as NaN or infinite; check for extreme values")
+
+
+def translate(error: Exception) -> TrainingError:
+    """What a caller is told of whatever ended a pass; what nobody foresaw is logged, too."""
+    if isinstance(error, TrainingError):
+        return error
+    text = str(error)
+    if isinstance(error, torch.OutOfMemoryError | MemoryError) or "DefaultCPUAllocator" in text:
+        return TrainingError(MEMORY, f"no memory for this pass: {text}; send shorter datums or checkpoint activations")
+    log.error("a training pass failed", exc_info=error)
+    return TrainingError(ENGINE, f"the pass failed: {type(error).__name__}: {text}")

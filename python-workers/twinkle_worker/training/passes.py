@@ -1,0 +1,127 @@
+"""Runs works of several runs through the model in shared passes. One that fails harms neither the others nor its run's gradient."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from .adapter import Adapter, Claim
+from .base_model import BaseModel
+from .batching import Part, plan_passes
+from .errors import MEMORY, TrainingError
+from .head import PassRows, Scored, score
+from .inputs import Prepared
+from .lora_context import Slot
+from .outcomes import outcome_of, translate
+from .packed import PackedLayout
+from .slots import Owner, PassSlots
+from .spec import Outcome
+
+
+@dataclass(slots=True)
+class Job:
+    """A work on its way; ``outcome`` is set in the end."""
+
+    adapter: Adapter
+    work: Prepared
+    backward: bool
+    outcome: Outcome | None = None
+
+
+@dataclass(slots=True)
+class _Attempt:
+    job: Job
+    weights: Tensor
+    slot: Slot
+    claim: Claim | None
+    scored: Scored = field(default_factory=Scored)
+
+
+class PassRunner:
+    """The model and how many tokens go through it at once."""
+
+    def __init__(self, base: BaseModel, max_tokens: int) -> None:
+        self._base = base
+        self._max_tokens = max_tokens
+
+    def run(self, jobs: Sequence[Job]) -> None:
+        """Set the outcome of each job; those with backward first, apart from those without."""
+        for backward in (True, False):
+            group = [job for job in jobs if job.backward == backward]
+            if group:
+                self._run(group, self._max_tokens)
+
+    def _run(self, jobs: Sequence[Job], max_tokens: int) -> None:
+        error = self._try(jobs, max_tokens)
+        if error is None:
+            return
+        if len(jobs) > 1:
+            for job in jobs:
+                self._run([job], max_tokens)
+            return
+        longest = jobs[0].work.lengths[0]
+        if error.code == MEMORY and max_tokens > longest:
+            self._run(jobs, longest)
+        else:
+            jobs[0].outcome = Outcome(error=error)
+
+    def _try(self, jobs: Sequence[Job], max_tokens: int) -> TrainingError | None:
+        """Run jobs of one kind together; on an error nothing of any of them remains."""
+        attempts: list[_Attempt] = []
+        try:
+            attempts.extend(self._begin(job) for job in jobs)
+            for parts in plan_passes([job.work.lengths for job in jobs], max_tokens):
+                self._pass(attempts, parts, jobs[0].backward)
+            outcomes = [outcome_of(one.job.work, one.scored, one.claim) for one in attempts]
+        except BaseException as error:
+            for attempt in attempts:
+                if attempt.claim is not None:
+                    attempt.claim.discard()
+            if not isinstance(error, Exception):
+                raise
+            # Nothing of the error is kept: its traceback holds the tensors of the pass.
+            failed = translate(error)
+        else:
+            for attempt, outcome in zip(attempts, outcomes, strict=True):
+                if attempt.claim is not None:
+                    attempt.claim.commit() if outcome.error is None else attempt.claim.discard()
+                attempt.job.outcome = outcome
+            return None
+        attempts.clear()
+        if self._base.device.type == "cuda" and failed.code == MEMORY:
+            torch.cuda.empty_cache()
+        return failed
+
+    def _begin(self, job: Job) -> _Attempt:
+        adapter, dtype = job.adapter, self._base.compute_dtype
+        claim = adapter.claim() if job.backward else None
+        flat = adapter.flat.to(dtype)
+        weights = adapter.weights if flat is adapter.flat else adapter.layout.views(flat)
+        return _Attempt(job, flat, Slot(weights, {} if claim is None else claim.views, adapter.scale), claim)
+
+    def _pass(self, attempts: Sequence[_Attempt], parts: Sequence[Part], backward: bool) -> None:
+        base = self._base
+        pieces: list[PassRows] = []
+        owners: list[Owner] = []
+        row = 0
+        for part in parts:
+            attempt = attempts[part.work]
+            stop = row + part.stop - part.start
+            pieces.append(PassRows(row, stop, part.start, attempt.job.work, attempt.scored))
+            owners.append(Owner(row, stop, attempt.job.adapter, attempt.weights, attempt.claim, attempt.slot))
+            row = stop
+        tokens = [attempts[part.work].job.work.tokens[part.start : part.stop] for part in parts]
+        lengths = [length for part in parts for length in attempts[part.work].job.work.lengths[part.first : part.last]]
+        slots = PassSlots(owners)
+        layout = PackedLayout(lengths, base.device)
+        with base.context.owned(slots.layers):
+            with torch.set_grad_enabled(backward):
+                hidden = base.hidden(torch.cat(tokens), layout)
+            with base.context.owned(slots.plain):
+                grad = score(base, hidden.detach(), pieces, backward)
+            if hidden.requires_grad:
+                torch.autograd.backward(hidden, grad)
+        slots.collect()
