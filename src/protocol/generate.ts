@@ -8,6 +8,7 @@ import { fileURLToPath, pathToFileURL } from 'node:url';
 import * as frames from './frames.js';
 import * as launch from './launch.js';
 import { METHODS } from './methods.js';
+import * as training from './training.js';
 import * as values from './values.js';
 import { PROTOCOL_VERSION } from './version.js';
 
@@ -84,7 +85,7 @@ const isNamed = (value: unknown): value is Node =>
 /** The whole text of `protocol.py`. */
 export function generatePython(): string {
   // By name: the order of a module's exports differs between loaders.
-  const structs = [values, launch, frames]
+  const structs = [values, training, launch, frames]
     .flatMap((module) => Object.values(module).filter(isNamed))
     .sort((a, b) => ((a.$id ?? '') < (b.$id ?? '') ? -1 : 1));
   const union = (options: readonly Node[]): string => options.map(({ $id }) => $id).join(' | ');

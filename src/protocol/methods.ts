@@ -1,4 +1,5 @@
 /** Methods a rank answers: name → parameters, result and, for streams, items. */
+import type * as T from './training.js';
 import type * as V from './values.js';
 
 /** Calls: one answer each. */
@@ -11,6 +12,12 @@ export interface Calls {
   attach_segment: { params: V.SegmentParams; result: null };
   detach_segment: { params: V.SegmentParams; result: null };
   tensor_summary: { params: V.TensorParams; result: V.TensorSummary };
+  train_create: { params: T.CreateRunParams; result: null };
+  train_drop: { params: T.RunParams; result: null };
+  train_pass: { params: T.TrainPassParams; result: T.TrainPassResult };
+  train_step: { params: T.OptimStepParams; result: T.TrainMetrics };
+  train_save: { params: T.CheckpointParams; result: T.SavedBytes };
+  train_load: { params: T.CheckpointParams; result: null };
   /** Ends the rank after its answer; exit code 0. */
   shutdown: { params: null; result: null };
 }
@@ -31,6 +38,12 @@ export const METHODS = {
   attach_segment: ['SegmentParams', null],
   detach_segment: ['SegmentParams', null],
   tensor_summary: ['TensorParams', 'TensorSummary'],
+  train_create: ['CreateRunParams', null],
+  train_drop: ['RunParams', null],
+  train_pass: ['TrainPassParams', 'TrainPassResult'],
+  train_step: ['OptimStepParams', 'TrainMetrics'],
+  train_save: ['CheckpointParams', 'SavedBytes'],
+  train_load: ['CheckpointParams', null],
   shutdown: [null, null],
   generate: ['GenerateParams', 'GenerateEnd'],
   http: ['HttpParams', null],

@@ -1,0 +1,128 @@
+/** Runs: made, asked about, trained. */
+import { TwinkleError } from '../../errors.js';
+import { type Static, Type } from '../../protocol/type.js';
+import type { RouteSpec } from '../http/routes.js';
+import { readComputeRequest, workOf } from './compute-request.js';
+import { Id, Metadata, optional, Request, SeqId } from './fields.js';
+import { accepted, type TinkerCall, type TinkerRoutes } from './route.js';
+
+const Count = Type.Integer({ minimum: 1, maximum: 2 ** 31 - 1 });
+const Optimizer = Type.Object(
+  { type: Type.String(), version: optional(Type.Integer()) },
+  { additionalProperties: false },
+);
+const Lora = Type.Object(
+  {
+    rank: Count,
+    seed: optional(Type.Integer({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER })),
+    train_unembed: optional(Type.Boolean()),
+    train_mlp: optional(Type.Boolean()),
+    train_attn: optional(Type.Boolean()),
+  },
+  { additionalProperties: false },
+);
+const CreateModel = Request({
+  session_id: Id,
+  model_seq_id: SeqId,
+  base_model: Id,
+  user_metadata: Metadata,
+  lora_config: Lora,
+  optimizer_config: optional(Optimizer),
+});
+const ModelOnly = Request({ model_id: Id });
+const Adam = Type.Object(
+  {
+    learning_rate: optional(Type.Number()),
+    beta1: optional(Type.Number()),
+    beta2: optional(Type.Number()),
+    eps: optional(Type.Number()),
+    weight_decay: optional(Type.Number()),
+    grad_clip_norm: optional(Type.Number()),
+  },
+  { additionalProperties: false },
+);
+const OptimStep = Request({
+  model_id: Id,
+  seq_id: Count,
+  adam_params: optional(Adam),
+  optimizer_params: optional(Type.Unknown()),
+});
+
+const onlyAdam = (param: string): TwinkleError =>
+  new TwinkleError('UNSUPPORTED_PARAMETER', `expected adamw for \`${param}\`: it is the only optimizer here`, {
+    param,
+  });
+
+function createModel({ request, tenant, training }: TinkerCall): object {
+  const body = request.body as Static<typeof CreateModel>;
+  if (body.optimizer_config != null && body.optimizer_config.type !== 'adamw') throw onlyAdam('optimizer_config.type');
+  const { rank, seed, train_attn, train_mlp, train_unembed } = body.lora_config;
+  const { requestId, run } = training.createRun(tenant, {
+    session: body.session_id,
+    seqId: body.model_seq_id,
+    baseModel: body.base_model,
+    rank,
+    seed: seed ?? null,
+    attn: train_attn ?? true,
+    mlp: train_mlp ?? true,
+    unembed: train_unembed ?? true,
+    userMetadata: body.user_metadata ?? null,
+  });
+  return { request_id: requestId, model_id: run };
+}
+
+function getInfo({ request, tenant, training }: TinkerCall): object {
+  const { model_id } = request.body as Static<typeof ModelOnly>;
+  const { baseModel, folder, rank } = training.run(tenant, model_id);
+  return {
+    type: 'get_info',
+    model_data: { arch: null, model_name: baseModel, tokenizer_id: folder },
+    model_id,
+    is_lora: true,
+    lora_rank: rank,
+    model_name: baseModel,
+    optimizer_config: { type: 'adamw' },
+  };
+}
+
+function forwardBackward(call: TinkerCall): object {
+  const { request, tenant, training } = call;
+  const asked = readComputeRequest(request.body as Uint8Array);
+  const { modelId: run, seqId } = asked;
+  training.run(tenant, run);
+  if (seqId < 1) throw new TwinkleError('INVALID_REQUEST', `expected a seq_id from 1 on but received ${seqId}`);
+  const work = accepted(call, run, seqId, () => workOf(asked));
+  return { request_id: training.compute(tenant, { run, seqId, work }), model_id: run };
+}
+
+/** The defaults are the SDK's. */
+function optimStep(call: TinkerCall): object {
+  const { request, tenant, training } = call;
+  const { adam_params, model_id: run, optimizer_params, seq_id: seqId } = request.body as Static<typeof OptimStep>;
+  const refusal = request.validationError;
+  // Its fields may have any type then.
+  if (refusal !== undefined && !(typeof run === 'string' && Number.isSafeInteger(seqId))) throw refusal;
+  training.run(tenant, run);
+  const adam = accepted(call, run, seqId, () => {
+    if (refusal !== undefined) throw refusal;
+    if (optimizer_params != null) throw onlyAdam('optimizer_params');
+    return {
+      learning_rate: adam_params?.learning_rate ?? 1e-4,
+      beta1: adam_params?.beta1 ?? 0.9,
+      beta2: adam_params?.beta2 ?? 0.95,
+      eps: adam_params?.eps ?? 1e-12,
+      weight_decay: adam_params?.weight_decay ?? 0,
+      grad_clip_norm: adam_params?.grad_clip_norm ?? 0,
+    };
+  });
+  return { request_id: training.step(tenant, { run, seqId, adam }), model_id: run };
+}
+
+export function trainingRoutes(routes: TinkerRoutes): RouteSpec[] {
+  return [
+    routes.post('create_model', 'A LoRA adapter to train.', CreateModel, createModel),
+    routes.post('get_info', 'What a run trains.', ModelOnly, getInfo),
+    routes.postProtobuf('forward_backward', 'A forward pass, or one with its gradient.', forwardBackward),
+    routes.postJudged('optim_step', 'Step a run and clear its gradient.', OptimStep, optimStep),
+  ];
+}

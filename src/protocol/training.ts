@@ -1,0 +1,145 @@
+/** Values of the calls that train: runs, passes, steps. Tensors are bytes, little endian, datums end to end. */
+import { type Static, type TSchema, Type } from './type.js';
+
+const Nullable = <T extends TSchema>(schema: T) => Type.Union([schema, Type.Null()]);
+const Int = Type.Integer();
+const Str = Type.String();
+const Num = Type.Number();
+const Flag = Type.Boolean();
+
+export const RunParams = Type.Object({ run: Str }, { $id: 'RunParams', description: 'A run, by its id.' });
+export type RunParams = Static<typeof RunParams>;
+
+export const CreateRunParams = Type.Object(
+  {
+    run: Str,
+    rank: Type.Integer({ description: 'of its LoRA' }),
+    seed: Nullable(Type.Integer({ description: 'of its random matrices; null draws one' })),
+    train_attn: Flag,
+    train_mlp: Flag,
+    train_unembed: Flag,
+  },
+  { $id: 'CreateRunParams', description: 'A new run: a LoRA adapter of the base model, and its gradient.' },
+);
+export type CreateRunParams = Static<typeof CreateRunParams>;
+
+export const TrainInput = Type.Object(
+  {
+    name: Str,
+    dtype: Type.String({ description: 'float32 or int64' }),
+    data: Type.Unknown({ description: 'bytes: of all datums that have it' }),
+    shapes: Type.Array(Nullable(Type.Array(Int)), { description: 'of each datum; null: it has none' }),
+  },
+  { $id: 'TrainInput', description: 'One input of a loss, of all datums of a work.' },
+);
+export interface TrainInput {
+  name: string;
+  dtype: string;
+  data: Uint8Array;
+  shapes: (number[] | null)[];
+}
+
+export const TrainWork = Type.Object(
+  {
+    run: Str,
+    loss: Str,
+    config: Type.Record(Str, Type.Unknown(), { description: 'numbers and texts of the loss, by name' }),
+    forward_only: Type.Boolean({ description: 'computes the same and leaves the gradient alone' }),
+    tokens: Type.Unknown({ description: 'bytes: int32' }),
+    lengths: Type.Array(Int, { description: 'tokens of each datum' }),
+    inputs: Type.Array(Type.Ref('TrainInput')),
+  },
+  { $id: 'TrainWork', description: 'One forward or forward_backward of a run.' },
+);
+export interface TrainWork {
+  run: string;
+  loss: string;
+  config: Record<string, number | string>;
+  forward_only: boolean;
+  tokens: Uint8Array;
+  lengths: number[];
+  inputs: TrainInput[];
+}
+
+export const TrainPassParams = Type.Object(
+  { works: Type.Array(Type.Ref('TrainWork')) },
+  { $id: 'TrainPassParams', description: 'Works of any runs, to be computed together.' },
+);
+export interface TrainPassParams {
+  works: TrainWork[];
+}
+
+export const TrainFailure = Type.Object(
+  {
+    message: Str,
+    user: Type.Boolean({ description: 'whether the request is at fault rather than the machine' }),
+  },
+  { $id: 'TrainFailure', description: 'Why a work came to nothing; its run’s gradient is what it was.' },
+);
+export type TrainFailure = Static<typeof TrainFailure>;
+
+export const TrainOutput = Type.Object(
+  { name: Str, data: Type.Unknown({ description: 'bytes: float32' }) },
+  { $id: 'TrainOutput', description: 'One output of a loss, of all datums, in the shapes of its outcome.' },
+);
+export interface TrainOutput {
+  name: string;
+  data: Uint8Array;
+}
+
+export const TrainOutcome = Type.Object(
+  {
+    failure: Nullable(Type.Ref('TrainFailure')),
+    shapes: Type.Array(Type.Array(Int), { description: 'of each datum’s outputs' }),
+    outputs: Type.Array(Type.Ref('TrainOutput')),
+    metrics: Type.Record(Str, Num, { description: 'by `name:reduction`' }),
+  },
+  { $id: 'TrainOutcome', description: 'How a work ended.' },
+);
+export interface TrainOutcome {
+  failure: TrainFailure | null;
+  shapes: number[][];
+  outputs: TrainOutput[];
+  metrics: Record<string, number>;
+}
+
+export const TrainPassResult = Type.Object(
+  { outcomes: Type.Array(Type.Ref('TrainOutcome'), { description: 'of the works, in their order' }) },
+  { $id: 'TrainPassResult' },
+);
+export interface TrainPassResult {
+  outcomes: TrainOutcome[];
+}
+
+export const OptimStepParams = Type.Object(
+  {
+    run: Str,
+    learning_rate: Num,
+    beta1: Num,
+    beta2: Num,
+    eps: Num,
+    weight_decay: Type.Number({ description: 'decoupled, as torch.optim.AdamW' }),
+    grad_clip_norm: Type.Number({ description: 'global L2 norm; 0: none' }),
+  },
+  { $id: 'OptimStepParams', description: 'One step of AdamW; the gradient is zero afterwards.' },
+);
+export type OptimStepParams = Static<typeof OptimStepParams>;
+
+export const CheckpointParams = Type.Object(
+  {
+    run: Str,
+    folder: Type.String({ description: 'absolute; made by train_save, in a folder that exists' }),
+    optimizer: Type.Boolean({ description: 'with the moments and the step count of the optimizer' }),
+  },
+  { $id: 'CheckpointParams', description: 'A run to be saved, or made or replaced by what was saved.' },
+);
+export type CheckpointParams = Static<typeof CheckpointParams>;
+
+export const SavedBytes = Type.Object({ bytes: Int }, { $id: 'SavedBytes', description: 'Size of what was saved.' });
+export type SavedBytes = Static<typeof SavedBytes>;
+
+export const TrainMetrics = Type.Object(
+  { metrics: Type.Record(Str, Num, { description: 'by `name:reduction`' }) },
+  { $id: 'TrainMetrics' },
+);
+export type TrainMetrics = Static<typeof TrainMetrics>;

@@ -1,0 +1,50 @@
+/** The order in which answers came, for one client that asks for all of them at once. */
+import type { Completion } from './types.js';
+
+/** A client that never asks must not cost more. */
+const MAX_KEPT = 10_000;
+
+export class Feed {
+  #kept: Completion[] = [];
+  /** How many came before the first that is kept. */
+  #dropped = 0;
+  readonly #waiters = new Set<() => void>();
+
+  get cursor(): number {
+    return this.#dropped + this.#kept.length;
+  }
+
+  add(completion: Completion): void {
+    this.#kept.push(completion);
+    if (this.#kept.length > MAX_KEPT) this.#drop(this.#dropped + MAX_KEPT / 2);
+    for (const wake of this.#waiters) wake();
+  }
+
+  /** What came after the first `after` ones; they are forgotten. */
+  after(after: number): readonly Completion[] {
+    this.#drop(Math.min(after, this.cursor));
+    return [...this.#kept];
+  }
+
+  /** Resolves with the next one, after `ms`, or when `gone` is aborted. */
+  async wait(ms: number, gone: AbortSignal): Promise<void> {
+    if (gone.aborted) return;
+    await new Promise<void>((resolve) => {
+      const done = (): void => {
+        clearTimeout(timer);
+        this.#waiters.delete(done);
+        gone.removeEventListener('abort', done);
+        resolve();
+      };
+      const timer = setTimeout(done, ms);
+      this.#waiters.add(done);
+      gone.addEventListener('abort', done);
+    });
+  }
+
+  #drop(until: number): void {
+    if (until <= this.#dropped) return;
+    this.#kept.splice(0, until - this.#dropped);
+    this.#dropped = until;
+  }
+}

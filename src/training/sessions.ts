@@ -1,0 +1,81 @@
+/** Clients' sessions: each lives while it is heard of. Knows nothing of what they hold; whoever does is told when one ends. */
+import { randomUUID } from 'node:crypto';
+import { TwinkleError } from '../errors.js';
+import type { NewSession } from './types.js';
+
+export interface Session {
+  readonly id: string;
+  readonly tenant: string;
+  readonly userMetadata: Readonly<Record<string, unknown>> | null;
+  readonly displayName: string | null;
+  readonly idempotencyKey: string | null;
+  /** When it was last heard of. */
+  heardMs: number;
+}
+
+export interface SessionsOptions {
+  nowMs(): number;
+  /** Silence after which a session ends. */
+  readonly silenceMs: number;
+  ended(session: Session): void;
+}
+
+export class Sessions {
+  readonly #all = new Map<string, Session>();
+  readonly #byKey = new Map<string, Session>();
+
+  constructor(private readonly options: SessionsOptions) {}
+
+  create(tenant: string, { displayName, idempotencyKey, userMetadata }: NewSession): Session {
+    const key = idempotencyKey === null ? null : keyOf(tenant, idempotencyKey);
+    const known = key === null ? undefined : this.#byKey.get(key);
+    if (known !== undefined) return known;
+    const session: Session = {
+      id: randomUUID(),
+      tenant,
+      userMetadata,
+      displayName,
+      idempotencyKey,
+      heardMs: this.options.nowMs(),
+    };
+    this.#all.set(session.id, session);
+    if (key !== null) this.#byKey.set(key, session);
+    return session;
+  }
+
+  /** Hears of the session. @throws `SESSION_ENDED` when it is not known, or another tenant's */
+  get(tenant: string, id: string): Session {
+    const session = this.#all.get(id);
+    if (session === undefined || session.tenant !== tenant) {
+      throw new TwinkleError('SESSION_ENDED', `session \`${id}\` has ended or was never begun here: create a new one`, {
+        param: 'session_id',
+      });
+    }
+    session.heardMs = this.options.nowMs();
+    return session;
+  }
+
+  of(tenant: string): readonly Session[] {
+    return [...this.#all.values()].filter((session) => session.tenant === tenant);
+  }
+
+  /** End it; nothing happens when it is not known, or another tenant's. */
+  end(tenant: string, id: string): void {
+    const session = this.#all.get(id);
+    if (session?.tenant === tenant) this.#end(session);
+  }
+
+  /** End those that have been silent for too long. To be called now and then. */
+  sweep(): void {
+    const latest = this.options.nowMs() - this.options.silenceMs;
+    for (const session of this.#all.values()) if (session.heardMs < latest) this.#end(session);
+  }
+
+  #end(session: Session): void {
+    this.#all.delete(session.id);
+    if (session.idempotencyKey !== null) this.#byKey.delete(keyOf(session.tenant, session.idempotencyKey));
+    this.options.ended(session);
+  }
+}
+
+const keyOf = (tenant: string, key: string): string => `${tenant} ${key}`;

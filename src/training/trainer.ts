@@ -1,0 +1,20 @@
+/** What the service needs of the ranks that train. The runtime has them. */
+import type { Calls } from '../protocol/methods.js';
+
+type TrainingCall = 'train_create' | 'train_drop' | 'train_pass' | 'train_step' | 'train_save' | 'train_load';
+
+/** Ranks with a base model loaded, from their start to their end. */
+export interface Trainer {
+  /** They have ended, or were started again: what they had is lost. */
+  readonly gone: boolean;
+  call<M extends TrainingCall>(method: M, params: Calls[M]['params']): Promise<Calls[M]['result']>;
+}
+
+export interface TrainerHost {
+  /** Whether runs of that served model can be trained. */
+  trains(model: string): boolean;
+  /** Where a client loads the model's tokenizer from. */
+  folder(model: string): string;
+  /** Those of a served model; the first to ask has them started. @throws `GANG_FAILED` and others: why they cannot be */
+  open(model: string): Promise<Trainer>;
+}

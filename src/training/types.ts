@@ -1,0 +1,259 @@
+/** What the training service offers to gateways. Wire names stay in the gateways; bytes of results are Tinker's messages. */
+import type { OptimStepParams, TrainWork } from '../protocol/training.js';
+import type { CheckpointPath } from './checkpoint-path.js';
+
+/** A request's answer. */
+export interface FutureResult {
+  readonly kind: 'json' | 'protobuf';
+  readonly bytes: Uint8Array;
+}
+
+/** Why there is none. */
+export interface FutureFailure {
+  readonly error: string;
+  readonly category: 'unknown' | 'server' | 'user';
+}
+
+/** A request whose answer is waited for. */
+export interface PendingRequest {
+  readonly id: string;
+  /** Null: not yet. */
+  readonly answer: FutureResult | FutureFailure | null;
+  /** Resolves when there is an answer, after `ms`, or when `gone` is aborted. */
+  wait(ms: number, gone: AbortSignal): Promise<void>;
+  cancel(): void;
+}
+
+/** A client's session. */
+export interface SessionInfo {
+  readonly id: string;
+  readonly samplers: readonly string[];
+  readonly runs: readonly string[];
+  readonly userMetadata: Readonly<Record<string, unknown>> | null;
+  readonly displayName: string | null;
+}
+
+export interface NewSession {
+  /** The same one again is the same session. Null: none. */
+  readonly idempotencyKey: string | null;
+  readonly userMetadata: Readonly<Record<string, unknown>> | null;
+  readonly displayName: string | null;
+}
+
+/** Weights that a client samples from, as it was given them. */
+export interface SamplerInfo {
+  readonly id: string;
+  /** Name of the served model. */
+  readonly baseModel: string;
+}
+
+export interface NewSampler {
+  readonly session: string;
+  readonly seqId: number;
+  readonly baseModel: string;
+}
+
+/** Tokens are asked for. */
+export interface SampleRequest {
+  readonly sampler: string;
+  /** Unique in the sampler: the same again is the same request. Clones of a client begin at multiples of 10⁹, beyond 2⁵³. */
+  readonly seqId: bigint;
+  readonly prompt: readonly number[];
+  readonly count: number;
+  /** Null: to the end of the context. */
+  readonly maxTokens: number | null;
+  readonly seed: number | null;
+  /** Null: where the model ends by itself; empty: nowhere. */
+  readonly stop: readonly string[] | readonly number[] | null;
+  readonly temperature: number;
+  /** 0: all. */
+  readonly topK: number;
+  readonly topP: number;
+  /** Whether each prompt token's log-probability is wanted. */
+  readonly promptLogprobs: boolean;
+  /** Of the last so many prompt tokens only; null: of all. */
+  readonly promptLogprobsLast: number | null;
+  /** Alternatives of each prompt token; 0: none. */
+  readonly topkPrompt: number;
+  /** Alternatives of each sampled token; 0: none. */
+  readonly topkSample: number;
+}
+
+/** A sample request was taken. */
+export interface SampleTicket {
+  readonly requestId: string;
+  /** One for each sequence. */
+  readonly sequenceIds: readonly string[];
+}
+
+/** An answer came for a sampler. */
+export interface Completion {
+  readonly requestId: string;
+  /** Bytes of the answer; null: there is none, it failed. */
+  readonly size: number | null;
+}
+
+/** A LoRA adapter that a client trains. */
+export interface NewRun {
+  readonly session: string;
+  readonly seqId: number;
+  readonly baseModel: string;
+  readonly rank: number;
+  /** Of its random matrices; null draws one. */
+  readonly seed: number | null;
+  readonly attn: boolean;
+  readonly mlp: boolean;
+  readonly unembed: boolean;
+  readonly userMetadata: Readonly<Record<string, unknown>> | null;
+}
+
+export interface RunInfo extends NewRun {
+  /** `<session>:train:<number>`. */
+  readonly id: string;
+  /** Where its tokenizer can be loaded from. */
+  readonly folder: string;
+  /** Its weights are gone. */
+  readonly corrupted: boolean;
+  /** Unix ms. */
+  readonly lastRequest: number;
+}
+
+/** The shape of a run, as a checkpoint keeps it. */
+export type RunShape = Pick<NewRun, 'baseModel' | 'rank' | 'seed' | 'attn' | 'mlp' | 'unembed'>;
+
+/** What was saved of a run. Kept as JSON: plain values alone. */
+export interface Checkpoint {
+  readonly path: CheckpointPath;
+  /** Whose it is. */
+  readonly tenant: string;
+  /** Where it lies. */
+  readonly folder: string;
+  readonly run: RunShape;
+  /** Of the run. */
+  readonly runMetadata: Readonly<Record<string, unknown>> | null;
+  /** Unix ms. */
+  readonly time: number;
+  readonly bytes: number;
+  /** Unix ms; null: never. */
+  readonly expires: number | null;
+  readonly public: boolean;
+  readonly userMetadata: Readonly<Record<string, unknown>> | null;
+}
+
+/** A run to be saved under a name. */
+export interface SaveRequest {
+  readonly run: string;
+  readonly seqId: number;
+  readonly name: string;
+  readonly ttlSeconds: number | null;
+  /** A checkpoint of that name goes. */
+  readonly overwrite: boolean;
+  readonly userMetadata: Readonly<Record<string, unknown>> | null;
+}
+
+/** A new run that goes on from a checkpoint. */
+export interface ResumeRequest {
+  readonly session: string;
+  readonly seqId: number;
+  readonly from: CheckpointPath;
+  /** With the optimizer's state. */
+  readonly optimizer: boolean;
+  readonly userMetadata: Readonly<Record<string, unknown>> | null;
+}
+
+/** A run whose weights are replaced by a checkpoint's. */
+export interface LoadRequest {
+  readonly run: string;
+  readonly seqId: number;
+  readonly from: CheckpointPath;
+  readonly optimizer: boolean;
+}
+
+/** One forward or forward_backward. */
+export interface ComputeRequest {
+  readonly run: string;
+  readonly seqId: number;
+  readonly work: Omit<TrainWork, 'run'>;
+}
+
+/** One optimizer step. */
+export interface StepRequest {
+  readonly run: string;
+  readonly seqId: number;
+  readonly adam: Omit<OptimStepParams, 'run'>;
+}
+
+/** A model that clients may name. */
+export interface Capability {
+  readonly model: string;
+  readonly maxContextLength: number;
+  readonly trainable: boolean;
+}
+
+/**
+ * The service. A tenant sees only what is its own: anything else is as if it were not there. Errors that say so: `SESSION_ENDED` for sessions,
+ * `SAMPLER_NOT_FOUND`, `RUN_NOT_FOUND`, `MODEL_NOT_FOUND`.
+ */
+export interface TrainingService {
+  capabilities(): readonly Capability[];
+  createSession(tenant: string, session: NewSession): SessionInfo;
+  /** The session lives on. */
+  heartbeat(tenant: string, session: string): void;
+  /** Its samplers end with it. Unknown ones are fine. */
+  finish(tenant: string, session: string): void;
+  sessions(tenant: string): readonly SessionInfo[];
+  session(tenant: string, id: string): SessionInfo;
+  createSampler(tenant: string, sampler: NewSampler): SamplerInfo;
+  sampler(tenant: string, id: string): SamplerInfo;
+  /** A number for one more client of a sampler, from 1 on. */
+  joinSampler(tenant: string, id: string): number;
+  /** @throws also what `Inference.generate` throws */
+  sample(tenant: string, request: SampleRequest): SampleTicket;
+  /** Null: it is not known any more. */
+  request(tenant: string, id: string): PendingRequest | null;
+  /** @returns the request's id. The same number of a session again is the same run. */
+  createRun(tenant: string, run: NewRun): { readonly requestId: string; readonly run: string };
+  run(tenant: string, id: string): RunInfo;
+  runs(tenant: string): readonly RunInfo[];
+  /** @returns the request's id, for a number that came before that of the first */
+  compute(tenant: string, request: ComputeRequest): string;
+  /** As {@link compute}. */
+  step(tenant: string, request: StepRequest): string;
+  /** As {@link compute}. @throws also `INVALID_REQUEST` for a name that exists */
+  save(tenant: string, request: SaveRequest): string;
+  /** As {@link createRun}. @throws also `CHECKPOINT_NOT_FOUND` */
+  resume(tenant: string, request: ResumeRequest): { readonly requestId: string; readonly run: string };
+  /** As {@link compute}. @throws also `CHECKPOINT_NOT_FOUND` */
+  load(tenant: string, request: LoadRequest): string;
+  /** Oldest first. */
+  checkpoints(tenant: string): readonly Checkpoint[];
+  /** One of the tenant's own, or a public one. @throws `CHECKPOINT_NOT_FOUND`, as all that follow */
+  checkpoint(tenant: string, path: CheckpointPath): Checkpoint;
+  removeCheckpoint(tenant: string, path: CheckpointPath): void;
+  publishCheckpoint(tenant: string, path: CheckpointPath, isPublic: boolean): void;
+  /** @param seconds from now on; null: for ever */
+  keepCheckpoint(tenant: string, path: CheckpointPath, seconds: number | null): void;
+  /** A request of that number was refused: those behind it need not wait for it. Unknown runs are fine. */
+  refused(tenant: string, run: string, seqId: number): void;
+  /**
+   * Answers of a sampler's requests of one client, in the order in which they came.
+   * @param after how many of them have been heard of
+   * @param retrieved requests whose answers need not be kept
+   */
+  completions(
+    tenant: string,
+    sampler: string,
+    clone: number,
+    after: number,
+    retrieved: readonly string[],
+  ): CompletionFeed;
+}
+
+/** See {@link TrainingService.completions}. */
+export interface CompletionFeed {
+  readonly completions: readonly Completion[];
+  /** To be given as `after` the next time. */
+  readonly cursor: number;
+  /** Resolves when there is more, after `ms`, or when `gone` is aborted. */
+  wait(ms: number, gone: AbortSignal): Promise<void>;
+}

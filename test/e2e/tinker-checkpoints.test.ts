@@ -1,0 +1,70 @@
+/** The Tinker SDK saves a run; the server is killed; another one resumes it, bit for bit. */
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { DEMO_MODEL, PACKAGE_ROOT } from '../../src/config/package-root.js';
+import { CliServer } from '../support/cli.js';
+import { testPython } from '../support/pythons.js';
+
+let home: string;
+beforeAll(() => {
+  home = mkdtempSync(join(tmpdir(), 'twinkle-checkpoints-'));
+});
+afterAll(() => rmSync(home, { recursive: true, force: true }));
+
+async function run(url: string, half: 'save' | 'resume', input = ''): Promise<Record<string, unknown>> {
+  const script = join(PACKAGE_ROOT, 'test', 'e2e', 'clients', 'tinker_checkpoints.py');
+  const env = { ...process.env, TINKER_API_KEY: 'tml-0123456789abcdef', HF_HUB_OFFLINE: '1' };
+  const client = spawn(await testPython(), [script, url, DEMO_MODEL, half], {
+    env,
+    stdio: ['pipe', 'pipe', 'inherit'],
+  });
+  const ended = once(client, 'exit');
+  client.stdin.end(`${input}\n`);
+  const said = await text(client.stdout);
+  expect((await ended)[0]).toBe(0);
+  return JSON.parse(said) as Record<string, unknown>;
+}
+
+it('what was saved is there after kill -9, and goes on as if nothing had been', async () => {
+  await using first = await CliServer.ready(['--cpu'], { TWINKLE_HOME: home });
+  const saved = await run(first.url, 'save');
+  expect(saved).toEqual({
+    path: expect.stringMatching(/^tinker:\/\/[0-9a-f-]{36}:train:0\/weights\/half-way$/),
+    further: [expect.any(Number), expect.any(Number), expect.any(Number)],
+    twice: ['RequestFailedError', expect.stringContaining('exists: take another name')],
+    nowhere: ['BadRequestError', expect.stringContaining('../up')],
+    listed: [
+      ['weights/half-way', 'training', true, false],
+      ['weights/half-way-too', 'training', true, false],
+      ['weights/short', 'training', true, true],
+    ],
+    info: [true, true, 4],
+    public: [true],
+    gone: ['NotFoundError', expect.stringContaining('half-way-too')],
+    stranger: ['NotFoundError', expect.stringContaining('no checkpoint')],
+    last: 'weights/short',
+  });
+  process.kill(first.pid, 'SIGKILL');
+  await first.ended;
+  await using second = await CliServer.ready(['--cpu'], { TWINKLE_HOME: home });
+  const resumed = await run(second.url, 'resume', JSON.stringify(saved));
+  expect(resumed).toEqual({
+    same: true,
+    without_optimizer: true,
+    run: [true, false, { who: 'e2e' }],
+    loaded_in_place: true,
+    missing: ['NotFoundError', expect.stringContaining('nothing')],
+  });
+  // Neither what was deleted, nor what lived for a second, nor anything half written.
+  const kept = readdirSync(join(home, 'checkpoints'), { recursive: true }).map(String);
+  const names = kept.flatMap((path) => /weights\/([^/]+)$/.exec(path)?.[1] ?? []);
+  expect(names.filter((name) => !name.startsWith('short')).sort()).toEqual([
+    'half-way.json',
+    expect.stringMatching(/^half-way@[0-9a-f]{12}$/),
+  ]);
+});

@@ -1,0 +1,141 @@
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { CheckpointFiles } from '../../../src/training/checkpoint-files.js';
+import { type CheckpointPath, checkName, readPath } from '../../../src/training/checkpoint-path.js';
+import { Checkpoints } from '../../../src/training/checkpoints.js';
+import type { Checkpoint } from '../../../src/training/types.js';
+
+const RUN = '41e19319-58e8-4f2a-9aa3-daf341272b75:train:0';
+let root: string;
+let now: number;
+let checkpoints: Checkpoints;
+const open = () => new Checkpoints(new CheckpointFiles(root), () => now);
+beforeEach(() => {
+  root = mkdtempSync(join(tmpdir(), 'twinkle-checkpoints-'));
+  now = 1_000_000;
+  checkpoints = open();
+});
+afterEach(() => rmSync(root, { recursive: true, force: true }));
+
+const path = (name: string): CheckpointPath => ({ run: RUN, kind: 'weights', name });
+/** As the ranks write it. */
+function write(name: string, tenant = 't'): string {
+  const folder = checkpoints.newFolder(tenant, path(name));
+  mkdirSync(folder);
+  writeFileSync(join(folder, 'manifest.json'), name);
+  return folder;
+}
+function save(name: string, changes: Partial<Checkpoint> = {}): Checkpoint {
+  const tenant = changes.tenant ?? 't';
+  const checkpoint: Checkpoint = {
+    path: path(name),
+    tenant,
+    folder: write(name, tenant),
+    run: { baseModel: 'demo', rank: 4, seed: 1, attn: true, mlp: true, unembed: true },
+    runMetadata: null,
+    time: now,
+    bytes: 10,
+    expires: null,
+    public: false,
+    userMetadata: { a: 1 },
+    ...changes,
+  };
+  checkpoints.add(checkpoint);
+  return checkpoint;
+}
+const kept = (tenant = 't') => readdirSync(join(root, tenant, RUN, 'weights')).sort();
+
+describe('a checkpoint', () => {
+  it('is there after a restart, as it was', () => {
+    const saved = save('a');
+    expect(open().readable('t', path('a'))).toEqual(saved);
+    expect(open().of('t')).toEqual([saved]);
+  });
+
+  it('that was not finished never was, and its files go', () => {
+    save('a');
+    write('torn');
+    writeFileSync(join(root, 't', RUN, 'weights', 'half.json'), '{"path":');
+    const lost = save('lost');
+    rmSync(lost.folder, { recursive: true });
+    const again = open();
+    expect(again.of('t').map((one) => one.path.name)).toEqual(['a']);
+    expect(kept()).toEqual(['a.json', expect.stringMatching(/^a@/)]);
+    again.checkFree(path('torn'));
+  });
+
+  it('is replaced in one step: until the new one is whole the old one is there', () => {
+    const old = save('a');
+    const folder = write('a');
+    expect(open().readable('t', path('a')).folder).toBe(old.folder);
+    expect(existsSync(folder)).toBe(false); // that restart took it for torn
+    const next = save('a', { bytes: 11 });
+    expect(open().readable('t', path('a'))).toEqual(next);
+    expect(kept()).toHaveLength(2);
+  });
+
+  it('keeps its name', () => {
+    save('a');
+    expect(() => checkpoints.checkFree(path('a'))).toThrow('take another name');
+    checkpoints.checkFree(path('ab'));
+    save('ab');
+    save('a');
+    expect(kept()).toHaveLength(4);
+  });
+
+  it('is its tenant’s alone, unless it is published', () => {
+    save('a');
+    expect(() => checkpoints.readable('o', path('a'))).toThrow('no checkpoint');
+    expect(() => checkpoints.remove('o', path('a'))).toThrow('no checkpoint');
+    expect(() => checkpoints.publish('o', path('a'), true)).toThrow('no checkpoint');
+    checkpoints.publish('t', path('a'), true);
+    expect(open().readable('o', path('a')).public).toBe(true);
+    expect(() => checkpoints.remove('o', path('a'))).toThrow('no checkpoint');
+    expect(() => checkpoints.keepFor('o', path('a'), 1)).toThrow('no checkpoint');
+    expect(checkpoints.of('o')).toEqual([]);
+    checkpoints.publish('t', path('a'), false);
+    expect(() => open().readable('o', path('a'))).toThrow('no checkpoint');
+  });
+
+  it('goes when it is removed, or when its time is up', () => {
+    save('a');
+    save('b', { expires: checkpoints.until(60) });
+    save('c', { expires: checkpoints.until(60) });
+    checkpoints.keepFor('t', path('c'), null);
+    checkpoints.remove('t', path('a'));
+    expect(() => checkpoints.remove('t', path('a'))).toThrow('no checkpoint');
+    now += 59_999;
+    checkpoints.sweep();
+    expect(checkpoints.readable('t', path('b')).path.name).toBe('b');
+    now += 1;
+    expect(() => checkpoints.readable('t', path('b'))).toThrow('no checkpoint');
+    checkpoints.sweep();
+    expect(kept()).toEqual(['c.json', expect.stringMatching(/^c@/)]);
+    expect(
+      open()
+        .of('t')
+        .map((one) => one.path.name),
+    ).toEqual(['c']);
+  });
+});
+
+it.each(['..', '.', '.a', 'a/b', 'a b', '', 'a'.repeat(129), 'a@b', 'a\0', 'ä'])('refuses the name %j', (name) => {
+  expect(() => checkName(name)).toThrow('letters, digits');
+});
+
+it('reads paths of its own kind alone', () => {
+  expect(readPath(`tinker://${RUN}/weights/a.b-c_1`)).toEqual(path('a.b-c_1'));
+  expect(() => readPath(`tinker://${RUN}/sampler_weights/a`)).toThrow('no checkpoint');
+  for (const wrong of [
+    `tinker://${RUN}/weights/`,
+    `tinker://${RUN}/weights/..`,
+    `tinker://${RUN}/weights/a/b`,
+    `tinker://../weights/a`,
+    `tinker://x:train:0/weights/a`,
+    `/etc/passwd`,
+    '',
+  ])
+    expect(() => readPath(wrong)).toThrow('expected tinker://');
+});

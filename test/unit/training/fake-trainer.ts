@@ -1,0 +1,70 @@
+/** Ranks that train, played by the test. */
+import type { Calls } from '../../../src/protocol/methods.js';
+import type { TrainOutcome } from '../../../src/protocol/training.js';
+import type { Trainer, TrainerHost } from '../../../src/training/trainer.js';
+import { type Deferred, deferred } from '../../../src/util/deferred.js';
+
+export interface SentCall {
+  readonly method: keyof Calls;
+  readonly params: never;
+  readonly answer: Deferred<never>;
+}
+
+export const outcome = (changes: Partial<TrainOutcome> = {}): TrainOutcome => ({
+  failure: null,
+  shapes: [[1]],
+  outputs: [{ name: 'logprobs', data: Buffer.from(Float32Array.of(-0.5).buffer) }],
+  metrics: { 'loss:sum': 1 },
+  ...changes,
+});
+
+export class FakeTrainer implements Trainer {
+  gone = false;
+  readonly sent: SentCall[] = [];
+  /** False: the test answers calls itself. */
+  automatic = true;
+
+  call: Trainer['call'] = async (method, params) => {
+    const answer = deferred<never>();
+    this.sent.push({ method, params: params as never, answer });
+    if (this.automatic) this.answer(this.sent.length - 1);
+    return await answer.promise;
+  };
+
+  /** As ranks would. */
+  answer(at: number): void {
+    const { answer, method, params } = this.sent[at] as SentCall;
+    const works = (params as { works?: unknown[] }).works ?? [];
+    const value =
+      method === 'train_pass'
+        ? { outcomes: works.map(() => outcome()) }
+        : method === 'train_step'
+          ? { metrics: { 'grad_norm:mean': 2 } }
+          : method === 'train_save'
+            ? { bytes: 7 }
+            : null;
+    answer.resolve(value as never);
+  }
+
+  methods(): string[] {
+    return this.sent.map(({ method }) => method);
+  }
+}
+
+export class FakeHost implements TrainerHost {
+  trainer = new FakeTrainer();
+  failure: unknown = null;
+
+  trains(model: string): boolean {
+    return model === 'demo';
+  }
+
+  folder(): string {
+    return '/models/demo';
+  }
+
+  async open(): Promise<Trainer> {
+    if (this.failure !== null) throw this.failure;
+    return this.trainer;
+  }
+}

@@ -1,0 +1,94 @@
+import { beforeEach, expect, it, vi } from 'vitest';
+import { Futures } from '../../../src/training/futures.js';
+import type { FutureResult } from '../../../src/training/types.js';
+
+let now = 0;
+let futures: Futures;
+const OWNER = { tenant: 't', session: 's' };
+const NEVER = new AbortController().signal;
+const result = (bytes: number): FutureResult => ({ kind: 'json', bytes: new Uint8Array(bytes) });
+const work = () => ({ withdraw: vi.fn(), forgotten: vi.fn() });
+
+beforeEach(() => {
+  now = 0;
+  futures = new Futures({ nowMs: () => now, keepMs: 1000, keepBytes: 100 });
+});
+
+it('wakes all that wait, and answers again and again', async () => {
+  const future = futures.open(OWNER, work());
+  const waits = [future.wait(60_000, NEVER), future.wait(60_000, NEVER)];
+  future.settle(result(3));
+  await Promise.all(waits);
+  future.settle({ error: 'late', category: 'server' });
+  expect(futures.find(future.id, 't')?.answer).toEqual(result(3));
+  await future.wait(60_000, NEVER);
+});
+
+it('waits no longer than asked, and not for a client that has gone', async () => {
+  vi.useFakeTimers();
+  try {
+    const future = futures.open(OWNER, work());
+    const gone = new AbortController();
+    const short = future.wait(50, NEVER);
+    const left = future.wait(60_000, gone.signal);
+    gone.abort();
+    await left;
+    await vi.advanceTimersByTimeAsync(50);
+    await short;
+    expect(vi.getTimerCount()).toBe(0);
+    expect(future.answer).toBeNull();
+  } finally {
+    vi.useRealTimers();
+  }
+});
+
+it('is another tenant’s for nobody else', () => {
+  const { id } = futures.open(OWNER, work());
+  expect(futures.find(id, 'other')).toBeNull();
+  expect(futures.find('req-none', 't')).toBeNull();
+});
+
+it('keeps an answer for its time, and one that has none for as long as it takes', () => {
+  const workOfKept = work();
+  const kept = futures.open(OWNER, workOfKept);
+  const pending = futures.open(OWNER, work());
+  kept.settle(result(1));
+  now = 999;
+  futures.sweep();
+  expect(futures.find(kept.id, 't')).toBe(kept);
+  now = 1000;
+  futures.sweep();
+  expect(futures.find(kept.id, 't')).toBeNull();
+  expect(workOfKept.forgotten).toHaveBeenCalledOnce();
+  expect(futures.find(pending.id, 't')).toBe(pending);
+});
+
+it('keeps so many bytes, the newest whatever its size', () => {
+  const all = [60, 30, 200].map((bytes) => {
+    const future = futures.open(OWNER, work());
+    future.settle(result(bytes));
+    return future;
+  });
+  expect(all.map(({ id }) => futures.find(id, 't') !== null)).toEqual([false, false, true]);
+});
+
+it('stops what is computed, once, when it is cancelled or its session ends', () => {
+  const first = work();
+  const cancelled = futures.open(OWNER, first);
+  cancelled.cancel();
+  cancelled.cancel();
+  expect(first.withdraw).toHaveBeenCalledOnce();
+  expect(cancelled.answer).toMatchObject({ category: 'user' });
+  const second = work();
+  const ended = futures.open(OWNER, second);
+  const other = futures.open({ tenant: 't', session: 'other' }, work());
+  futures.endSession('s');
+  expect(second.withdraw).toHaveBeenCalledOnce();
+  expect([cancelled, ended, other].map(({ id }) => futures.find(id, 't') !== null)).toEqual([false, false, true]);
+});
+
+it('gives ids that nobody can guess or meet twice', () => {
+  const ids = Array.from({ length: 1000 }, () => futures.open(OWNER, work()).id);
+  expect(new Set(ids).size).toBe(1000);
+  for (const id of ids) expect(id).toMatch(/^req-[0-9a-f]{16}[0-9a-z]+$/);
+});

@@ -1,0 +1,108 @@
+import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, expect, it } from 'vitest';
+import { TwinkleError } from '../../../src/errors.js';
+import { readPath } from '../../../src/training/checkpoint-path.js';
+import { LocalTrainingService } from '../../../src/training/service.js';
+import type { NewRun, SaveRequest } from '../../../src/training/types.js';
+import { FakeInference } from '../gateway/fake-inference.js';
+import { FakeHost } from './fake-trainer.js';
+
+let root: string;
+let host: FakeHost;
+let service: LocalTrainingService;
+let session: string;
+let run: string;
+const NEW = { idempotencyKey: null, userMetadata: null, displayName: null };
+beforeEach(() => {
+  root = mkdtempSync(join(tmpdir(), 'twinkle-saving-'));
+  host = new FakeHost();
+  const { trainer } = host;
+  const { call } = trainer;
+  trainer.call = async (method, params) => {
+    if (method === 'train_save') mkdirSync((params as unknown as { folder: string }).folder);
+    return await call(method, params);
+  };
+  const parts = { inference: new FakeInference(), trainers: host, checkpointFolder: join(root, 'c') };
+  service = new LocalTrainingService({ ...parts, nowMs: () => 0 });
+  session = service.createSession('t', NEW).id;
+  ({ run } = service.createRun('t', spec()));
+});
+afterEach(() => {
+  service[Symbol.dispose]();
+  rmSync(root, { recursive: true, force: true });
+});
+
+const spec = (changes: Partial<NewRun> = {}): NewRun => ({
+  session,
+  seqId: 0,
+  baseModel: 'demo',
+  rank: 8,
+  seed: 1,
+  attn: true,
+  mlp: true,
+  unembed: false,
+  userMetadata: null,
+  ...changes,
+});
+const flush = async () => {
+  for (let turn = 0; turn < 6; turn++) await new Promise((resolve) => setImmediate(resolve));
+};
+const ask = (seqId: number, name: string, changes: Partial<SaveRequest> = {}): string =>
+  service.save('t', { run, seqId, name, ttlSeconds: null, overwrite: false, userMetadata: null, ...changes });
+async function answer(id: string): Promise<Record<string, unknown>> {
+  await flush();
+  const got = service.request('t', id)?.answer;
+  if (got == null) throw new Error('no answer');
+  return 'error' in got ? { ...got } : JSON.parse(Buffer.from(got.bytes).toString());
+}
+
+it('saves in its turn, and tells the path', async () => {
+  const path = `tinker://${run}/weights/one`;
+  expect(await answer(ask(1, 'one'))).toEqual({ path, type: 'save_weights' });
+  expect(service.checkpoint('t', readPath(path))).toMatchObject({ bytes: 7, run: { rank: 8, baseModel: 'demo' } });
+  expect(await answer(ask(2, 'one'))).toEqual({ error: expect.stringContaining('another name'), category: 'user' });
+  expect(await answer(ask(3, 'one', { overwrite: true }))).toMatchObject({ path });
+  expect(service.checkpoints('t')).toHaveLength(1);
+  expect(() => ask(4, '../one')).toThrow('letters, digits');
+});
+
+it('says so when the disk is full, and the run goes on', async () => {
+  await flush();
+  host.trainer.automatic = false;
+  const id = ask(1, 'one');
+  await flush();
+  host.trainer.sent.at(-1)?.answer.reject(new TwinkleError('STORAGE_FAILED', 'no space left'));
+  expect(await answer(id)).toEqual({ error: 'no space left', category: 'server' });
+  expect([service.checkpoints('t'), service.run('t', run).corrupted]).toEqual([[], false]);
+  host.trainer.automatic = true;
+  expect(await answer(ask(2, 'one'))).toMatchObject({ type: 'save_weights' });
+});
+
+it('goes on in a new run, and in place', async () => {
+  await answer(ask(1, 'one'));
+  const from = readPath(`tinker://${run}/weights/one`);
+  const resumed = service.resume('t', { session, seqId: 1, from, optimizer: true, userMetadata: { b: 2 } });
+  expect(await answer(resumed.requestId)).toEqual({ model_id: `${session}:train:1`, type: 'load_weights' });
+  expect(service.run('t', resumed.run)).toMatchObject({ rank: 8, unembed: false, userMetadata: { b: 2 } });
+  const { folder } = service.checkpoint('t', from);
+  expect(host.trainer.sent.at(-1)).toMatchObject({
+    method: 'train_load',
+    params: { run: resumed.run, folder, optimizer: true },
+  });
+  const loaded = service.load('t', { run, seqId: 2, from, optimizer: false });
+  expect(await answer(loaded)).toMatchObject({ model_id: run, type: 'load_weights' });
+  const { run: other } = service.createRun('t', spec({ seqId: 5, rank: 4 }));
+  expect(() => service.load('t', { run: other, seqId: 1, from, optimizer: false })).toThrow('begin a run from it');
+});
+
+it('goes on from nobody else’s', async () => {
+  await answer(ask(1, 'one'));
+  const from = readPath(`tinker://${run}/weights/one`);
+  const { id } = service.createSession('o', NEW);
+  const resume = () => service.resume('o', { session: id, seqId: 0, from, optimizer: false, userMetadata: null });
+  expect(resume).toThrow('no checkpoint');
+  service.publishCheckpoint('t', from, true);
+  expect(resume().run).toBe(`${id}:train:0`);
+});
