@@ -76,9 +76,7 @@ def loss_of(model: Qwen3ForCausalLM, batch: batches.Batch) -> torch.Tensor:
 
 def save(model: Qwen3ForCausalLM, out: Path) -> None:
     """Write config.json, generation_config.json and model.safetensors (bfloat16), readable for everybody."""
-    model.generation_config = GenerationConfig(
-        eos_token_id=[2, 0], pad_token_id=0, do_sample=True, temperature=0.6, top_p=0.9
-    )
+    model.generation_config = GenerationConfig(eos_token_id=[2, 0], pad_token_id=0, do_sample=True)
     model.to("cpu", torch.bfloat16).save_pretrained(out)
     for file in out.iterdir():
         file.chmod(0o644)

@@ -41,6 +41,32 @@ class Call(msgspec.Struct, frozen=True, tag_field="t", tag="call"):
     params: Any
 
 
+class CheckpointParams(msgspec.Struct, frozen=True):
+    """A run to be saved, or made or replaced by what was saved.
+
+    folder: absolute; made by train_save, in a folder that exists
+    optimizer: with the moments and the step count of the optimizer
+    """
+
+    run: str
+    folder: str
+    optimizer: bool
+
+
+class CreateRunParams(msgspec.Struct, frozen=True):
+    """A new run: a LoRA adapter of the base model, and its gradient.
+
+    rank: of its LoRA
+    """
+
+    run: str
+    rank: int
+    seed: int | None
+    train_attn: bool
+    train_mlp: bool
+    train_unembed: bool
+
+
 class Credit(msgspec.Struct, frozen=True, tag_field="t", tag="credit"):
     """`Credit` of the wire contract.
 
@@ -267,7 +293,8 @@ class ModelCard(msgspec.Struct, frozen=True):
     parameters: weights of the model; 0 for the mock engine
     chat_template: whether chat completions can be rendered
     routes: paths that the engine answers itself through the stream `http`, e.g. /v1/responses; empty: none
-    relay_chat: whether every chat completion is for the engine’s own server, because it parses what the model says
+    relay_chat: whether every chat completion is for the engine’s own server, because it parses what the model says, or was so told
+    relay_completions: the same of completions
     adapters: whether LoRA adapters can be loaded
     """
 
@@ -282,6 +309,9 @@ class ModelCard(msgspec.Struct, frozen=True):
     chat_template: bool
     routes: list[str]
     relay_chat: bool
+    relay_completions: bool
+    sampling_defaults: SamplingDefaults
+    system_fingerprint: str | None
     adapters: bool
 
 
@@ -296,6 +326,22 @@ class Open(msgspec.Struct, frozen=True, tag_field="t", tag="open"):
     method: str
     params: Any
     credits: int
+
+
+class OptimStepParams(msgspec.Struct, frozen=True):
+    """One step of AdamW; the gradient is zero afterwards.
+
+    weight_decay: decoupled, as torch.optim.AdamW
+    grad_clip_norm: global L2 norm; 0: none
+    """
+
+    run: str
+    learning_rate: float
+    beta1: float
+    beta2: float
+    eps: float
+    weight_decay: float
+    grad_clip_norm: float
 
 
 class Phase(msgspec.Struct, frozen=True, tag_field="t", tag="phase"):
@@ -348,7 +394,30 @@ class Result(msgspec.Struct, frozen=True, tag_field="t", tag="result"):
     value: Any
 
 
-class SamplingParams(msgspec.Struct, frozen=True):
+class RunParams(msgspec.Struct, frozen=True):
+    """A run, by its id."""
+
+    run: str
+
+
+class SamplingDefaults(msgspec.Struct, frozen=True):
+    """What a model wants where a request says nothing (generation_config.json).
+
+    top_k: 0 means all
+    """
+
+    temperature: float
+    top_p: float
+    top_k: int
+    min_p: float
+    repetition_penalty: float
+    presence_penalty: float
+    frequency_penalty: float
+    max_tokens: int | None
+    max_tokens_limit: int | None
+
+
+class SamplingParams(msgspec.Struct, frozen=True, omit_defaults=True):
     """How tokens are chosen and when a choice ends. Complete: the gateway fills defaults in.
 
     min_tokens: no stop before so many tokens
@@ -361,6 +430,7 @@ class SamplingParams(msgspec.Struct, frozen=True):
     frequency_penalty: OpenAI, in [-2, 2]
     repetition_penalty: CTRL, > 0; 1 is none
     logit_bias: (token id, bias added to its logit)
+    default_max_tokens: where max_tokens is null: new tokens at most, fewer where the context ends
     """
 
     max_tokens: int | None
@@ -381,6 +451,13 @@ class SamplingParams(msgspec.Struct, frozen=True):
     logit_bias: list[tuple[int, float]]
     logprobs: int | None
     prompt_logprobs: int | None
+    default_max_tokens: int | None = None
+
+
+class SavedBytes(msgspec.Struct, frozen=True):
+    """Size of what was saved."""
+
+    bytes: int
 
 
 class SegmentParams(msgspec.Struct, frozen=True):
@@ -494,6 +571,95 @@ class TokenizeResult(msgspec.Struct, frozen=True):
     max_model_len: int
 
 
+class TrainFailure(msgspec.Struct, frozen=True):
+    """Why a work came to nothing; its run’s gradient is what it was.
+
+    user: whether the request is at fault rather than the machine
+    """
+
+    message: str
+    user: bool
+
+
+class TrainInput(msgspec.Struct, frozen=True):
+    """One input of a loss, of all datums of a work.
+
+    dtype: float32 or int64
+    data: bytes: of all datums that have it
+    shapes: of each datum; null: it has none
+    """
+
+    name: str
+    dtype: str
+    data: Any
+    shapes: list[list[int] | None]
+
+
+class TrainMetrics(msgspec.Struct, frozen=True):
+    """`TrainMetrics` of the wire contract.
+
+    metrics: by `name:reduction`
+    """
+
+    metrics: dict[str, float]
+
+
+class TrainOutcome(msgspec.Struct, frozen=True):
+    """How a work ended.
+
+    shapes: of each datum’s outputs
+    metrics: by `name:reduction`
+    """
+
+    failure: TrainFailure | None
+    shapes: list[list[int]]
+    outputs: list[TrainOutput]
+    metrics: dict[str, float]
+
+
+class TrainOutput(msgspec.Struct, frozen=True):
+    """One output of a loss, of all datums, in the shapes of its outcome.
+
+    data: bytes: float32
+    """
+
+    name: str
+    data: Any
+
+
+class TrainPassParams(msgspec.Struct, frozen=True):
+    """Works of any runs, to be computed together."""
+
+    works: list[TrainWork]
+
+
+class TrainPassResult(msgspec.Struct, frozen=True):
+    """`TrainPassResult` of the wire contract.
+
+    outcomes: of the works, in their order
+    """
+
+    outcomes: list[TrainOutcome]
+
+
+class TrainWork(msgspec.Struct, frozen=True):
+    """One forward or forward_backward of a run.
+
+    config: numbers and texts of the loss, by name
+    forward_only: computes the same and leaves the gradient alone
+    tokens: bytes: int32
+    lengths: tokens of each datum
+    """
+
+    run: str
+    loss: str
+    config: dict[str, Any]
+    forward_only: bool
+    tokens: Any
+    lengths: list[int]
+    inputs: list[TrainInput]
+
+
 class Welcome(msgspec.Struct, frozen=True, tag_field="t", tag="welcome"):
     """`Welcome` of the wire contract.
 
@@ -516,6 +682,12 @@ METHOD_PARAMS: dict[str, Any] = {
     "attach_segment": SegmentParams,
     "detach_segment": SegmentParams,
     "tensor_summary": TensorParams,
+    "train_create": CreateRunParams,
+    "train_drop": RunParams,
+    "train_pass": TrainPassParams,
+    "train_step": OptimStepParams,
+    "train_save": CheckpointParams,
+    "train_load": CheckpointParams,
     "shutdown": Any,
     "generate": GenerateParams,
     "http": HttpParams,

@@ -14,7 +14,7 @@ import msgspec
 from .beat import Pulse, start_beating
 from .channel import Channel
 from .engines import create_engine
-from .engines.base import Engine, LoadError, LoopGuest, RequestError, SegmentUser
+from .engines.base import Engine, LoadError, LoopGuest, RequestError, SegmentUser, TrainingCalls
 from .lifeline import watch_death_pipe
 from .protocol import (
     METHOD_PARAMS,
@@ -196,6 +196,10 @@ class Rank:
                 return self._segments.detach(params.segment)
             case "tensor_summary":
                 return self._segments.summary(params.tensor)
+            case "train_create" | "train_drop" | "train_pass" | "train_step" | "train_save" | "train_load":
+                if not isinstance(self._engine, TrainingCalls) or not self._loaded:
+                    raise RequestError("PROTOCOL", f"this rank does not train, so {method!r} cannot be answered")
+                return self._engine.train(method, params)
             case "shutdown":
                 self._running = False
                 return None

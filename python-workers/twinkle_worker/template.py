@@ -145,7 +145,7 @@ class Template:
         )
 
 
-def main(control_fd: int, death_fd: int, engine: str, model: str) -> int:
+def main(control_fd: int, death_fd: int, engine: str, models: list[str]) -> int:
     """Preload, freeze, serve. Descriptors are inherited; returns the exit code."""
     watch_death_pipe(death_fd, thread=False)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -154,7 +154,7 @@ def main(control_fd: int, death_fd: int, engine: str, model: str) -> int:
     # Collections among imports find a few megabytes of garbage and take a fifth of their time.
     gc.disable()
     try:
-        preload(engine, model)
+        preload(engine, models)
     except Exception as error:
         template.say("failed", -1, detail=f"{type(error).__name__}: {error}")
         raise
@@ -175,4 +175,4 @@ def _trim_heap() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main(int(sys.argv[1]), int(sys.argv[2]), sys.argv[3], sys.argv[4]))
+    sys.exit(main(int(sys.argv[1]), int(sys.argv[2]), sys.argv[3], sys.argv[4:]))

@@ -12,6 +12,7 @@ const REPLICAS = 'replicas are made and fed by twinkle-node: say how many with `
 const NODES = 'ranks of other machines are started by twinkle-node: join the machines to one head';
 const DEVICES = 'ranks get their devices and cores from placement: say which with `--gpus`, or bundles';
 const RUST = 'there is no gRPC front end here: use HTTP';
+const DOCUMENTATION = 'no pages of documentation are served, only a description of the routes of the gateway';
 
 /** Argument → why it is an error. */
 export const REFUSED_VLLM_ARGS: Readonly<Record<string, string>> = {
@@ -68,6 +69,12 @@ export const REFUSED_VLLM_ARGS: Readonly<Record<string, string>> = {
   allowed_methods: CORS,
   allowed_headers: CORS,
   middleware: `${LISTENER}: middleware of Python would miss most requests`,
+  disable_fastapi_docs: DOCUMENTATION,
+  enable_offline_docs: DOCUMENTATION,
+  sse_keep_alive_interval: 'the gateway keeps every stream alive: a comment at the latest after 15 s of silence',
+  enable_server_load_tracking: '`/load` is not served: `/metrics` and `status` tell what runs and waits',
+  aggregate_engine_logging: 'vLLM logs no statistics here: `/metrics` has them of each replica',
+  tokens_only: 'every server takes token ids and returns them: give them as `prompt` and set `return_token_ids`',
   root_path: `${LISTENER}: let the proxy in front of it strip the prefix`,
 };
 

@@ -3,6 +3,7 @@
 import type { Cell, Family } from '../observability/metrics.js';
 import type { FleetControl } from '../serving/types/control.js';
 import type { Inference } from '../serving/types.js';
+import type { TrainingService } from '../training/types.js';
 import { type GatewayMetrics, gatewayMetrics } from './gateway-metrics.js';
 import { type Authenticate, authenticator } from './http/auth.js';
 import { FlushQueue } from './sse/flush-queue.js';
@@ -16,6 +17,8 @@ export interface GatewayContext {
   readonly inference: Inference;
   /** Null: none is offered. */
   readonly control: FleetControl | null;
+  /** Null: none is offered. */
+  readonly training: TrainingService | null;
   readonly authMode: GatewayOptions['auth']['mode'];
   readonly authenticate: Authenticate;
   readonly bodyLimit: number;
@@ -36,6 +39,7 @@ export function gatewayContext(options: GatewayOptions): GatewayContext {
   return {
     inference,
     control: options.control ?? null,
+    training: options.training ?? null,
     authMode: options.auth.mode,
     authenticate: authenticator(options.auth),
     bodyLimit: options.http.bodyLimit,

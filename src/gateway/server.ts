@@ -6,7 +6,7 @@ import { healthRoutes } from './health.js';
 import { CALL_DECORATOR, nextRequestId } from './http/call.js';
 import { answerBrokenRequest } from './http/client-error.js';
 import { sendError, toTwinkleError } from './http/error-reply.js';
-import { acceptJsonOnly } from './http/json-body.js';
+import { acceptBodies } from './http/json-body.js';
 import { mountRoutes } from './http/routes.js';
 import { validatorCompiler } from './http/validation.js';
 import { generationRoutes } from './openai/completions.js';
@@ -16,6 +16,7 @@ import { collectOpenApi } from './openapi.js';
 import { operationRoutes } from './operations.js';
 import { operatorRoutes } from './operator/routes.js';
 import { relayRoutes } from './relay/routes.js';
+import { tinkerRoutes } from './tinker/routes.js';
 import type { GatewayOptions } from './types.js';
 
 /** How long answers may take to leave when the gateway closes, in ms. */
@@ -46,7 +47,7 @@ function handleErrors(app: FastifyInstance, { logger }: Pick<GatewayContext, 'lo
  */
 export const gatewayPlugin: FastifyPluginAsync<GatewayOptions> = async (app, options) => {
   const context = gatewayContext(options);
-  acceptJsonOnly(app);
+  acceptBodies(app);
   handleErrors(app, context);
   app.setValidatorCompiler(validatorCompiler());
   app.setSerializerCompiler(() => (data) => JSON.stringify(data));
@@ -61,6 +62,7 @@ export const gatewayPlugin: FastifyPluginAsync<GatewayOptions> = async (app, opt
     ...relayRoutes(context),
     ...operationRoutes(app, context),
     ...(context.control === null ? [] : operatorRoutes(context.control, context.authMode)),
+    ...(context.training === null ? [] : tinkerRoutes(context.training)),
   ]);
   app.addHook('preClose', () =>
     context.live.shutdown(

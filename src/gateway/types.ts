@@ -3,6 +3,7 @@ import type { AuthConfig, HttpConfig } from '../config/types.js';
 import type { Metrics } from '../observability/metrics.js';
 import type { FleetControl } from '../serving/types/control.js';
 import type { Inference } from '../serving/types.js';
+import type { TrainingService } from '../training/types.js';
 
 /** Phase of the whole head; the same words as `HeadStatus.phase`. */
 export type HeadPhase = 'starting' | 'ready' | 'degraded' | 'draining' | 'failed' | 'stopped';
@@ -19,6 +20,8 @@ export interface GatewayOptions {
   readonly inference: Inference;
   /** Adapters, operations and engines' metrics; absent: the gateway has no such routes. */
   readonly control?: FleetControl;
+  /** What the Tinker SDK is served by; absent: the gateway has no such routes. */
+  readonly training?: TrainingService;
   readonly auth: AuthConfig;
   readonly http: Pick<HttpConfig, 'bodyLimit'>;
   /** Version of the package, for `/version`. */

@@ -1,5 +1,5 @@
 /** Complete parameters that say nothing special: what callers start from. OpenAI's defaults where it has them. */
-import type { Prompt, SamplingParams } from './values.js';
+import type { Prompt, SamplingDefaults, SamplingParams } from './values.js';
 
 export const DEFAULT_SAMPLING: SamplingParams = {
   max_tokens: null,
@@ -20,6 +20,19 @@ export const DEFAULT_SAMPLING: SamplingParams = {
   logit_bias: [],
   logprobs: null,
   prompt_logprobs: null,
+};
+
+/** Of a model that wants nothing special. */
+export const NEUTRAL_DEFAULTS: SamplingDefaults = {
+  temperature: DEFAULT_SAMPLING.temperature,
+  top_p: DEFAULT_SAMPLING.top_p,
+  top_k: DEFAULT_SAMPLING.top_k,
+  min_p: DEFAULT_SAMPLING.min_p,
+  repetition_penalty: DEFAULT_SAMPLING.repetition_penalty,
+  presence_penalty: DEFAULT_SAMPLING.presence_penalty,
+  frequency_penalty: DEFAULT_SAMPLING.frequency_penalty,
+  max_tokens: null,
+  max_tokens_limit: null,
 };
 
 /** No prompt yet: set one of text, token_ids and messages. */

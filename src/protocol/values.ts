@@ -31,6 +31,9 @@ export const SamplingParams = Type.Object(
       Type.Integer({ description: 'alternatives per generated token; 0: only the chosen one; null: none' }),
     ),
     prompt_logprobs: Nullable(Type.Integer({ description: 'alternatives per prompt token; null: none' })),
+    default_max_tokens: Type.Optional(
+      Type.Integer({ description: 'where max_tokens is null: new tokens at most, fewer where the context ends' }),
+    ),
   },
   {
     $id: 'SamplingParams',
@@ -199,6 +202,24 @@ export const TensorSummary = Type.Object(
 );
 export type TensorSummary = Static<typeof TensorSummary>;
 
+export const SamplingDefaults = Type.Object(
+  {
+    temperature: Type.Number(),
+    top_p: Type.Number(),
+    top_k: Type.Integer({ description: '0 means all' }),
+    min_p: Type.Number(),
+    repetition_penalty: Type.Number(),
+    presence_penalty: Type.Number(),
+    frequency_penalty: Type.Number(),
+    max_tokens: Nullable(
+      Type.Integer({ description: 'of a chat completion that names none; null: to the end of the context' }),
+    ),
+    max_tokens_limit: Nullable(Type.Integer({ description: 'whatever a request names; null: none' })),
+  },
+  { $id: 'SamplingDefaults', description: 'What a model wants where a request says nothing (generation_config.json).' },
+);
+export type SamplingDefaults = Static<typeof SamplingDefaults>;
+
 export const ModelCard = Type.Object(
   {
     engine: Str,
@@ -215,8 +236,11 @@ export const ModelCard = Type.Object(
     }),
     relay_chat: Type.Boolean({
       description:
-        'whether every chat completion is for the engine’s own server, because it parses what the model says',
+        'whether every chat completion is for the engine’s own server, because it parses what the model says, or was so told',
     }),
+    relay_completions: Type.Boolean({ description: 'the same of completions' }),
+    sampling_defaults: SamplingDefaults,
+    system_fingerprint: Nullable(Str),
     adapters: Type.Boolean({ description: 'whether LoRA adapters can be loaded' }),
   },
   { $id: 'ModelCard', description: 'What a loaded engine says of itself.' },

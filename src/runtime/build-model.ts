@@ -2,6 +2,7 @@
 import { join } from 'node:path';
 import type { ModelConfig, SupervisionConfig } from '../config/types.js';
 import { ENGINE_SPECS } from '../engines/specs.js';
+import { threadDefault } from '../engines/thread-default.js';
 import type { Logger } from '../observability/logger.js';
 import type { BucketAdapters } from '../serving/bucket/bucket-adapters.js';
 import type { ControlledModel } from '../serving/fleet-control.js';
@@ -10,9 +11,10 @@ import { Replica } from '../serving/replica.js';
 import { Gang } from '../supervisor/gang.js';
 import type { GangDependencies, GangSpec } from '../supervisor/launch-ranks.js';
 import { DirectLauncher, type PythonRuntime, type RankLauncher } from '../supervisor/launcher.js';
-import { TemplateLauncher } from '../supervisor/template-launcher.js';
+import { fileName } from '../util/file-name.js';
 import { controlModel } from './control-model.js';
 import { PlacedGang } from './placed-gang.js';
+import type { WarmPool } from './warm-pool.js';
 
 /** A rank that says nothing for so long is taken for dead. */
 const SILENCE_MS = 30_000;
@@ -22,7 +24,10 @@ export interface BuiltModel {
   /** By replica. */
   readonly gangs: readonly PlacedGang[];
   readonly service: ModelService;
+  /** Other models may have the same. */
   readonly launcher: RankLauncher;
+  /** Trains it; null: it cannot be trained. */
+  readonly trainer: Gang | null;
   /** What must reach every replica. */
   readonly control: ControlledModel;
 }
@@ -34,6 +39,7 @@ export interface BuildContext extends Omit<GangDependencies, 'launcher' | 'logPa
   readonly maxQueue: number;
   readonly log: Logger;
   readonly buckets: BucketAdapters;
+  readonly pool: WarmPool;
 }
 
 /** What an engine that is split over ranks, and answers in the model's name, must be told beside its arguments. */
@@ -45,19 +51,18 @@ function shapeArgs(config: ModelConfig): Record<string, unknown> {
   };
 }
 
-/** A name that is safe in a file name. */
-const fileName = (text: string): string => text.replace(/[^\w.-]+/g, '-').replace(/^-+/, '') || 'model';
+/** Arguments that the engine is loaded with. */
+const options = ({ engineArgs, maxModelLen }: ModelConfig): Record<string, unknown> => ({
+  ...engineArgs,
+  ...(maxModelLen === null ? {} : { max_model_len: maxModelLen }),
+});
 
 export function buildModel(config: ModelConfig, shared: BuildContext): BuiltModel {
-  const context = withOwnVariables(shared, config.envVars);
+  const context = withOwnVariables(shared, config);
   const { native, watcher, python } = context;
   const name = config.servedNames[0] ?? config.model;
   const launcher: RankLauncher = ENGINE_SPECS[config.engine].warm
-    ? new TemplateLauncher(native, watcher, python, {
-        engine: config.engine,
-        model: config.model,
-        log: join(context.logFolder, `${fileName(name)}-template.log`),
-      })
+    ? context.pool.launcher(config.engine, python, config.model)
     : new DirectLauncher(native, watcher, python);
   const logPath = (spec: GangSpec, rank: number): string =>
     join(
@@ -65,6 +70,12 @@ export function buildModel(config: ModelConfig, shared: BuildContext): BuiltMode
       `${fileName(spec.id)}-${spec.ownEngine && rank === spec.worldSize ? 'engine' : `rank${rank}`}.log`,
     );
   const { drives } = ENGINE_SPECS[config.engine];
+  const patience = {
+    breaker: { limit: context.supervision.crashLoopLimit, windowMs: context.supervision.crashLoopWindowMs },
+    phaseTimeoutMs: context.supervision.phaseTimeoutMs,
+    silenceMs: SILENCE_MS,
+    stallMs: context.supervision.stepTimeoutMs,
+  };
   const worldSize = config.tensorParallel * config.pipelineParallel;
   const gangs = Array.from({ length: config.dataParallel }, (_, replica) => {
     const spec: GangSpec = {
@@ -75,19 +86,23 @@ export function buildModel(config: ModelConfig, shared: BuildContext): BuiltMode
       sharedMask: drives,
       load: {
         model: config.model,
-        options: {
-          ...config.engineArgs,
-          ...(drives ? shapeArgs(config) : {}),
-          ...(config.maxModelLen === null ? {} : { max_model_len: config.maxModelLen }),
-        },
+        options: { ...options(config), ...(drives ? shapeArgs(config) : {}) },
       },
-      breaker: { limit: context.supervision.crashLoopLimit, windowMs: context.supervision.crashLoopWindowMs },
-      phaseTimeoutMs: context.supervision.phaseTimeoutMs,
-      silenceMs: SILENCE_MS,
-      stallMs: context.supervision.stepTimeoutMs,
+      ...patience,
     };
     return new PlacedGang(new Gang(spec, { ...context, launcher, logPath }));
   });
+  const training: GangSpec = {
+    id: `${name}/train`,
+    engine: 'training',
+    worldSize: 1,
+    ownEngine: false,
+    sharedMask: false,
+    load: { model: config.model, options: options(config) },
+    ...patience,
+  };
+  // Its code comes from the same libraries, so from the same template.
+  const trainer = config.engine === 'transformers' ? new Gang(training, { ...context, launcher, logPath }) : null;
   const ids = gangs.map(({ gang }) => gang.spec.id);
   const control = controlModel(config, gangs, ids, context.log, context.buckets);
   const replicas = gangs.map(
@@ -117,14 +132,16 @@ export function buildModel(config: ModelConfig, shared: BuildContext): BuiltMode
     },
     replicas,
   );
-  return { config, gangs, service, launcher, control: control.controlled(service) };
+  return { config, gangs, service, launcher, trainer, control: control.controlled(service) };
 }
 
 /** The model's own variables come over the inherited ones, and never over those that tie its processes to this server. */
-function withOwnVariables(context: BuildContext, own: ModelConfig['envVars']): BuildContext {
+function withOwnVariables(context: BuildContext, config: ModelConfig): BuildContext {
   const { python } = context;
+  const { envVars: own } = config;
   const { PYTHONPATH = '' } = python.env;
   const env = {
+    ...threadDefault(config),
     ...python.env,
     ...own,
     PYTHONPATH: own.PYTHONPATH === undefined ? PYTHONPATH : `${PYTHONPATH}:${own.PYTHONPATH}`,

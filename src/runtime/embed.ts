@@ -62,7 +62,8 @@ const QUIET = { step() {}, detail() {} };
 
 /**
  * Start serving in this process. Resolves when the models are ready.
- * @throws TwinkleError with the code of what is wrong; nothing is left running then
+ * @throws TwinkleError with the code of what is wrong; nothing is left running then. Where ranks could not be started, loaded or kept alive
+ *   (`GANG_FAILED`, `LOAD_FAILED`, `PYTHON_ENV`), `details` have the `reason`, the `lastWords` of the rank, its `log` and the `incident` file
  */
 export async function createServer(options: CreateServerOptions = {}): Promise<Server> {
   const { signal } = options;
@@ -116,6 +117,7 @@ async function createAt(door: HeadDoor, options: CreateServerOptions): Promise<S
   return asServer(head, door, {
     inference: head.inference,
     ...(head.control === null ? {} : { control: head.control }),
+    ...(head.training === null ? {} : { training: head.training }),
     auth: config.auth,
     http: config.http,
     version: packageVersion(),

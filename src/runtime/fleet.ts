@@ -105,8 +105,9 @@ export class Fleet {
     for (const scaler of this.#scalers.values()) scaler.halt();
     for (const keeper of this.#fixed) keeper.halt();
     await Promise.all(
-      this.#models.flatMap(({ gangs, launcher }) => [
+      this.#models.flatMap(({ gangs, launcher, trainer }) => [
         ...gangs.map(({ gang }) => gang.stop()),
+        trainer?.stop(),
         launcher[Symbol.asyncDispose](),
       ]),
     );

@@ -14,6 +14,8 @@ import type { Inference } from '../serving/types.js';
 import { ProcessWatcher } from '../supervisor/process-watcher.js';
 import { engineEnvironment } from '../supervisor/rank-environment.js';
 import { endInstance } from '../supervisor/teardown.js';
+import { LocalTrainingService } from '../training/service.js';
+import type { TrainingService } from '../training/types.js';
 import { openZmqHub } from '../transport/zmq-hub.js';
 import { deferred } from '../util/deferred.js';
 import { Emitter } from '../util/emitter.js';
@@ -26,7 +28,9 @@ import { ModelBuckets } from './model-buckets.js';
 import { openOwnPlacement } from './own-placement.js';
 import { membershipOf, type PlacementSource } from './place-replicas.js';
 import { sweepHome } from './sweep-home.js';
+import { TrainerGangs } from './trainer-gangs.js';
 import type { Head, HeadEvents, HeadStatus } from './types.js';
+import { WarmPool } from './warm-pool.js';
 
 export interface HeadOptions {
   /** The interpreter of each engine in use. */
@@ -77,6 +81,8 @@ class RunningHead implements Head {
   readonly #ready = deferred<void>();
   #fleet: Fleet | null = null;
   #directory = new ModelDirectory([]);
+  #trainers: TrainerGangs | null = null;
+  #training: LocalTrainingService | null = null;
   #http: HttpFront | null = null;
   #started = false;
   #wasReady = false;
@@ -102,6 +108,10 @@ class RunningHead implements Head {
     return this.#fleet?.control ?? null;
   }
 
+  get training(): TrainingService | null {
+    return this.#training;
+  }
+
   get url(): string | null {
     return this.#http?.url ?? null;
   }
@@ -124,6 +134,7 @@ class RunningHead implements Head {
     const buckets = new ModelBuckets(config.home, this.instance, this.#log);
     this.#disposals.push(() => buckets[Symbol.asyncDispose]());
     const models = await buckets.fetched(config.models, options.signal);
+    const pool = new WarmPool(this.#native, ProcessWatcher.of(this.#native), folders.logs);
     const build = (model: ModelConfig): BuiltModel => {
       const python = options.pythons.get(model.engine)?.python;
       if (python === undefined)
@@ -147,15 +158,23 @@ class RunningHead implements Head {
         maxQueue: config.http.maxQueue,
         log: this.#log,
         buckets: buckets.of(model),
+        pool,
       });
     };
-    this.#fleet = new Fleet(models.map(build), this.#log, nowMs, {
+    const built = models.map(build);
+    this.#fleet = new Fleet(built, this.#log, nowMs, {
       progress: (model, progress) => this.#events.emit('progress', model, progress),
       failed: (model, reason, incident) => this.#events.emit('failed', model, reason, incident),
       recovered: (model, elapsedMs) => this.#events.emit('recovered', model, elapsedMs),
       change: () => this.#changed(),
     });
     this.#directory = this.#fleet.directory;
+    const trainers = new TrainerGangs(built, this.#log);
+    const checkpointFolder = join(config.home, 'checkpoints');
+    const training = new LocalTrainingService({ inference: this.inference, trainers, checkpointFolder, nowMs });
+    this.#trainers = trainers;
+    this.#training = training;
+    this.#disposals.push(() => training[Symbol.dispose]());
     const placement = options.placement ?? this.#ownPlacement();
     this.#placement = placement;
     await this.#fleet.place(placement);
@@ -166,6 +185,7 @@ class RunningHead implements Head {
         config,
         inference: this.inference,
         control: this.#fleet.control,
+        training,
         status: () => this.status(),
         phase: () => this.#phase(),
         instance: this.instance,
@@ -181,6 +201,7 @@ class RunningHead implements Head {
   }
 
   status(): HeadStatus {
+    const training = this.#trainers?.status() ?? [];
     return {
       kind: 'serve',
       instance: this.instance,
@@ -192,6 +213,7 @@ class RunningHead implements Head {
       cluster: membershipOf(this.#placement),
       phase: this.#phase(),
       models: this.inference.models(),
+      ...(training.length > 0 ? { training } : {}),
     };
   }
 

@@ -12,6 +12,7 @@ import type { Logger } from '../observability/logger.js';
 import { Metrics } from '../observability/metrics.js';
 import type { FleetControl } from '../serving/types/control.js';
 import type { Inference } from '../serving/types.js';
+import type { TrainingService } from '../training/types.js';
 import { describeInstance, removeInstance, writeInstance } from './instance-file.js';
 import { listenPrivately } from './private-socket.js';
 import { removeStaleSocket } from './stale-socket.js';
@@ -27,6 +28,7 @@ export interface HttpFrontOptions {
   readonly config: ServeConfig;
   readonly inference: Inference;
   readonly control: FleetControl;
+  readonly training: TrainingService;
   readonly instance: string;
   readonly startedAt: number;
   readonly logger: Logger;
@@ -45,6 +47,7 @@ export async function openHttp(options: HttpFrontOptions): Promise<HttpFront> {
   const gateway = await buildGateway({
     inference: options.inference,
     control: options.control,
+    training: options.training,
     auth: config.auth,
     http,
     version: packageVersion(),

@@ -2,6 +2,7 @@
 
 import type { FleetControl } from '../serving/types/control.js';
 import type { Inference, ServedModel, StartProgress } from '../serving/types.js';
+import type { TrainingService } from '../training/types.js';
 
 /** One state document for `status`, `/status` on the admin socket, and bug reports. Plain JSON. */
 export interface HeadStatus {
@@ -17,6 +18,8 @@ export interface HeadStatus {
   /** Who gives it its devices: a ledger of its own, or the head of this box, which may be away. */
   readonly cluster: { readonly kind: 'own' | 'head'; readonly connected: boolean };
   readonly models: readonly ServedModel[];
+  /** Absent: nothing was trained yet. */
+  readonly training?: readonly TrainerStatus[];
 }
 
 /** The state document of a standalone head (`start --head`), on the same admin socket. Plain JSON. */
@@ -43,6 +46,16 @@ export interface ClusterHeadStatus {
   };
 }
 
+/** The ranks that train a model. */
+export interface TrainerStatus {
+  readonly model: string;
+  readonly state: string;
+  /** Number of this start. */
+  readonly epoch: number;
+  /** By rank; null: it does not run. */
+  readonly pids: readonly (number | null)[];
+}
+
 /** Lifecycle events; every one says who it is about. */
 export interface HeadEvents {
   progress(model: string, progress: StartProgress): void;
@@ -52,7 +65,7 @@ export interface HeadEvents {
   failed(model: string, reason: string, incident: string | null): void;
   /** A gang that had failed serves again. @param elapsedMs from the start of its ranks */
   recovered(model: string, elapsedMs: number): void;
-  /** Nothing can be served any more: the breaker is open. */
+  /** Nothing can be served any more: the breaker is open. `details` of the error are those of `createServer`'s. */
   fatal(error: Error): void;
 }
 
@@ -62,10 +75,12 @@ export interface Head extends AsyncDisposable {
   readonly inference: Inference;
   /** What reaches every replica of a model; null before it was started. */
   readonly control: FleetControl | null;
+  /** Sessions of the Tinker SDK; null before it was started. */
+  readonly training: TrainingService | null;
   /** `http://127.0.0.1:8000`, `unix:/path`, or null without HTTP. */
   readonly url: string | null;
   status(): HeadStatus;
-  /** Resolves when every model is ready; rejects with the first fatal error. */
+  /** Resolves when every model is ready; rejects with the first fatal error, as `fatal` tells it. */
   ready(): Promise<void>;
   /** Refuse new work, let running work finish until the timeout. Resolves true when nothing had to be cut. */
   drain(timeoutMs: number): Promise<boolean>;

@@ -14,22 +14,34 @@ export interface ModelNews {
   change(): void;
 }
 
-/** The error that ends a model all of whose gangs have given up. */
+/** What a program that embeds the server must know of a failure, and a client must not: how the rank ended and what it said last. */
+function detailsOf({ gang }: PlacedGang): Readonly<Record<string, unknown>> {
+  const { incident, spec } = gang;
+  if (incident === null) return { gang: spec.id };
+  const { epoch, failure, lastWords, log, path } = incident;
+  const { kind, message, rank } = failure;
+  return { gang: spec.id, epoch, kind, rank, reason: message, incident: path, log, lastWords };
+}
+
+/** The error that ends a model all of whose gangs have given up; `details` have the last failure of the first of them. */
 export function modelFailure(built: BuiltModel): TwinkleError | null {
   const wanted = built.gangs.filter(({ parked }) => !parked);
   const failures = wanted.map(({ state }) => (state.at === 'failed' ? state.failure : null));
   const [first] = failures;
-  if (first === undefined || first === null || failures.includes(null)) return null;
-  const loss = wanted.find((placed) => placed.loss !== null)?.loss ?? null;
+  const [placed] = wanted;
+  if (placed === undefined || first === undefined || first === null || failures.includes(null)) return null;
+  const loss = wanted.find((one) => one.loss !== null)?.loss ?? null;
   if (loss !== null) return loss;
   const name = built.service.names[0] ?? '';
+  const details = detailsOf(placed);
   if (first.kind === 'load' && !first.retry) {
-    return new TwinkleError('LOAD_FAILED', `model \`${name}\` cannot be loaded: ${first.message}`);
+    return new TwinkleError('LOAD_FAILED', `model \`${name}\` cannot be loaded: ${first.message}`, { details });
   }
-  if (first.kind === 'spawn' && !first.retry) return new TwinkleError('PYTHON_ENV', first.message);
+  if (first.kind === 'spawn' && !first.retry) return new TwinkleError('PYTHON_ENV', first.message, { details });
   return new TwinkleError(
     'GANG_FAILED',
     `model \`${name}\` broke too often and is not started again; last: ${first.message}. See \`npx twinkle-node logs\` and the incident files`,
+    { details },
   );
 }
 

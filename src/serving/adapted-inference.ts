@@ -7,6 +7,7 @@ import type {
   DetokenizeResult,
   GenerateParams,
   HttpParams,
+  ModelCard,
   TokenizeParams,
   TokenizeResult,
 } from '../protocol/values.js';
@@ -53,6 +54,10 @@ export class AdaptedInference implements Inference {
     return this.#use(model, sink, (own, adapter, hears) =>
       this.inner.generate(own, adapter === null ? params : { ...params, adapter }, hears, caller),
     );
+  }
+
+  async loaded(model: string | null): Promise<ModelCard> {
+    return await this.inner.loaded(this.#own(model));
   }
 
   relay(model: string | null, params: HttpParams, sink: HttpSink, caller: Caller, width?: number): Generation {

@@ -2,6 +2,7 @@
 import { asTwinkleError, TwinkleError } from '../errors.js';
 import type { HttpParams, HttpPart } from '../protocol/values.js';
 import type { Channel, StreamHandle } from '../transport/channel.js';
+import { isAnswerStatus } from '../util/http-status.js';
 
 export interface AskOptions {
   readonly deadlineMs: number;
@@ -9,7 +10,7 @@ export interface AskOptions {
   readonly limitBytes?: number;
 }
 
-/** An engine's answer, whatever its status. */
+/** An engine's answer, whatever its status in 200–599. */
 export interface EngineAnswer {
   readonly status: number;
   /** Decoded as UTF-8. */
@@ -20,7 +21,8 @@ const LIMIT_BYTES = 16 * 1024 * 1024;
 
 /**
  * Ask. The request is on its way when this returns, so requests to one replica arrive in the order of these calls.
- * Rejects with `DEADLINE_EXCEEDED` (the engine is told to stop), `ENGINE_ERROR` for an answer that is too long, or what ended the stream.
+ * Rejects with `DEADLINE_EXCEEDED` (the engine is told to stop), `ENGINE_ERROR` for an answer that is too long, `ENGINE_ANSWER` for a status
+ * that HTTP does not have, or what ended the stream.
  */
 export function askEngine(lead: Channel, params: HttpParams, options: AskOptions): Promise<EngineAnswer> {
   const { deadlineMs, limitBytes = LIMIT_BYTES } = options;
@@ -56,6 +58,8 @@ export function askEngine(lead: Channel, params: HttpParams, options: AskOptions
         end() {
           clearTimeout(timer);
           if (status === null) reject(new TwinkleError('PROTOCOL', `the answer to ${method} ${path} has no status`));
+          else if (!isAnswerStatus(status))
+            reject(new TwinkleError('ENGINE_ANSWER', `the engine answered ${method} ${path} with status ${status}`));
           else resolve({ status, body: Buffer.concat(chunks).toString('utf8') });
         },
         error: fail,

@@ -5,6 +5,7 @@ import type {
   DetokenizeResult,
   GenerateParams,
   HttpParams,
+  ModelCard,
   TokenizeParams,
   TokenizeResult,
 } from '../protocol/values.js';
@@ -31,6 +32,10 @@ export class ModelDirectory implements Inference {
 
   generate(model: string | null, params: GenerateParams, sink: TokenSink, caller: Caller): Generation {
     return this.#service(model).generate(params, sink, caller);
+  }
+
+  async loaded(model: string | null): Promise<ModelCard> {
+    return await this.#service(model).loaded();
   }
 
   relay(model: string | null, params: HttpParams, sink: HttpSink, caller: Caller, width?: number): Generation {

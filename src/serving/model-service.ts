@@ -1,9 +1,10 @@
 /** One served model: its replicas, its bounded queue, and who runs where. Requests that wait survive a restart of a gang. */
-import { asTwinkleError, TwinkleError } from '../errors.js';
+import { asTwinkleError, type TwinkleError } from '../errors.js';
 import type { Calls } from '../protocol/methods.js';
 import type { GenerateEnd, GenerateParams, HttpParams, HttpPart, ModelCard, TokenDelta } from '../protocol/values.js';
 import { FairQueue } from './fair-queue.js';
 import { bodyBlocks, promptBlocks } from './prompt-blocks.js';
+import { draining, notReady, overloaded } from './refusals.js';
 import { modelState, type Replica } from './replica.js';
 import { newRouter, type Router, type RouterKind } from './routing.js';
 import { hearingId, type ResponseHome, ResponseHomes, referenceOf } from './stored-responses.js';
@@ -48,7 +49,7 @@ export class ModelService implements TicketOwner {
   readonly #queue = new FairQueue<AnyTicket>();
   readonly #running = new Set<AnyTicket>();
   readonly #responses = new ResponseHomes();
-  /** Calls that wait for a replica: only where there may be none. */
+  /** Calls that wait for a replica where there is none, and requests where there has never been one. */
   #callers: (() => void)[] = [];
   #draining = false;
   #cut = false;
@@ -154,14 +155,8 @@ export class ModelService implements TicketOwner {
     this.#queue.push(ticket.tenant, ticket);
     this.dispatch();
     // It may have been sent at once although others still wait: of retried requests more may wait than the queue holds.
-    if (this.#queue.length > this.options.maxQueue && this.#queue.remove(ticket.tenant, ticket)) {
-      const seconds = Math.ceil(this.#typicalMs / 1000);
-      throw new TwinkleError(
-        'OVERLOADED',
-        `${this.options.maxQueue} requests already wait for model \`${this.names[0]}\`; try again in about ${seconds} s`,
-        { retryAfterMs: seconds * 1000 },
-      );
-    }
+    if (this.#queue.length > this.options.maxQueue && this.#queue.remove(ticket.tenant, ticket))
+      throw this.#overloaded();
     if (this.#queue.length > 0) this.onWaiting();
     return ticket;
   }
@@ -170,15 +165,19 @@ export class ModelService implements TicketOwner {
   async call<M extends 'tokenize' | 'detokenize'>(method: M, params: Calls[M]['params']): Promise<Calls[M]['result']> {
     this.#admit();
     const able = (): Replica | undefined => this.replicas.find(({ lead }) => lead !== null);
-    if (able() === undefined && this.options.fromZero === true) {
-      const there = new Promise<void>((resolve) => this.#callers.push(resolve));
-      this.onWaiting();
-      await there;
-    }
+    if (able() === undefined && this.options.fromZero === true) await this.#replicaComes();
     const replica = able();
     const lead = replica?.lead ?? null;
-    if (replica === undefined || lead === null) throw this.#notReady();
+    if (replica === undefined || lead === null) throw notReady(this);
     return await replica.during(lead.call(method, params, { deadlineMs: CALL_DEADLINE_MS }));
+  }
+
+  /** See `Inference.loaded`. */
+  async loaded(): Promise<ModelCard> {
+    this.#admit();
+    if (this.card === null) await this.#replicaComes();
+    if (this.card === null) throw notReady(this);
+    return this.card;
   }
 
   /** Send what waits to replicas with room, in order. To be called whenever a replica becomes ready. */
@@ -251,6 +250,7 @@ export class ModelService implements TicketOwner {
   /** Refuse new work and resolve when nothing runs or waits any more. */
   async drain(): Promise<void> {
     this.#draining = true;
+    this.#letCallersGo();
     if (this.#running.size + this.#queue.length === 0) return;
     await new Promise<void>((resolve) => this.#idleWaiters.push(resolve));
   }
@@ -261,6 +261,14 @@ export class ModelService implements TicketOwner {
     this.#cut = true;
     for (const ticket of [...this.#queue.items(), ...this.#running]) ticket.cut(error);
     this.#letCallersGo();
+  }
+
+  async #replicaComes(): Promise<void> {
+    if (this.#callers.length >= this.options.maxQueue) throw this.#overloaded();
+    const there = new Promise<void>((resolve) => this.#callers.push(resolve));
+    this.onWaiting();
+    await there;
+    this.#admit();
   }
 
   /** There is a replica, or there will be none. */
@@ -279,19 +287,13 @@ export class ModelService implements TicketOwner {
 
   /** A model that has never been ready, or never will be, refuses; one that restarts lets requests wait. */
   #admit(): void {
-    if (this.#draining) {
-      throw new TwinkleError('DRAINING', 'the server is shutting down and takes no new work', { retryAfterMs: 5000 });
-    }
+    if (this.#draining) throw draining();
     const { state } = this;
     if (state === 'starting' && this.options.fromZero === true) return;
-    if (state !== 'ready' && state !== 'restarting') throw this.#notReady();
+    if (state !== 'ready' && state !== 'restarting') throw notReady(this);
   }
 
-  #notReady(): TwinkleError {
-    const { state, reason, progress } = this;
-    const why = reason ?? (progress === null ? 'it has just been started' : `phase ${progress.phase}`);
-    return new TwinkleError('NOT_READY', `model \`${this.names[0]}\` is ${state}: ${why}`, {
-      ...(state === 'failed' ? {} : { retryAfterMs: 1000 }),
-    });
+  #overloaded(): TwinkleError {
+    return overloaded(this.names[0] ?? '', this.options.maxQueue, this.#typicalMs);
   }
 }

@@ -24,7 +24,11 @@ export class OperatorOrders implements Upkeep {
     return this.#orders.asleep;
   }
 
-  /** Tell all at once. Never rejects. A command that nobody carried out has changed nothing. */
+  /**
+   * Tell all at once. Never rejects. What one replica did holds for all: those that broke under it, or start later, are told. A command that
+   * none did, because they refused it or broke, is answered with errors alone and has changed nothing: whoever comes back hears only of what
+   * held before.
+   */
   async carryOut(command: Command, open: readonly OpenReplica[]): Promise<readonly ReplicaAnswer[]> {
     if (!isStanding(command)) return await broadcast(open, command, DEADLINE);
     const order = this.#orders.give(command);
@@ -32,7 +36,7 @@ export class OperatorOrders implements Upkeep {
     this.#undecided.add(asked);
     const answers = await asked;
     this.#undecided.delete(asked);
-    if (answers.some((answer) => succeeded(answer) || broke(answer))) this.#orders.carriedOut(order, wholeOf(answers));
+    if (answers.some(succeeded)) this.#orders.carriedOut(order, wholeOf(answers));
     else this.#orders.refused(order);
     return answers;
   }

@@ -117,6 +117,8 @@ export interface Inference {
   models(): readonly ServedModel[];
   /** The model of that name; null or empty name: the only one. Throws `MODEL_NOT_FOUND`. */
   find(name: string | null): ServedModel;
+  /** What the model said of itself at its load. Where none has been loaded yet this waits, as a request would; rejects as `generate` throws. */
+  loaded(model: string | null): Promise<ModelCard>;
   /**
    * Start a generation; the sink is called later, never from inside this call.
    * Throws `MODEL_NOT_FOUND`, `NOT_READY`, `DRAINING` or, with a full queue, `OVERLOADED` (with `retryAfterMs`).

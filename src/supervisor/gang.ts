@@ -10,7 +10,7 @@ import type { Channel } from '../transport/channel.js';
 import { backoffMs } from '../util/backoff.js';
 import { Emitter } from '../util/emitter.js';
 import { advance, type Failure, type GangEffect, type GangEvent, type GangMemory, newGang } from './gang-machine.js';
-import { describeEnd, type RankEnd, writeIncident } from './incident.js';
+import { describeEnd, type IncidentReport, type RankEnd, reportIncident } from './incident.js';
 import {
   type GangDependencies,
   type GangSpec,
@@ -43,6 +43,8 @@ export class Gang {
   card: ModelCard | null = null;
   stats: EngineStats | null = null;
   startedAtMs = 0;
+  /** The last failure; null: there was none. */
+  incident: IncidentReport | null = null;
   #places: readonly RankPlace[] = [];
   #stopReason: TwinkleError | null = null;
   readonly #members: number;
@@ -262,20 +264,15 @@ export class Gang {
     });
     for (const session of this.#sessions) session.close(error);
     const log = failure.rank < 0 ? null : this.deps.logPath(this.spec, failure.rank);
-    let path: string | null = null;
-    try {
-      path = writeIncident(this.deps.incidentFolder, {
-        instance: this.deps.instance,
-        gang: id,
-        epoch: this.epoch,
-        failure,
-        end: this.#end,
-        log,
-      });
-    } catch {
-      // A full disk must not keep the gang from being restarted; the event still tells.
-    }
-    this.events.emit('incident', failure, path);
+    this.incident = reportIncident(this.deps.incidentFolder, {
+      instance: this.deps.instance,
+      gang: id,
+      epoch: this.epoch,
+      failure,
+      end: this.#end,
+      log,
+    });
+    this.events.emit('incident', failure, this.incident.path);
   }
 
   async #teardown(graceful: boolean): Promise<void> {

@@ -3,9 +3,10 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { constants } from 'node:os';
 import { join } from 'node:path';
 import type { Failure } from './gang-machine.js';
-import { tailLog } from './rank-log.js';
+import { HEADLINE, tailLog } from './rank-log.js';
 
 const TAIL_LINES = 200;
+const LAST_WORDS = 20;
 
 /** How a rank ended, as far as known when the report was written. */
 export interface RankEnd {
@@ -31,6 +32,18 @@ export interface Incident {
   readonly tail: readonly string[];
 }
 
+/** What is kept of a failure in memory, for the error that may come of it. */
+export interface IncidentReport {
+  readonly epoch: number;
+  readonly failure: Failure;
+  /** File with the whole report; null: it could not be written. */
+  readonly path: string | null;
+  /** Log file of the rank to blame; null when none is. */
+  readonly log: string | null;
+  /** The last lines that the rank wrote in that start, 20 at most. */
+  readonly lastWords: readonly string[];
+}
+
 /** `SIGKILL` for 9; null for null. */
 export function signalName(signal: number | null): string | null {
   if (signal === null) return null;
@@ -48,20 +61,28 @@ export function describeEnd(end: RankEnd): string {
   return `${end.name} (pid ${end.pid}) is gone; how it ended is not known`;
 }
 
-/** Write the report; returns its path. */
-export function writeIncident(
+/** Write the report. Never throws: a full disk must not keep a gang from being restarted, and what is returned still tells. */
+export function reportIncident(
   folder: string,
   facts: Omit<Incident, 'at' | 'tail' | 'end'> & { readonly end: RankEnd | null },
-): string {
-  mkdirSync(folder, { recursive: true, mode: 0o700 });
+): IncidentReport {
+  const { end, epoch, failure, log } = facts;
+  const tail = log === null ? [] : tailLog(log, TAIL_LINES);
+  const began = tail.findLastIndex((line) => line.startsWith(HEADLINE));
+  const report = { epoch, failure, log, lastWords: tail.slice(began + 1).slice(-LAST_WORDS) };
   const at = new Date().toISOString();
   const incident: Incident = {
     at,
     ...facts,
-    end: facts.end === null ? null : { ...facts.end, signalName: signalName(facts.end.signal) },
-    tail: facts.log === null ? [] : tailLog(facts.log, TAIL_LINES),
+    end: end === null ? null : { ...end, signalName: signalName(end.signal) },
+    tail,
   };
-  const path = join(folder, `${at.replaceAll(':', '')}-${facts.gang.replaceAll('/', '-')}-e${facts.epoch}.json`);
-  writeFileSync(path, `${JSON.stringify(incident, null, 2)}\n`, { mode: 0o600 });
-  return path;
+  const path = join(folder, `${at.replaceAll(':', '')}-${facts.gang.replaceAll('/', '-')}-e${epoch}.json`);
+  try {
+    mkdirSync(folder, { recursive: true, mode: 0o700 });
+    writeFileSync(path, `${JSON.stringify(incident, null, 2)}\n`, { mode: 0o600 });
+  } catch {
+    return { ...report, path: null };
+  }
+  return { ...report, path };
 }

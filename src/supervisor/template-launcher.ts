@@ -1,5 +1,5 @@
 /**
- * The warm pool: one template process per engine and model imports the libraries once and forks ranks from then on.
+ * The warm pool: a template process imports the libraries of its models once and forks their ranks from then on.
  * It is started ahead, again when it died, and its death leaves running ranks alone. See python-workers/twinkle_worker/template.py.
  */
 import { closeSync } from 'node:fs';
@@ -35,7 +35,8 @@ interface Fork {
 
 export interface TemplateOptions {
   readonly engine: string;
-  readonly model: string;
+  /** What the engine will load; each template reads it when it starts. */
+  readonly models: readonly string[];
   /** Log file of the template itself. */
   readonly log: string;
 }
@@ -74,7 +75,14 @@ class Template {
       try {
         this.pid = native.spawn({
           file: runtime.python,
-          args: ['-m', 'twinkle_worker.template', String(CONTROL_FD), String(DEATH_FD), options.engine, options.model],
+          args: [
+            '-m',
+            'twinkle_worker.template',
+            String(CONTROL_FD),
+            String(DEATH_FD),
+            options.engine,
+            ...options.models,
+          ],
           env: environmentLines(runtime.env),
           cwd: null,
           fds: [

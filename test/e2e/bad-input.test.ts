@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { Agent, fetch as socketFetch } from 'undici';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { CliServer } from '../support/cli.js';
-import { type Answer, eventsOf, metric, post, textOf } from '../support/http.js';
+import { type Answer, EventReader, eventsOf, metric, post, textOf, untilMetric } from '../support/http.js';
 import { SlowReader } from '../support/slow-reader.js';
 
 const MOCK = ['mock', '--engine', 'mock'];
@@ -107,6 +107,33 @@ it('refuses with 429 and Retry-After when its queue is full, and serves what wai
     expect(json.error).toMatchObject({ type: 'rate_limit_error', code: 'rate_limit_exceeded' });
   }
   expect((await post(url, body)).status).toBe(200);
+});
+
+it('lets as many wait as its queue was raised to, answers all of them, and refuses one more', async () => {
+  const [batch, ahead, waiting] = [64, 16, 2000];
+  const place = ['--max-num-seqs', String(batch), '--max-model-len', '200000', '--step-ms', '50'];
+  await using server = await CliServer.ready([...MOCK, ...place, '--queue-size', String(waiting)]);
+  const url = `${server.url}/v1/completions`;
+  const body = { model: 'mock', prompt: 'go', max_tokens: 1 };
+  const full = await EventReader.open(url, { ...body, n: batch, max_tokens: 100_000 });
+  const dispatcher = new Agent({ connections: ahead + waiting });
+  const ask = async (): Promise<[status: number, tokens: unknown]> => {
+    const headers = { 'content-type': 'application/json' };
+    const answer = await socketFetch(url, { method: 'POST', headers, body: JSON.stringify(body), dispatcher });
+    const { usage } = (await answer.json()) as { usage?: { completion_tokens: number } };
+    return [answer.status, usage?.completion_tokens];
+  };
+  const all = Array.from({ length: ahead + waiting }, ask);
+  await untilMetric(server.url, 'twinkle_http_in_flight', 1 + all.length + 1); // the last one is this question
+  const { headers, json, status } = await post(url, body);
+  expect([status, json.error.code]).toEqual([429, 'rate_limit_exceeded']);
+  expect(json.error.message).toContain(`${waiting} requests already wait`);
+  expect(headers.get('retry-after')).toMatch(/^[1-9]\d*$/);
+  full.controller.abort();
+  const answers = await Promise.all(all);
+  expect(new Set(answers.map(String))).toEqual(new Set(['200,1']));
+  expect((await post(url, body)).status).toBe(200);
+  await dispatcher.close();
 });
 
 describe('a client that does not read', () => {

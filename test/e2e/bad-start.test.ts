@@ -2,7 +2,7 @@
 import { execFile } from 'node:child_process';
 import { copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { join, relative } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { DEMO_MODEL } from '../../src/config/package-root.js';
@@ -57,6 +57,16 @@ describe('a model folder', () => {
     expect(stderr).not.toContain('Traceback');
     expect(code).toBe(2);
   });
+});
+
+it('a chat template with a syntax error ends the start of engine vllm with 2, named by its file and line', async () => {
+  const file = join(folder, 'broken.jinja');
+  writeFileSync(file, "{% for m in messages %}\n{{ m['content'] }\n{% endfor %}");
+  const model = ['demo', '--engine', 'vllm', '--cpu', '--max-model-len', '512'];
+  const { code, stderr } = await serve([...model, '--chat-template', relative(process.cwd(), file)]);
+  expect(stderr).toMatch(/broken\.jinja cannot be used: line 2: .*leave --chat-template out/);
+  expect(stderr).not.toContain('Traceback');
+  expect(code).toBe(2);
 });
 
 describe('Python', () => {

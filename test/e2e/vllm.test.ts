@@ -40,7 +40,7 @@ describe('one process', () => {
   let server: CliServer;
   let client: OpenAI;
   beforeAll(async () => {
-    server = await CliServer.ready(ARGS);
+    server = await CliServer.ready([...ARGS, '--override-generation-config', '{"temperature": 0}']);
     client = new OpenAI({ baseURL: `${server.url}/v1`, apiKey: 'none' });
     story = await tell(server);
   }, 180_000);
@@ -84,6 +84,18 @@ describe('one process', () => {
     const deltas = data.map((line) => JSON.parse(line.slice('data: '.length)));
     const said = deltas.map(({ delta }) => delta?.text ?? '').join('');
     expect(said).toBe(story);
+  });
+
+  it('takes what the model wants where a request says nothing, whoever formats the answer', async () => {
+    const plain = await post(`${server.url}/v1/chat/completions`, { messages: STORY });
+    expect(plain.json.choices[0].message.content).toBe(story);
+    const own = await post(`${server.url}/v1/chat/completions`, {
+      messages: STORY,
+      spaces_between_special_tokens: false,
+    });
+    expect([own.status, own.json.choices?.[0].message.content], own.text).toEqual([200, story]);
+    expect(plain.json.system_fingerprint).toMatch(/^vllm-/);
+    expect(own.json.system_fingerprint).toBe(plain.json.system_fingerprint);
   });
 
   it('re-exports vLLM’s metrics beside its own', async () => {

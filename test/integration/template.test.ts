@@ -1,5 +1,7 @@
+import { readFileSync } from 'node:fs';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { DEMO_MODEL } from '../../src/config/package-root.js';
+import { WarmPool } from '../../src/runtime/warm-pool.js';
 import { processesWithEnv } from '../../src/supervisor/proc.js';
 import { GangKit, isAlive, killProcess } from '../support/gang-kit.js';
 
@@ -71,6 +73,32 @@ describe('ranks forked from a template', () => {
     await kit.until(gang, 'backoff');
     await kit.until(gang, 'ready');
     expect(await gang.lead?.call('echo', 2)).toBe(2);
+  });
+
+  it('are made for several models by one, whose death costs none of them more than an import', async () => {
+    const pool = new WarmPool(kit.native, kit.watcher, kit.folder);
+    const launchers = ['/models/a', '/models/b'].map((model) => pool.launcher('mock', kit.runtime, model));
+    kit.launchers.push(...launchers); // ended twice, as a head does
+    const gangs = launchers.map((launcher) => kit.gang({}, {}, launcher));
+    /** Templates, by what they were told to import. */
+    const templates = () =>
+      processesWithEnv('TWINKLE_INSTANCE', kit.instance)
+        .filter((pid) => !gangs.some(({ pids }) => pids.includes(pid)))
+        .map((pid) => ({ pid, told: readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0').slice(-4, -1) }));
+    const serve = async () => {
+      await Promise.all(gangs.map((gang) => kit.until(gang, 'ready')));
+      expect(await Promise.all(gangs.map(({ lead }) => lead?.call('echo', 'hi')))).toEqual(['hi', 'hi']);
+      expect(templates().map(({ told }) => told)).toEqual([['mock', '/models/a', '/models/b']]);
+    };
+    for (const gang of gangs) gang.start();
+    await serve();
+    const [template] = templates();
+    killProcess(template?.pid, 'SIGKILL');
+    await kit.watcher.gone(template?.pid ?? 0);
+    for (const { pids } of gangs) expect(isAlive(pids[0] ?? 0)).toBe(true);
+    for (const { pids } of gangs) killProcess(pids[0], 'SIGKILL');
+    await Promise.all(gangs.map((gang) => kit.until(gang, 'backoff')));
+    await serve();
   });
 
   it('are made by the next template when one is killed while it imports', async () => {

@@ -45,7 +45,12 @@ export class GangKit implements AsyncDisposable {
   template(runtime: Partial<PythonRuntime> = {}, engine = 'mock', model = ''): TemplateLauncher {
     const log = join(this.folder, 'template.log');
     return this.#keep(
-      new TemplateLauncher(this.native, this.watcher, { ...this.runtime, ...runtime }, { engine, model, log }),
+      new TemplateLauncher(
+        this.native,
+        this.watcher,
+        { ...this.runtime, ...runtime },
+        { engine, models: [model], log },
+      ),
     );
   }
 

@@ -72,12 +72,14 @@ def test_importing_and_creating_the_engine_imports_no_torch() -> None:
 
 def test_preload_starts_no_thread_and_needs_no_model(model_folder: Folder) -> None:
     code = (
-        "import sys, os; from twinkle_worker.engines.hf.preload import preload; preload('no/such'); preload(sys.argv[1]); "
+        "import sys, os; from twinkle_worker.engines.hf.preload import preload; preload(['no/such', *sys.argv[1:]]); "
         "assert 'transformers.models.qwen3.modeling_qwen3' in sys.modules; import threading; "
+        "assert 'transformers.models.llama.modeling_llama' in sys.modules; "
         "assert threading.active_count() == 1; assert not sys.modules['torch'].cuda.is_initialized()"
     )
     root = Path(__file__).resolve().parents[2]
-    done = subprocess.run([sys.executable, "-c", code, str(model_folder("qwen3"))], cwd=root, check=False)
+    folders = [str(model_folder(kind)) for kind in ("qwen3", "llama")]
+    done = subprocess.run([sys.executable, "-c", code, *folders], cwd=root, check=False)
     assert done.returncode == 0
 
 
@@ -244,6 +246,21 @@ def test_models_that_would_answer_wrongly_are_found_out(config: Callable[[], Any
     """ALiBi positions, and attention in both directions: nothing in the configuration tells; the self-check does."""
     reason = refusal(built(config(), tmp_path), attn_implementation="eager")
     assert "batch" in reason
+
+
+def test_the_generation_config_of_the_model_is_what_it_wants(copy: Path) -> None:
+    engine = create_engine()
+    params = LoadParams(model=str(copy), options={"device": "cpu"})
+    values = {"temperature": 0.6, "top_p": 0.9, "top_k": 20, "repetition_penalty": 1.1, "max_new_tokens": 5}
+    (copy / "generation_config.json").write_text(json.dumps({"do_sample": True, **values}))
+    wanted = engine.load(params, lambda *_: None).sampling_defaults
+    assert (wanted.temperature, wanted.top_p, wanted.top_k, wanted.min_p) == (0.6, 0.9, 20, 0.0)
+    assert (wanted.repetition_penalty, wanted.max_tokens, wanted.max_tokens_limit) == (1.1, 5, None)
+    limited = request(some_tokens(4, 1), max_tokens=None, default_max_tokens=wanted.max_tokens)
+    assert len(generate(engine, limited)[0].only.tokens) == 5
+    engine.close()
+    (copy / "generation_config.json").write_text(json.dumps({"top_p": 7}))
+    assert "`top_p` of the generation config but received 7" in refusal(copy)
 
 
 def test_max_model_len(copy: Path) -> None:

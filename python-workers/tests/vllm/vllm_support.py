@@ -59,9 +59,9 @@ def plain_tokens(model: str, prompts: list[str], wanted: list[dict[str, Any]]) -
     return json.loads(line.removeprefix("tokens:"))
 
 
-def loaded(**options: Any) -> Any:
-    """A whole engine that has loaded the demo model in float32."""
+def loaded(model: str = MODEL, **options: Any) -> Any:
+    """A whole engine that has loaded ``model`` in float32."""
     engine = create_engine("vllm", launch())
     defaults = {"dtype": "float32", "max_model_len": 512, "max_num_seqs": 32, "served_model_name": ["demo"]}
-    engine.load(LoadParams(model=MODEL, options={**defaults, **options}), lambda *_: None)
+    engine.load(LoadParams(model=model, options={**defaults, **options}), lambda *_: None)
     return engine

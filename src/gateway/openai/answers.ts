@@ -11,6 +11,13 @@ export interface AnswerHead {
   /** Unix seconds. */
   readonly created: number;
   readonly model: string;
+  /** Of the engine and its settings; null: not told. */
+  readonly fingerprint: string | null;
+}
+
+/** The field for it. */
+function fingerprintOf({ fingerprint }: AnswerHead): object {
+  return fingerprint === null ? {} : { system_fingerprint: fingerprint };
 }
 
 /** A `text_completion`: choices of the first prompt, then of the second, and so on. */
@@ -36,7 +43,15 @@ export function completionAnswer(
       ...(tokenIds ? { token_ids: choice.tokenIds, prompt_token_ids: info?.token_ids ?? null } : {}),
     })),
   );
-  return { id: head.id, object: 'text_completion', created: head.created, model: head.model, choices, usage };
+  return {
+    id: head.id,
+    object: 'text_completion',
+    created: head.created,
+    model: head.model,
+    choices,
+    usage,
+    ...fingerprintOf(head),
+  };
 }
 
 /** A `chat.completion`. */
@@ -64,6 +79,7 @@ export function chatAnswer(
     model: head.model,
     choices,
     usage,
+    ...fingerprintOf(head),
     ...(plan.promptLogprobs === null ? {} : { prompt_logprobs: promptLogprobs(info?.logprobs ?? []) }),
     ...(tokenIds ? { prompt_token_ids: info?.token_ids ?? null } : {}),
   };

@@ -10,6 +10,8 @@ export interface ChunkOptions {
   /** Unix seconds. */
   readonly created: number;
   readonly model: string;
+  /** Of the engine and its settings, said once at the end; null: not told. */
+  readonly fingerprint: string | null;
   /** Choices of each prompt. */
   readonly n: number;
   /** Alternatives per token; null: no logprobs. */
@@ -42,8 +44,20 @@ export function chunkHead(object: string, { created, id, model }: ChunkOptions):
   return `data: ${head},"choices":[`;
 }
 
+function fingerprintField({ fingerprint }: ChunkOptions): string {
+  return fingerprint === null ? '' : `,"system_fingerprint":${JSON.stringify(fingerprint)}`;
+}
+
 /** The last event of a stream with usage. */
-export const usageChunk = (head: string, usage: Usage): string => `${head}],"usage":${JSON.stringify(usage)}}\n\n`;
+export function usageChunk(head: string, usage: Usage, options: ChunkOptions): string {
+  return `${head}],"usage":${JSON.stringify(usage)}${fingerprintField(options)}}\n\n`;
+}
+
+/** What follows the choices of a chunk; `last`: of the choice's last one, where no usage will follow. */
+export function chunkEnds(options: ChunkOptions): { readonly end: string; readonly last: string } {
+  if (options.includeUsage) return { end: '],"usage":null}\n\n', last: '],"usage":null}\n\n' };
+  return { end: ']}\n\n', last: `]${fingerprintField(options)}}\n\n` };
+}
 
 export class ChatChunks implements ChunkRenderer {
   private readonly head: string;
@@ -51,15 +65,16 @@ export class ChatChunks implements ChunkRenderer {
   private readonly texts: readonly string[];
   private readonly tail: string;
   private readonly end: string;
+  private readonly last: string;
   private readonly plain: boolean;
   private readonly running = new RunningUsage();
   private prompt: PromptInfo | null = null;
 
   constructor(private readonly options: ChunkOptions) {
-    const { continuousUsage, includeUsage, logprobs, n, tokenIds } = options;
+    const { continuousUsage, logprobs, n, tokenIds } = options;
     this.head = chunkHead('chat.completion.chunk', options);
     this.texts = Array.from({ length: n }, (_, index) => `${this.head}{"index":${index},"delta":{"content":`);
-    this.end = includeUsage ? '],"usage":null}\n\n' : ']}\n\n';
+    ({ end: this.end, last: this.last } = chunkEnds(options));
     this.tail = `},"logprobs":null,"finish_reason":null}${this.end}`;
     this.plain = logprobs === null && !continuousUsage && !tokenIds;
   }
@@ -76,11 +91,11 @@ export class ChatChunks implements ChunkRenderer {
     const { choice, finish, text } = delta;
     if (!this.plain) return this.detailed(prompt, delta);
     const content = text === '' ? '' : (this.texts[choice] as string) + JSON.stringify(text) + this.tail;
-    return finish === undefined ? content : content + this.finished(delta, this.end);
+    return finish === undefined ? content : content + this.finished(delta, this.last);
   }
 
   close(usage: Usage): string {
-    return this.options.includeUsage ? usageChunk(this.head, usage) : '';
+    return this.options.includeUsage ? usageChunk(this.head, usage, this.options) : '';
   }
 
   private finished({ choice, finish, stop_reason }: TokenDelta, end: string): string {
@@ -103,6 +118,6 @@ export class ChatChunks implements ChunkRenderer {
       const choice = `${JSON.stringify(delta.text)}},"logprobs":${JSON.stringify(shown)},"finish_reason":null${ids}}`;
       events = `${this.texts[delta.choice] as string}${choice}${closing}`;
     }
-    return delta.finish === undefined ? events : events + this.finished(delta, end);
+    return delta.finish === undefined ? events : events + this.finished(delta, usage === null ? this.last : end);
   }
 }

@@ -2,7 +2,7 @@
 
 import { TwinkleError } from '../../errors.js';
 import { type Static, Type } from '../../protocol/type.js';
-import type { GenerateParams } from '../../protocol/values.js';
+import type { GenerateParams, SamplingDefaults } from '../../protocol/values.js';
 import { MAX_LOGPROBS, optional, refusedFields, SAMPLING_FIELDS } from './fields.js';
 import { CHAT_PROMPT_FIELDS, checkContinuation, templateMessages } from './messages.js';
 import { chatPrompt } from './prompts.js';
@@ -32,8 +32,11 @@ export interface ChatPlan {
   readonly promptLogprobs: number | null;
 }
 
-/** Throws `UNSUPPORTED_PARAMETER` and `INVALID_REQUEST`. */
-export function planChat(body: ChatRequest, requestId: string): ChatPlan {
+/**
+ * Throws `UNSUPPORTED_PARAMETER` and `INVALID_REQUEST`.
+ * @param defaults of the model
+ */
+export function planChat(body: ChatRequest, requestId: string, defaults: SamplingDefaults): ChatPlan {
   refuseUnsupported(body, REFUSED_IN_CHAT);
   checkShared(body);
   checkContinuation(body);
@@ -53,11 +56,11 @@ export function planChat(body: ChatRequest, requestId: string): ChatPlan {
   const generation: GenerateParams = {
     request_id: requestId,
     prompt: chatPrompt(templateMessages(body.messages), body),
-    sampling: samplingOf(body, {
-      maxTokens: body.max_completion_tokens ?? body.max_tokens ?? null,
-      logprobs,
-      promptLogprobs,
-    }),
+    sampling: samplingOf(
+      body,
+      { maxTokens: body.max_completion_tokens ?? body.max_tokens ?? null, logprobs, promptLogprobs },
+      defaults,
+    ),
     n,
     echo: (body.return_token_ids ?? false) || (body.stream_options?.continuous_usage_stats ?? false),
   };

@@ -1,6 +1,6 @@
 /** Chunks of a completion stream as ready-made text, with the echoed prompt before the first text of each choice. */
 import type { PromptInfo, TokenDelta, TokenLogprob } from '../../protocol/values.js';
-import { type ChunkOptions, chunkHead, RunningUsage, usageChunk } from './chat-chunks.js';
+import { type ChunkOptions, chunkEnds, chunkHead, RunningUsage, usageChunk } from './chat-chunks.js';
 import { codePoints, completionLogprobs } from './logprobs.js';
 import type { Usage } from './run.js';
 import type { ChunkRenderer } from './stream-run.js';
@@ -17,6 +17,7 @@ export class CompletionChunks implements ChunkRenderer {
   private readonly texts: readonly string[];
   private readonly tail: string;
   private readonly end: string;
+  private readonly last: string;
   private readonly plain: boolean;
   private readonly running = new RunningUsage();
   private readonly info: (PromptInfo | undefined)[] = [];
@@ -25,10 +26,10 @@ export class CompletionChunks implements ChunkRenderer {
   private readonly length: number[] = [];
 
   constructor(private readonly options: CompletionChunkOptions) {
-    const { continuousUsage, echo, includeUsage, logprobs, n, prompts, tokenIds } = options;
+    const { continuousUsage, echo, logprobs, n, prompts, tokenIds } = options;
     this.head = chunkHead('text_completion', options);
     this.texts = Array.from({ length: n * prompts }, (_, index) => `${this.head}{"index":${index},"text":`);
-    this.end = includeUsage ? '],"usage":null}\n\n' : ']}\n\n';
+    ({ end: this.end, last: this.last } = chunkEnds(options));
     this.tail = `,"logprobs":null,"finish_reason":null}${this.end}`;
     this.plain = logprobs === null && !continuousUsage && !tokenIds && !echo;
   }
@@ -47,7 +48,7 @@ export class CompletionChunks implements ChunkRenderer {
   }
 
   close(usage: Usage): string {
-    return this.options.includeUsage ? usageChunk(this.head, usage) : '';
+    return this.options.includeUsage ? usageChunk(this.head, usage, this.options) : '';
   }
 
   private detailed(prompt: number, delta: TokenDelta): string {
@@ -66,7 +67,8 @@ export class CompletionChunks implements ChunkRenderer {
     const promptIds = tokenIds && info !== undefined ? `,"prompt_token_ids":${JSON.stringify(info.token_ids)}` : '';
     const reason = JSON.stringify(delta.finish ?? null);
     const stop = delta.finish === undefined ? '' : `,"stop_reason":${JSON.stringify(delta.stop_reason ?? null)}`;
-    const end = usage === null ? this.end : `],"usage":${JSON.stringify(usage)}}\n\n`;
+    const plainEnd = delta.finish === undefined ? this.end : this.last;
+    const end = usage === null ? plainEnd : `],"usage":${JSON.stringify(usage)}}\n\n`;
     const shown = `${JSON.stringify(text)},"logprobs":${JSON.stringify(logprobs)},"finish_reason":${reason}`;
     return `${this.texts[index] as string}${shown}${stop}${ids}${promptIds}}${end}`;
   }

@@ -2,7 +2,7 @@
 
 import { TwinkleError } from '../../errors.js';
 import { type Static, Type } from '../../protocol/type.js';
-import type { GenerateParams, Prompt } from '../../protocol/values.js';
+import type { GenerateParams, Prompt, SamplingDefaults } from '../../protocol/values.js';
 import { MAX_LOGPROBS, optional, refusedFields, SAMPLING_FIELDS, TokenId } from './fields.js';
 import { textPrompt, tokenPrompt } from './prompts.js';
 import { REFUSED_IN_COMPLETIONS, refuseUnsupported } from './refused.js';
@@ -32,7 +32,7 @@ export const CompletionRequest = Type.Object(
 );
 export type CompletionRequest = Static<typeof CompletionRequest>;
 
-/** OpenAI's default of `max_tokens`. */
+/** OpenAI's default of `max_tokens`; vLLM lets no model's own take its place here. */
 const DEFAULT_MAX_TOKENS = 16;
 
 /** What a completion request means. */
@@ -57,8 +57,11 @@ function promptsOf({ prompt, add_special_tokens }: CompletionRequest): Prompt[] 
   );
 }
 
-/** Throws `UNSUPPORTED_PARAMETER` and `INVALID_REQUEST`. */
-export function planCompletion(body: CompletionRequest, requestId: string): CompletionPlan {
+/**
+ * Throws `UNSUPPORTED_PARAMETER` and `INVALID_REQUEST`.
+ * @param defaults of the model
+ */
+export function planCompletion(body: CompletionRequest, requestId: string, defaults: SamplingDefaults): CompletionPlan {
   refuseUnsupported(body, REFUSED_IN_COMPLETIONS);
   checkShared(body);
   const n = body.n ?? 1;
@@ -71,12 +74,10 @@ export function planCompletion(body: CompletionRequest, requestId: string): Comp
   const logprobs = body.logprobs ?? null;
   const maxTokens = body.max_tokens ?? DEFAULT_MAX_TOKENS;
   const promptOnly = echo && maxTokens === 0;
-  const sampling = samplingOf(body, {
-    // An engine generates at least one token; the answer leaves it out.
-    maxTokens: promptOnly ? 1 : maxTokens,
-    logprobs,
-    promptLogprobs: body.prompt_logprobs ?? (echo ? logprobs : null),
-  });
+  // An engine generates at least one token; the answer leaves it out.
+  const limit = promptOnly ? 1 : maxTokens;
+  const scored = body.prompt_logprobs ?? (echo ? logprobs : null);
+  const sampling = samplingOf(body, { maxTokens: limit, logprobs, promptLogprobs: scored }, defaults);
   const prompts = promptsOf(body);
   const wantsPrompt =
     echo || (body.return_token_ids ?? false) || (body.stream_options?.continuous_usage_stats ?? false);

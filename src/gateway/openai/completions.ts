@@ -1,7 +1,7 @@
 /** `/v1/completions` and `/v1/chat/completions`: request → plan → a streamed or collected run, or the engine's own server. */
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { TwinkleError } from '../../errors.js';
-import type { GenerateParams } from '../../protocol/values.js';
+import type { GenerateParams, ModelCard } from '../../protocol/values.js';
 import type { Inference, ServedModel } from '../../serving/types.js';
 import type { GatewayContext } from '../context.js';
 import { type Call, callOf } from '../http/call.js';
@@ -32,13 +32,19 @@ interface Asked {
   readonly request: FastifyRequest;
   readonly reply: FastifyReply;
   readonly model: ServedModel;
+  readonly card: ModelCard;
 }
 
-function begin({ context, request, reply, model }: Asked, kind: string): Begun {
+function begin({ context, request, reply, model, card }: Asked, kind: string): Begun {
   const call = callOf(request);
   return {
     call,
-    head: { id: `${kind}-${call.requestId}`, created: Math.floor(Date.now() / 1e3), model: model.names[0] ?? '' },
+    head: {
+      id: `${kind}-${call.requestId}`,
+      created: Math.floor(Date.now() / 1e3),
+      model: model.names[0] ?? '',
+      fingerprint: card.system_fingerprint,
+    },
     run: (params, promptOnly) => ({ context, call, reply, model, params, promptOnly }),
   };
 }
@@ -58,7 +64,7 @@ function chunkOptions(head: AnswerHead, body: SharedRequest, n: number, logprobs
 function complete(asked: Asked): void {
   const body = asked.request.body as CompletionRequest;
   const { call, head, run } = begin(asked, 'cmpl');
-  const plan = planCompletion(body, call.requestId);
+  const plan = planCompletion(body, call.requestId, asked.card.sampling_defaults);
   const { echo, generations, logprobs, n, promptOnly } = plan;
   const tokenIds = body.return_token_ids ?? false;
   if (body.stream === true) {
@@ -74,7 +80,7 @@ function complete(asked: Asked): void {
 function chat(asked: Asked): void {
   const body = asked.request.body as ChatRequest;
   const { call, head, run } = begin(asked, 'chatcmpl');
-  const plan = planChat(body, call.requestId);
+  const plan = planChat(body, call.requestId, asked.card.sampling_defaults);
   const { generation, logprobs, n } = plan;
   if (body.stream === true) {
     new StreamRun(run([generation], false), new ChatChunks(chunkOptions(head, body, n, logprobs))).start();
@@ -99,18 +105,31 @@ function found(inference: Inference, name: string | null): ServedModel | null {
 /** The handler of a route that both this server and an engine's may answer: what is for the engine, our schema does not judge. */
 function answers(context: GatewayContext, url: SharedRoute, answer: (asked: Asked) => void): RouteSpec['handler'] {
   const { inference } = context;
-  return (request, reply) => {
-    const text = takeBodyText(request);
+  const answerAs = (asked: Asked, text: string): void => {
+    const { card, model, reply, request } = asked;
     const refusal = request.validationError;
-    const name = modelNameOf(request);
-    const model = refusal === undefined ? inference.find(name) : found(inference, name);
-    if (model !== null && text !== '' && goesToEngine(url, model.card, request.body, refusal === undefined)) {
+    if (text !== '' && goesToEngine(url, card, request.body, refusal === undefined)) {
       relayRequest(context, request, reply, { model, path: url, text });
       return;
     }
-    if (model !== null && cannotGenerate(model, url)) throw routeMissing(model, url);
+    if (cannotGenerate(model, url)) throw routeMissing(model, url);
     if (refusal !== undefined) throw refusal;
-    answer({ context, request, reply, model: model as ServedModel });
+    answer(asked);
+  };
+  return (request, reply) => {
+    const text = takeBodyText(request);
+    const name = modelNameOf(request);
+    const model = request.validationError === undefined ? inference.find(name) : found(inference, name);
+    if (model === null) throw request.validationError;
+    if (model.card !== null) {
+      answerAs({ context, request, reply, model, card: model.card }, text);
+      return;
+    }
+    // Who answers, and how, is on the card.
+    inference
+      .loaded(name)
+      .then((card) => answerAs({ context, request, reply, model: inference.find(name), card }, text))
+      .catch((error) => reply.send(error));
   };
 }
 

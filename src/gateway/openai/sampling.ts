@@ -1,11 +1,11 @@
-/** Request fields → complete `SamplingParams`, with the defaults of OpenAI and vLLM. */
+/** Request fields → complete `SamplingParams`, with what the model wants where a request says nothing. */
 import { TwinkleError } from '../../errors.js';
-import type { SamplingParams } from '../../protocol/values.js';
+import type { SamplingDefaults, SamplingParams } from '../../protocol/values.js';
 import type { SharedRequest } from './fields.js';
 
 /** What each kind of request decides for itself. */
 interface SamplingChoice {
-  /** Null: to the end of the context. */
+  /** Null: as many as the model's default, or to the end of the context. */
   readonly maxTokens: number | null;
   readonly logprobs: number | null;
   readonly promptLogprobs: number | null;
@@ -44,38 +44,42 @@ function logitBias(bias: Readonly<Record<string, number>>): [number, number][] {
   });
 }
 
+/** The smaller of two limits; null is none. */
+function smaller(one: number | null, other: number | null): number | null {
+  return one === null || other === null ? (one ?? other) : Math.min(one, other);
+}
+
 /** Throws `INVALID_REQUEST` for values that contradict each other. */
-export function samplingOf(body: SharedRequest, choice: SamplingChoice): SamplingParams {
-  const { maxTokens } = choice;
+export function samplingOf(body: SharedRequest, choice: SamplingChoice, defaults: SamplingDefaults): SamplingParams {
+  const asked = choice.maxTokens;
   const minTokens = body.min_tokens ?? 0;
-  if (maxTokens === 0) {
+  if (asked === 0) {
     throw invalid('max_tokens', 'Expected an integer of 1 or more for `max_tokens` but received 0.');
   }
-  if (maxTokens !== null && minTokens > maxTokens) {
-    throw invalid(
-      'min_tokens',
-      `Expected \`min_tokens\` (${minTokens}) to be at most the limit of ${maxTokens} tokens.`,
-    );
+  const limit = smaller(asked ?? defaults.max_tokens, defaults.max_tokens_limit);
+  if (limit !== null && minTokens > limit) {
+    throw invalid('min_tokens', `Expected \`min_tokens\` (${minTokens}) to be at most the limit of ${limit} tokens.`);
   }
   const { stop } = body;
   return {
-    max_tokens: maxTokens,
+    max_tokens: asked === null ? null : limit,
     min_tokens: minTokens,
-    temperature: body.temperature ?? 1,
-    top_p: body.top_p ?? 1,
-    top_k: Math.max(0, body.top_k ?? 0),
-    min_p: body.min_p ?? 0,
+    temperature: body.temperature ?? defaults.temperature,
+    top_p: body.top_p ?? defaults.top_p,
+    top_k: Math.max(0, body.top_k ?? defaults.top_k),
+    min_p: body.min_p ?? defaults.min_p,
     seed: body.seed ?? null,
     stop: stop === undefined || stop === null ? [] : typeof stop === 'string' ? [stop] : stop,
     stop_token_ids: body.stop_token_ids ?? [],
     include_stop_str_in_output: body.include_stop_str_in_output ?? false,
     ignore_eos: body.ignore_eos ?? false,
     skip_special_tokens: body.skip_special_tokens ?? true,
-    presence_penalty: body.presence_penalty ?? 0,
-    frequency_penalty: body.frequency_penalty ?? 0,
-    repetition_penalty: body.repetition_penalty ?? 1,
+    presence_penalty: body.presence_penalty ?? defaults.presence_penalty,
+    frequency_penalty: body.frequency_penalty ?? defaults.frequency_penalty,
+    repetition_penalty: body.repetition_penalty ?? defaults.repetition_penalty,
     logit_bias: logitBias(body.logit_bias ?? {}),
     logprobs: choice.logprobs,
     prompt_logprobs: choice.promptLogprobs,
+    ...(asked !== null || limit === null ? {} : { default_max_tokens: limit }),
   };
 }

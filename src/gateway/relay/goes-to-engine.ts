@@ -1,6 +1,6 @@
 /** Who answers a completion or a chat completion: this server, which is fast, or the engine's own, which can do more. Pure. */
 import { TwinkleError } from '../../errors.js';
-import type { ModelCard } from '../../protocol/values.js';
+import type { ModelCard, SamplingDefaults } from '../../protocol/values.js';
 import { type ChatRequest, planChat } from '../openai/chat-request.js';
 import { type CompletionRequest, planCompletion } from '../openai/completion-request.js';
 
@@ -17,13 +17,13 @@ function isPlain(message: Readonly<Record<string, unknown>>): boolean {
 }
 
 /** Whether this server can honour a body that keeps its schema: nothing is refused on the way to the engine's parameters. */
-function isHonoured(url: SharedRoute, body: unknown): boolean {
+function isHonoured(url: SharedRoute, body: unknown, defaults: SamplingDefaults): boolean {
   try {
     if (url === '/v1/completions') {
-      planCompletion(body as CompletionRequest, '');
+      planCompletion(body as CompletionRequest, '', defaults);
       return true;
     }
-    planChat(body as ChatRequest, '');
+    planChat(body as ChatRequest, '', defaults);
     return (body as ChatRequest).messages.every(isPlain);
   } catch (error) {
     if (error instanceof TwinkleError) return false;
@@ -31,19 +31,16 @@ function isHonoured(url: SharedRoute, body: unknown): boolean {
   }
 }
 
+/** What the engine said of itself that decides. */
+type Decisive = Pick<ModelCard, 'routes' | 'relay_chat' | 'relay_completions' | 'sampling_defaults'>;
+
 /**
- * Whether a request is the engine's. It is when the engine has the route and this server would refuse or misread the body; null, a
- * model that has not been loaded yet, counts as having it, so that the answer is "not ready" and not a refusal.
+ * Whether a request is the engine's. It is when the engine has the route, and wants all that comes there or this server would refuse
+ * or misread the body.
  * @param sound whether the body keeps this server's schema
  */
-export function goesToEngine(
-  url: SharedRoute,
-  card: Pick<ModelCard, 'routes' | 'relay_chat'> | null,
-  body: unknown,
-  sound: boolean,
-): boolean {
-  if (card !== null && !card.routes.includes(url)) return false;
-  if (!sound) return true;
-  if (url === '/v1/chat/completions' && card?.relay_chat === true) return true;
-  return !isHonoured(url, body);
+export function goesToEngine(url: SharedRoute, card: Decisive, body: unknown, sound: boolean): boolean {
+  if (!card.routes.includes(url)) return false;
+  if (!sound || (url === '/v1/completions' ? card.relay_completions : card.relay_chat)) return true;
+  return !isHonoured(url, body, card.sampling_defaults);
 }

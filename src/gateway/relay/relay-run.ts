@@ -4,6 +4,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import { TwinkleError } from '../../errors.js';
 import type { HttpParams, HttpPart } from '../../protocol/values.js';
 import type { Generation, HttpSink, ServedModel } from '../../serving/types.js';
+import { isAnswerStatus } from '../../util/http-status.js';
 import type { GatewayContext } from '../context.js';
 import { callOf } from '../http/call.js';
 import { errorShapeOf } from '../http/error-reply.js';
@@ -57,7 +58,7 @@ export class RelayRun implements LiveResponse, EventStreamOwner, HttpSink {
 
   delta(part: HttpPart): void {
     if (this.#over) return;
-    if (this.#status === null) this.#begin(part);
+    if (this.#status === null && !this.#begin(part)) return;
     if (this.#events === null) {
       this.#whole.push(part.body);
       return;
@@ -139,11 +140,18 @@ export class RelayRun implements LiveResponse, EventStreamOwner, HttpSink {
     this.error(error);
   }
 
-  #begin({ headers = [], status = 200 }: HttpPart): void {
+  /** False: it is no answer, and the client has been told. fastify throws for such a status, and then nobody would answer the client. */
+  #begin({ headers = [], status = 200 }: HttpPart): boolean {
+    if (!isAnswerStatus(status)) {
+      const message = `the engine answered with status ${status}, which HTTP does not have for an answer`;
+      this.error(new TwinkleError('ENGINE_ANSWER', message, { details: { engineStatus: status } }));
+      return false;
+    }
     this.#status = status;
     this.#headers = headersToClient(headers);
     if (status < 400) this.#meter.began();
     if (status === 200 && isEventStream(this.#headers)) this.#events = new WholeEvents();
+    return true;
   }
 
   /** The reply with the engine's headers. Not before they are about to leave: until then an error may come instead. */

@@ -8,12 +8,13 @@ export class FetchFailure extends Error {
   /**
    * @param why half a sentence, for whoever asked for the adapter
    * @param again whether another try may go better
+   * @param cause in words, for the log: a store's errors carry requests with their signatures and tokens
    */
   constructor(
     readonly code: ErrorCode,
     readonly why: string,
     readonly again: boolean,
-    cause?: unknown,
+    cause?: string,
   ) {
     super(why, cause === undefined ? undefined : { cause });
   }
@@ -54,7 +55,7 @@ const DISK: Readonly<Record<string, string>> = {
 export function fetchFailure(thrown: unknown): FetchFailure {
   if (thrown instanceof FetchFailure) return thrown;
   const failed = (code: ErrorCode, why: string, again = false): FetchFailure =>
-    new FetchFailure(code, why, again, thrown);
+    new FetchFailure(code, why, again, String(thrown));
   const { name = '', code, message } = thrown as { name?: string; code?: unknown; message?: unknown };
   const status = (thrown as { $metadata?: { httpStatusCode?: number } }).$metadata?.httpStatusCode;
   if (name === 'NoSuchBucket') return failed('MODEL_NOT_FOUND', 'the bucket does not exist');

@@ -3,6 +3,7 @@ import type { Readable } from 'node:stream';
 import { TwinkleError } from '../../errors.js';
 import type { BucketPlace } from '../../util/bucket-url.js';
 import { FetchFailure } from './fetch-failure.js';
+import type { S3Settings } from './s3-settings.js';
 
 export interface StoredObject {
   readonly key: string;
@@ -25,12 +26,13 @@ type Sdk = typeof import('@aws-sdk/client-s3');
 const MAX_LISTED = 10_000;
 
 /**
- * A client with credentials, region and endpoint of the SDK's own chain (AWS_* variables, files, roles).
+ * A client with credentials, region and endpoint of the settings and, where they say nothing, of the SDK's own chain (AWS_* variables of this
+ * process, files, roles).
  * @param load imports the SDK
  * @throws `CONFIG_INVALID` when it is not installed
  */
 export async function openS3(
-  env: Readonly<Record<string, string | undefined>> = process.env,
+  settings: S3Settings = {},
   load: () => Promise<Sdk> = () => import('@aws-sdk/client-s3'),
 ): Promise<ObjectStore> {
   const sdk = await load().catch((cause: unknown) => {
@@ -40,10 +42,11 @@ export async function openS3(
       { cause },
     );
   });
-  const ownEndpoint = Boolean(env.AWS_ENDPOINT_URL_S3 || env.AWS_ENDPOINT_URL);
+  const { AWS_ENDPOINT_URL, AWS_ENDPOINT_URL_S3 } = process.env;
   const client = new sdk.S3Client({
+    ...settings,
     // Buckets are seldom subdomains of a host that somebody named.
-    forcePathStyle: ownEndpoint,
+    forcePathStyle: Boolean(settings.endpoint || AWS_ENDPOINT_URL_S3 || AWS_ENDPOINT_URL),
     followRegionRedirects: true,
     // Tries are counted by whoever downloads.
     maxAttempts: 1,

@@ -1,4 +1,4 @@
-/** A vLLM server with two replicas and two adapters, which come from a bucket: one at the start, one on first use. */
+/** A vLLM server with two replicas, which store responses, and two adapters, which come from a bucket: one at the start, one on first use. */
 import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -50,7 +50,8 @@ export class VllmLoraServer implements AsyncDisposable {
     mkdirSync(temporary);
     writeFileSync(join(folder, 'serve.yaml'), CONFIG);
     const args = ['--config', join(folder, 'serve.yaml'), '--cpu', '--crash-loop-limit', String(restarts + 10)];
-    const env = { ...s3.env, TWINKLE_HOME: home, TMPDIR: temporary, OMP_NUM_THREADS: '1' };
+    const stores = { VLLM_ENABLE_RESPONSES_API_STORE: '1' };
+    const env = { ...s3.env, ...stores, TWINKLE_HOME: home, TMPDIR: temporary, OMP_NUM_THREADS: '1' };
     const cli = await CliServer.ready(args, env);
     const [found] = listInstances(home);
     if (found === undefined) throw new Error('the server wrote no instance file');

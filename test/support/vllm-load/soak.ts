@@ -1,6 +1,6 @@
 /** A server under load for a while, its memory and descriptors looked at again and again. */
 import { setTimeout as delay } from 'node:timers/promises';
-import { growthPerMinute, type Sample, sampleProcess } from './memory.js';
+import { type Sample, sampleProcess, steadyGrowth } from './memory.js';
 import type { LoadMix } from './mix.js';
 import type { VllmLoraServer } from './server.js';
 
@@ -15,7 +15,7 @@ export interface SoakPlan {
 export interface Course {
   readonly name: string;
   readonly samples: readonly Sample[];
-  /** MB a minute over the second half: heaps and caches still fill in the first, in steps that a slope takes for a leak. */
+  /** MB a minute, see `steadyGrowth`. */
   readonly growth: number;
   /** Largest minus first of open descriptors. */
   readonly moreDescriptors: number;
@@ -39,7 +39,7 @@ export async function soak(server: VllmLoraServer, mix: LoadMix, plan: SoakPlan)
     return {
       name: names.get(pid) ?? '',
       samples: seen,
-      growth: growthPerMinute(seen.slice(seen.length / 2)),
+      growth: steadyGrowth(seen),
       moreDescriptors,
     };
   });

@@ -6,6 +6,7 @@ import { createServer, type Server } from 'node:http';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { writeInstance } from '../../../src/runtime/instance-file.js';
+import { fileName } from '../../../src/util/file-name.js';
 import { processStat } from '../../../src/util/proc-stat.js';
 import { Session } from './support.js';
 
@@ -147,38 +148,44 @@ describe('logs', () => {
   };
 
   test('of a server that has ended: the last lines of each file, with its name', async () => {
-    write('demo_0-rank0.log', 'one\ntwo\nthree\n');
-    write('demo_0-rank1.log', 'other\ncrashed here');
+    write('demo-0-rank0.log', 'one\ntwo\nthree\n');
+    write('demo-0-rank1.log', 'other\ncrashed here');
     write('notes.txt', 'no log\n');
     expect(await session.run('logs', '-n', '2')).toBe(0);
     expect(session.stdout).toBe(
-      'demo_0-rank0 | two\ndemo_0-rank0 | three\ndemo_0-rank1 | other\ndemo_0-rank1 | crashed here\n',
+      'demo-0-rank0 | two\ndemo-0-rank0 | three\ndemo-0-rank1 | other\ndemo-0-rank1 | crashed here\n',
     );
   });
 
   test('of one rank: without its name', async () => {
-    write('demo_0-rank0.log', 'zero\n');
-    write('demo_0-rank11.log', 'eleven\n');
+    write('demo-0-rank0.log', 'zero\n');
+    write('demo-0-rank11.log', 'eleven\n');
     expect(await session.run('logs', '--rank', '11')).toBe(0);
     expect(session.stdout).toBe('eleven\n');
     expect(await session.run('logs', '--rank', '1')).toBe(2);
-    expect(session.stderr).toContain('there are demo_0-rank0.log, demo_0-rank11.log');
+    expect(session.stderr).toContain('there are demo-0-rank0.log, demo-0-rank11.log');
     session.stdout = '';
     expect(await session.run('logs', '--model', 'demo', '--rank', '0')).toBe(0);
     expect(await session.run('logs', '--model', 'other')).toBe(2);
   });
 
+  test('of one model, by the name that clients use', async () => {
+    for (const model of ['meta/llama', 'meta/llama2']) write(`${fileName(`${model}/0`)}-rank0.log`, `of ${model}\n`);
+    expect(await session.run('logs', '--model', 'meta/llama')).toBe(0);
+    expect(session.stdout).toBe('of meta/llama\n');
+  });
+
   test('-f goes on: whole lines, new files, rotated files; a signal ends it with 0', async () => {
-    write('demo_0-rank0.log', 'begin\nhal');
+    write('demo-0-rank0.log', 'begin\nhal');
     const ended = session.run('logs', '-f');
     await session.saw('stdout', 'begin');
-    write('demo_0-rank0.log', 'f line\n');
-    await session.saw('stdout', 'demo_0-rank0 | half line\n');
-    write('demo_0-rank1.log', 'näw file\n');
-    await session.saw('stdout', 'demo_0-rank1 | näw file\n');
-    renameSync(join(logs(), 'demo_0-rank0.log'), join(logs(), 'demo_0-rank0.log.1'));
-    writeFileSync(join(logs(), 'demo_0-rank0.log'), 'after\n');
-    await session.saw('stdout', 'demo_0-rank0 | after\n');
+    write('demo-0-rank0.log', 'f line\n');
+    await session.saw('stdout', 'demo-0-rank0 | half line\n');
+    write('demo-0-rank1.log', 'näw file\n');
+    await session.saw('stdout', 'demo-0-rank1 | näw file\n');
+    renameSync(join(logs(), 'demo-0-rank0.log'), join(logs(), 'demo-0-rank0.log.1'));
+    writeFileSync(join(logs(), 'demo-0-rank0.log'), 'after\n');
+    await session.saw('stdout', 'demo-0-rank0 | after\n');
     session.signals.emit('SIGINT');
     expect(await ended).toBe(0);
     expect(session.stdout.match(/begin|half/g)).toEqual(['begin', 'half']);

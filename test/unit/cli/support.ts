@@ -24,6 +24,7 @@ export function deferred<T>(): { promise: Promise<T>; resolve(value: T): void; r
 /** A head that does what the test says. */
 export class FakeHead implements Head {
   readonly control = null;
+  readonly training = null;
   readonly instance = 'abc';
   readonly url = 'http://127.0.0.1:8123';
   readonly events = new EventEmitter();

@@ -1,5 +1,6 @@
 /** An `Inference` for gateway tests: deterministic words, or whatever a test sends by hand; records what the gateway asked of it. */
 import { TwinkleError } from '../../../src/errors.js';
+import { NEUTRAL_DEFAULTS } from '../../../src/protocol/defaults.js';
 import type {
   DetokenizeParams,
   DetokenizeResult,
@@ -35,6 +36,9 @@ export const CARD: ModelCard = {
   chat_template: true,
   routes: [],
   relay_chat: false,
+  relay_completions: false,
+  sampling_defaults: NEUTRAL_DEFAULTS,
+  system_fingerprint: null,
   adapters: false,
 };
 
@@ -161,6 +165,8 @@ export class FakeInference implements Inference {
   readonly relays: FakeRelay[] = [];
   /** Set: thrown by `generate` and `relay`. */
   refusal: TwinkleError | null = null;
+  /** What `loaded` waits for. */
+  loading: Promise<void> = Promise.resolve();
   /** True: nothing is sent but by the test. */
   manual = false;
   /** Stored response → its model. */
@@ -187,6 +193,13 @@ export class FakeInference implements Inference {
     if (!this.manual) setImmediate(() => this.step(call, 0));
     this.changed();
     return call;
+  }
+
+  async loaded(model: string | null): Promise<ModelCard> {
+    const { card } = await this.loading.then(() => this.find(model));
+    if (this.refusal !== null) throw this.refusal;
+    if (card !== null) return card;
+    throw new TwinkleError('NOT_READY', 'The model has not been loaded.', { retryAfterMs: 1000 });
   }
 
   relay(model: string | null, params: HttpParams, sink: HttpSink, caller: Caller, width?: number): Generation {

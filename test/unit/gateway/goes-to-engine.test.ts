@@ -1,10 +1,11 @@
 /** Which chat completions and completions are for the engine's own server. */
 import { expect, test } from 'vitest';
 import { goesToEngine, type SharedRoute } from '../../../src/gateway/relay/goes-to-engine.js';
+import { CARD } from './fake-inference.js';
 
 const CHAT = '/v1/chat/completions';
 const COMPLETIONS = '/v1/completions';
-const ENGINE = { routes: [CHAT, COMPLETIONS], relay_chat: false };
+const ENGINE = { ...CARD, routes: [CHAT, COMPLETIONS] };
 const user = (content: unknown, more: object = {}) => ({ messages: [{ role: 'user', content, ...more }] });
 const text = (value: string) => ({ type: 'text', text: value });
 const CALL = { id: '1', type: 'function', function: { name: 'f', arguments: '{}' } };
@@ -53,7 +54,15 @@ test('an engine that parses what its model says gets every chat and no completio
   expect(goesToEngine(COMPLETIONS, parsing, { prompt: 'hi' }, true)).toBe(false);
 });
 
-test('of a model that was never loaded, only what this server cannot do waits for its engine', () => {
-  expect(goesToEngine(CHAT, null, user('hi'), true)).toBe(false);
-  expect(goesToEngine(CHAT, null, { ...user('hi'), tools: [CALL] }, true)).toBe(true);
+test('an engine that was told what only its own answers have gets every completion', () => {
+  const told = { ...ENGINE, relay_completions: true };
+  expect(goesToEngine(COMPLETIONS, told, { prompt: 'hi' }, true)).toBe(true);
+  expect(goesToEngine(CHAT, told, user('hi'), true)).toBe(false);
+});
+
+test('what contradicts only the model’s own limit is the engine’s to refuse', () => {
+  const body = { ...user('hi'), min_tokens: 9 };
+  expect(goesToEngine(CHAT, ENGINE, body, true)).toBe(false);
+  const limited = { ...ENGINE, sampling_defaults: { ...CARD.sampling_defaults, max_tokens: 8 } };
+  expect(goesToEngine(CHAT, limited, body, true)).toBe(true);
 });

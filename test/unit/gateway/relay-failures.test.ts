@@ -1,5 +1,5 @@
 /** Relayed requests that fail: where, and in whose words the client hears of it. */
-import { expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { TwinkleError } from '../../../src/errors.js';
 import type { FakeRelay } from './fake-inference.js';
 import { eventsOf, gateway, listening } from './harness.js';
@@ -64,6 +64,42 @@ test.each([
 test('an answer that ends before it began is the engine’s fault', async () => {
   const { answer } = await ask({ url: '/v1/responses', payload: '{}' }, (relay) => relay.finish());
   expect([answer.statusCode, answer.json().error.code]).toEqual([500, 'engine_error']);
+});
+
+describe('a status that HTTP does not have for an answer', () => {
+  test.each([0, -1, 99, 101, 600, 200.5, 2 ** 40, Number.NaN])('%d is a 502 of ours', async (status) => {
+    const { answer, relay } = await ask({ url: '/v1/responses', payload: '{"stream":true}' }, (relay) => {
+      relay.part('data: {}\n\n', status, [
+        ['content-type', 'text/event-stream'],
+        ['retry-after', '9'],
+      ]);
+      relay.finish();
+    });
+    expect([answer.statusCode, answer.headers['retry-after']]).toEqual([502, undefined]);
+    expect(answer.json().error).toEqual({
+      message: expect.stringContaining(`status ${status},`),
+      type: 'internal_server_error',
+      param: null,
+      code: 'engine_answer',
+    });
+    expect(relay.aborted).toBe(true);
+  });
+
+  test('is said in Anthropic’s words on its routes, and other requests notice nothing', async () => {
+    const inference = engines();
+    const { app } = await gateway({ inference });
+    const asked = ['/v1/responses', '/v1/messages', '/v1/responses'].map((url) =>
+      app.inject({ method: 'POST', url, payload: {} }),
+    );
+    await inference.relayed(2);
+    for (const relay of inference.relays) relay.answer(relay.params.path === '/v1/messages' ? 999 : 200, { ok: true });
+    const [first, broken, last] = await Promise.all(asked);
+    expect([broken?.statusCode, broken?.json()]).toEqual([
+      502,
+      { type: 'error', error: { type: 'api_error', message: expect.stringContaining('status 999') } },
+    ]);
+    expect([first?.json(), last?.json()]).toEqual([{ ok: true }, { ok: true }]);
+  });
 });
 
 test('a gateway that closes ends what it relays', async () => {

@@ -54,7 +54,7 @@ class Kit {
         SILENT,
         new BucketAdapters(new AdapterStore('/nowhere'), { timeoutMs: null, tries: 1 }),
       ).controlled(service);
-      return { config: of, gangs, service, launcher, control };
+      return { config: of, gangs, service, launcher, control, trainer: null };
     });
     this.fleet = new Fleet(models, SILENT, nowMs, this.news);
   }

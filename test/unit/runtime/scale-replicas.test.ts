@@ -76,7 +76,8 @@ class Kit {
     };
     const ids = replicas.map(({ id }) => id);
     const control = controlModel(config, gangs, ids, SILENT, NO_BUCKETS).controlled(this.service);
-    this.fleet = new Fleet([{ config, gangs, service: this.service, launcher, control }], SILENT, nowMs, this.news);
+    const built = { config, gangs, service: this.service, launcher, control, trainer: null };
+    this.fleet = new Fleet([built], SILENT, nowMs, this.news);
   }
 
   async place(): Promise<void> {

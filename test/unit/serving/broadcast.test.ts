@@ -64,6 +64,12 @@ it('an answer that is too long is cut off', async () => {
   await until(() => gang.aborted.length > 0);
 });
 
+it('a status that HTTP does not have is no answer', async () => {
+  const gang = new PlayedGang('m/0', () => ({ status: 700, body: '{}' }));
+  const [answer] = await broadcast([open(gang)], SLEEP, SOON);
+  expect(answer).toMatchObject({ status: null, error: { code: 'ENGINE_ANSWER', status: 502 } });
+});
+
 it('a body is JSON to the engine, in UTF-8', () => {
   const { body, headers, request_id: id } = commandParams({ ...SLEEP, body: '{"a":"é"}' });
   expect(body).toBe('{"a":"é"}');

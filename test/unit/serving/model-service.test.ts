@@ -216,3 +216,50 @@ describe('model service', () => {
     expect(() => ask('late')).toThrow(/failed: rank 0 is gone/);
   });
 });
+
+describe('what a model says of itself', () => {
+  const unloaded = (state: GangState, options: { maxQueue?: number; fromZero?: boolean } = {}) => {
+    const gang = new FakeGang();
+    gang.state = state;
+    gang.card = null;
+    const made = { names: ['m'], created: 0, maxQueue: 2, nowMs: () => 0, ...options };
+    return { gang, service: new ModelService(made, [new Replica('0', gang, () => [])]) };
+  };
+
+  it('is there at once after the first load, and a start that has never been done is not waited for', async () => {
+    await expect(setUp([new FakeGang()]).service.loaded()).resolves.toBe(CARD);
+    const { service } = unloaded({ at: 'starting', greeted: new Set(), loaded: new Set() });
+    await expect(service.loaded()).rejects.toMatchObject({ code: 'NOT_READY' });
+  });
+
+  it.each([
+    ['none runs before the first request', { at: 'stopped' } as const, true],
+    ['the first start has to be repeated', { at: 'teardown', next: 'restart', failure: FAILURE } as const, false],
+  ])('is waited for where %s, by as many as may wait', async (_what, state, fromZero) => {
+    const { gang, service } = unloaded(state, { fromZero });
+    let woken = 0;
+    service.onWaiting = () => {
+      woken += 1;
+    };
+    const waiting = [service.loaded(), service.loaded()];
+    await expect(service.loaded()).rejects.toMatchObject({ code: 'OVERLOADED', retryAfterMs: expect.any(Number) });
+    expect([woken, service.waiting]).toEqual([2, 2]);
+    gang.connect();
+    gang.card = CARD;
+    service.dispatch();
+    expect(await Promise.all(waiting)).toEqual([CARD, CARD]);
+    expect(service.waiting).toBe(0);
+  });
+
+  it('is not waited for any longer than there is hope', async () => {
+    const failing = unloaded({ at: 'stopped' }, { fromZero: true });
+    const lost = failing.service.loaded();
+    failing.gang.state = { at: 'failed', failure: FAILURE };
+    failing.service.replicaFailed(new TwinkleError('GANG_FAILED', 'broke too often'));
+    await expect(lost).rejects.toMatchObject({ code: 'NOT_READY' });
+    const ending = unloaded({ at: 'stopped' }, { fromZero: true });
+    const cut = ending.service.loaded();
+    await ending.service.drain();
+    await expect(cut).rejects.toMatchObject({ code: 'DRAINING' });
+  });
+});

@@ -141,6 +141,47 @@ describe('operator orders', () => {
     expect(orders.held).toBe('sleeping');
   });
 
+  it('what all break under never was: they come back awake, and a model that slept still sleeps', async () => {
+    const { gangs, opened, orders, prepared, send } = setUp();
+    const breakUnder = async (path: string): Promise<void> => {
+      for (const gang of gangs) gang.play = () => null;
+      const sent = send(path);
+      await until(() => gangs.every(({ asked }) => asked.at(-1) === `POST ${path}`));
+      for (const gang of gangs) gang.crash();
+      expect((await sent).map(({ error }) => error?.code)).toEqual(['RANK_FAILED', 'RANK_FAILED']);
+      for (const gang of gangs) {
+        gang.play = () => ({ status: 200, body: '{}' });
+        gang.start();
+      }
+    };
+    await breakUnder('/sleep');
+    expect(orders.held).toBeNull();
+    expect(prepared.map(({ lead }, at) => lead === gangs[at]?.lead)).toEqual([true, true]);
+    expect(gangs.map(({ asked }) => asked)).toEqual([[], []]);
+    await send('/sleep');
+    await breakUnder('/wake_up');
+    expect(orders.held).toBe('sleeping');
+    expect(prepared.map(({ lead }) => lead)).toEqual([null, null]);
+    await until(() => opened.mock.calls.length === 2);
+    expect(gangs.map(({ asked }) => asked)).toEqual([['POST /sleep'], ['POST /sleep']]);
+  });
+
+  it('what one did holds for one that broke under it', async () => {
+    const { gangs, opened, orders, prepared, send } = setUp();
+    const [good, bad] = gangs as [PlayedGang, PlayedGang];
+    bad.play = () => null;
+    const sent = send('/sleep');
+    await until(() => bad.asked.length > 0);
+    bad.crash();
+    expect((await sent).map(({ status }) => status)).toEqual([200, null]);
+    expect(orders.held).toBe('sleeping');
+    bad.play = good.play;
+    bad.start();
+    expect(prepared[1]?.lead).toBeNull();
+    await until(() => opened.mock.calls.length > 0);
+    expect(bad.asked).toEqual(['POST /sleep']);
+  });
+
   it('partly awake is still asleep', async () => {
     const { orders, send } = setUp(({ path, query }) => ({
       status: 200,

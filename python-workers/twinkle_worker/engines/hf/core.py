@@ -55,10 +55,10 @@ class EngineCore:
         parts = self._parts
         check_request(params, parts.card.vocab_size, parts.options.max_logprobs)
         tokens = parts.codec.encode(params.prompt)
-        room = parts.codec.limits.room(params.prompt, len(tokens), params.sampling.max_tokens)
+        sampling = params.sampling
+        room = parts.codec.limits.room(params.prompt, len(tokens), sampling.max_tokens, sampling.default_max_tokens)
         self._arrivals += 1
         request = Request(stream, params, tokens, self._arrivals)
-        sampling = params.sampling
         stops = frozenset(sampling.stop_token_ids) | (frozenset() if sampling.ignore_eos else parts.eos)
         for index in range(params.n):
             detokenizer = create_detokenizer(parts.tokenizer, parts.texts, tokens, sampling.skip_special_tokens)

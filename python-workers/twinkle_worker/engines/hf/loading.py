@@ -11,7 +11,9 @@ from typing import Any
 
 import torch
 
+from ...protocol import SamplingDefaults
 from ..base import LoadError, Progress
+from ..sampling_defaults import sampling_defaults
 from .model_files import checked_folder
 from .options import EngineOptions
 from .support import check_config, check_model, context_length
@@ -26,6 +28,7 @@ class LoadedModel:
 
     eos: every token id that ends an answer
     vocabulary: ids below this have an embedding
+    defaults: of its generation_config.json
     """
 
     model: Any
@@ -35,6 +38,7 @@ class LoadedModel:
     vocabulary: int
     parameters: int
     eos: frozenset[int]
+    defaults: SamplingDefaults
 
 
 def load_model(name: str, options: EngineOptions, progress: Progress) -> LoadedModel:
@@ -89,6 +93,7 @@ def load_model(name: str, options: EngineOptions, progress: Progress) -> LoadedM
         vocabulary=model.get_input_embeddings().weight.shape[0],
         parameters=sum(weight.numel() for weight in model.parameters()),
         eos=_eos_ids(model, tokenizer),
+        defaults=_defaults(model),
     )
 
 
@@ -151,6 +156,12 @@ def _guard(what: str, name: str, load: Callable[[], Any]) -> Any:
         elif type(error).__name__ == "SafetensorError":
             hint = "; a weight file is damaged or incomplete: download it again"
         raise LoadError(f"the {what} of {name} cannot be loaded: {type(error).__name__}: {error}{hint}") from error
+
+
+def _defaults(model: Any) -> SamplingDefaults:
+    # What differs from transformers' own: versions before 5 have a top_k of 50 where a file says nothing.
+    config = getattr(model, "generation_config", None)
+    return sampling_defaults({} if config is None else config.to_diff_dict())
 
 
 def _eos_ids(model: Any, tokenizer: Any) -> frozenset[int]:

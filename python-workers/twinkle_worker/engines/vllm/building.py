@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import argparse
 import logging
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ...protocol import LaunchSpec, LoadParams
+from ...protocol import LaunchSpec, LoadParams, SamplingDefaults
 from ..base import LoadError, Progress
 from .app import check_arguments
+from .chat_template import check_template, read_template
 from .cpu_adapters import mend_base_tokens
 from .inline import InlineLLM, make_inline_llm
+from .model_defaults import model_defaults
 from .options import parse_arguments
 
 log = logging.getLogger(__name__)
@@ -25,12 +26,14 @@ class Built:
 
     parameters: weights of the model; 0 when they are in other processes
     chat_template: text that replaces the model's own
+    defaults: what requests that leave values out get
     """
 
     llm: InlineLLM
     arguments: argparse.Namespace
     parameters: int
     chat_template: str | None
+    defaults: SamplingDefaults
 
 
 def build(launch: LaunchSpec, params: LoadParams, progress: Progress) -> Built:
@@ -39,6 +42,7 @@ def build(launch: LaunchSpec, params: LoadParams, progress: Progress) -> Built:
     progress("config", 0.0, params.model)
     check_arguments(arguments)
     _check_folder(params.model)
+    template = read_template(arguments)
     executor = _executor(launch, progress)
     try:
         from vllm.engine.arg_utils import AsyncEngineArgs
@@ -47,6 +51,9 @@ def build(launch: LaunchSpec, params: LoadParams, progress: Progress) -> Built:
         engine_args.distributed_executor_backend = executor
         config = engine_args.create_engine_config()
         _check_experts(config)
+        defaults = model_defaults(config.model_config)
+        if template is not None:
+            check_template(template, arguments, config.model_config)
         progress("weights", 0.0, "")
         llm = make_inline_llm(
             config, executor, log_stats=not engine_args.disable_log_stats, log_requests=engine_args.enable_log_requests
@@ -57,7 +64,7 @@ def build(launch: LaunchSpec, params: LoadParams, progress: Progress) -> Built:
         log.exception("vLLM could not load %s", params.model)
         raise LoadError(f"vLLM cannot load {params.model}: {_last_words(error)}") from error
     progress("warmup", 1.0, "")
-    return Built(llm, arguments, _parameters(llm), _template(arguments))
+    return Built(llm, arguments, _parameters(llm), template, defaults)
 
 
 def _executor(launch: LaunchSpec, progress: Progress) -> Any:
@@ -99,13 +106,6 @@ def _parameters(llm: InlineLLM) -> int:
     runner = getattr(worker, "model_runner", None) or getattr(getattr(worker, "worker", None), "model_runner", None)
     model = getattr(runner, "model", None)
     return sum(weight.numel() for weight in model.parameters()) if model is not None else 0
-
-
-def _template(arguments: argparse.Namespace) -> str | None:
-    given = getattr(arguments, "chat_template", None)
-    if given is None:
-        return None
-    return Path(given).read_text(encoding="utf-8") if os.path.exists(given) else str(given)
 
 
 def _last_words(error: BaseException) -> str:

@@ -59,6 +59,27 @@ def serve_functions() -> tuple[Any, Any, Any]:
     return build_app, init_app_state, validate_api_server_args
 
 
+def load_chat_template(given: str | None) -> str | None:
+    """vLLM's own way from ``--chat-template`` to a text: a file, one of those that come with vLLM, or the template itself.
+
+    Raises OSError and ``client_errors``.
+    """
+    try:
+        from vllm.renderers.chat_utils import load_chat_template as load
+    except ImportError:
+        from vllm.entrypoints.chat_utils import load_chat_template as load  # pyright: ignore[reportMissingImports] -- 0.26
+    return load(given)
+
+
+def default_template_kwargs(arguments: Any) -> dict[str, Any]:
+    """What requests give chat templates unless they say otherwise; newer versions add flags of their own (``--cohere-format``)."""
+    try:
+        from vllm.entrypoints.launchers.cli_args import resolve_default_chat_template_kwargs
+    except ImportError:
+        return dict(arguments.default_chat_template_kwargs or {})
+    return resolve_default_chat_template_kwargs(arguments)
+
+
 def reloads_with_lora() -> bool:
     """Whether weights can be replaced in a model whose layers are wrapped for adapters: older versions do not find them in there."""
     return find_spec("vllm.model_executor.model_loader.reload.inplace") is not None

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from importlib import metadata
-from pathlib import Path
 
 _ALWAYS = {
     "VLLM_NO_USAGE_STATS": "1",
@@ -22,10 +21,6 @@ _ON_CPU = {
     # Compiling graphs on a CPU makes the first request with logprobs wait for most of a minute.
     "TORCHDYNAMO_DISABLE": "1",
 }
-
-
-_SMALL_BYTES = 64 << 20
-"""Weights below this are read from the cache of one core faster than threads meet."""
 
 
 def is_cpu_build() -> bool:
@@ -46,22 +41,11 @@ def has_module(distribution: str) -> bool:
     return version_of(distribution) is not None
 
 
-def is_small(model: str) -> bool:
-    """Whether waking a second thread costs more than it computes. False for what is no local folder."""
-    sizes = [file.stat().st_size for file in Path(model).expanduser().glob("*.safetensors")]
-    return 0 < sum(sizes) < _SMALL_BYTES
-
-
-def prepare_environment(model: str | None = None) -> None:
-    """Set what the user has not set. Call before ``import vllm``.
-
-    model: folder of the model, if it is known
-    """
+def prepare_environment() -> None:
+    """Set what the user has not set. Call before ``import vllm``."""
     defaults = dict(_ALWAYS)
     if is_cpu_build():
         defaults.update(_ON_CPU)
-        if model is not None and is_small(model):
-            defaults["OMP_NUM_THREADS"] = "1"
     else:
         # Threads that wait awake for the next small tensor operation take the cores of those that feed the devices.
         defaults["OMP_NUM_THREADS"] = "1"

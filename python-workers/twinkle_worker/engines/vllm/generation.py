@@ -60,7 +60,8 @@ class Generations:
     def add(self, stream: int, params: GenerateParams, adapter: LoRARequest | None) -> None:
         """Queue a request. Raises RequestError."""
         tokens = self._prompts.first_tokens(params.prompt)
-        room = self._prompts.limits.room(params.prompt, len(tokens), params.sampling.max_tokens)
+        wanted = params.sampling
+        room = self._prompts.limits.room(params.prompt, len(tokens), wanted.max_tokens, wanted.default_max_tokens)
         request_id = f"{params.request_id}-{stream}"
         try:
             sampling = to_vllm(params, room)

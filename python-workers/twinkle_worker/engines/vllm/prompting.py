@@ -21,9 +21,14 @@ class PromptRenderer:
         chat_template: str | None,
         template_kwargs: Any,
         *,
+        content_format: Any = "auto",
         trust_templates: bool = False,
     ) -> None:
-        """trust_templates: requests may bring templates of their own, which are programs without a limit on their time."""
+        """content_format: how the template wants contents, vLLM's ``--chat-template-content-format``.
+
+        trust_templates: requests may bring templates of their own, which are programs without a limit on their time.
+        """
+        self._content_format = content_format
         self._trust_templates = trust_templates
         self.limits = PromptLimits(model_config.get_vocab_size(), model_config.max_model_len)
         self._renderer = renderer
@@ -76,6 +81,7 @@ class PromptRenderer:
             )
         params = ChatParams(
             chat_template=prompt.chat_template or self._template,
+            chat_template_content_format=self._content_format,
             chat_template_kwargs={
                 **self._template_kwargs,
                 **prompt.chat_template_kwargs,

@@ -11,6 +11,7 @@ from ...protocol import HttpParams
 from ..base import Progress, RequestError, StepItem
 from .app import build_http_app
 from .http_streams import HttpStreams
+from .own_answers import wants_chats, wants_completions
 from .side_loop import SideLoop
 from .weight_update import UPDATE_WEIGHTS, WeightUpdates
 
@@ -31,6 +32,7 @@ class Relay:
             raise
         self._streams = HttpStreams(self._app.application, self._side)
         self.routes = [route.path for route in self._app.routes.public]
+        self._arguments = arguments
 
     @property
     def ready(self) -> bool:
@@ -40,6 +42,30 @@ class Relay:
     def add(self, stream: int, params: HttpParams) -> None:
         """Start a request; vLLM itself answers what it does not know with 404."""
         self._streams.add(stream, params)
+
+    @property
+    def fingerprint(self) -> str | None:
+        """What vLLM's answers have as ``system_fingerprint`` (``--fingerprint-mode``)."""
+        return getattr(getattr(self._app.state, "openai_serving_completion", None), "system_fingerprint", None)
+
+    @property
+    def formats_completions(self) -> bool:
+        """Whether every completion is vLLM's own to format."""
+        return wants_completions(self._arguments)
+
+    @property
+    def formats_chats(self) -> bool:
+        """Whether every chat completion is: also where vLLM takes plain answers apart (reasoning)."""
+        return wants_chats(self._arguments) or self._parses_chat()
+
+    def _parses_chat(self) -> bool:
+        """A parser of tool calls has no say where a request brings no tools, unless it belongs to a model's own format of messages."""
+        from vllm.parser.abstract_parser import DelegatingParser
+
+        parser = getattr(getattr(self._app.state, "openai_serving_chat", None), "parser_cls", None)
+        if parser is None:
+            return False
+        return parser.reasoning_parser_cls is not None or parser.__base__ is not DelegatingParser
 
     @property
     def adapters(self) -> list[LoRARequest]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 from ...protocol import (
     DetokenizeParams,
@@ -19,6 +18,7 @@ from ...protocol import (
 )
 from ..base import Progress, StepItem
 from .building import build
+from .compat import default_template_kwargs
 from .frames import FIND_WEIGHTS, WRITE_WEIGHTS
 from .generation import Generations
 from .logprob_items import LogprobTexts
@@ -66,7 +66,8 @@ class Serving:
             built.llm.renderer,
             model,
             built.chat_template,
-            getattr(built.arguments, "default_chat_template_kwargs", None),
+            default_template_kwargs(built.arguments),
+            content_format=built.arguments.chat_template_content_format,
             trust_templates=bool(getattr(built.arguments, "trust_request_chat_template", False)),
         )
         tokenizer = built.llm.renderer.get_tokenizer()
@@ -86,7 +87,10 @@ class Serving:
             chat_template=bool(built.chat_template or getattr(tokenizer, "chat_template", None)),
             routes=self._relay.routes,
             adapters=built.llm.vllm_config.lora_config is not None,
-            relay_chat=_parses_chat(built.arguments),
+            relay_chat=self._relay.formats_chats,
+            relay_completions=self._relay.formats_completions,
+            sampling_defaults=built.defaults,
+            system_fingerprint=self._relay.fingerprint,
         )
         finish_start = getattr(self._core.model_executor, "finish_start", None)
         if finish_start is not None:
@@ -151,9 +155,3 @@ class Serving:
     def close(self) -> None:
         self._relay.close()
         self._llm.shutdown()
-
-
-def _parses_chat(arguments: Any) -> bool:
-    """Whether vLLM takes text out of plain chat answers (reasoning): then they are its own to format."""
-    structured = getattr(arguments, "structured_outputs_config", None)
-    return bool(getattr(arguments, "reasoning_parser", "") or getattr(structured, "reasoning_parser", ""))

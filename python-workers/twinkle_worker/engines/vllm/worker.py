@@ -21,6 +21,7 @@ from ...protocol import (
     TokenizeResult,
 )
 from ..base import LoadError, Progress, RequestError, StepItem, TensorViews, lacks_package
+from ..sampling_defaults import sampling_defaults
 from .frames import GOODBYE, STARTED
 from .link import Frame, Link, LinkClosed, spin_s
 
@@ -132,6 +133,9 @@ class VllmRank:
             routes=[],
             adapters=config.lora_config is not None,
             relay_chat=False,
+            relay_completions=False,
+            sampling_defaults=sampling_defaults({}),
+            system_fingerprint=None,
         )
 
     def add(self, stream: int, params: GenerateParams) -> None:
