@@ -1,6 +1,6 @@
 """Writes a Qwen3 of random bfloat16 weights, with the demo's tokenizer grown to its vocabulary: speed does not depend on what weights say.
 
-Usage: ``random_model.py SHAPE DEMO_FOLDER TARGET_FOLDER``; SHAPE is ``qwen3-0.6b``, or ``1m``, whose steps are Python more than arithmetic.
+Usage: ``random_model.py SHAPE DEMO_FOLDER TARGET_FOLDER``; SHAPE is ``qwen3-0.6b``, or ``1m`` or ``0.5m``, whose steps are Python more than arithmetic.
 Prints the number of parameters.
 """
 
@@ -24,6 +24,16 @@ SHAPES = {
         "head_dim": 128,
         "vocab_size": 151_936,
         "max_position_embeddings": 4096,
+    },
+    "0.5m": {
+        "hidden_size": 64,
+        "intermediate_size": 256,
+        "num_hidden_layers": 4,
+        "num_attention_heads": 4,
+        "num_key_value_heads": 2,
+        "head_dim": 16,
+        "vocab_size": 4096,
+        "max_position_embeddings": 2048,
     },
     "1m": {
         "hidden_size": 128,

@@ -1,6 +1,6 @@
 /** One configured model → its gangs, its replicas and the service in front of them. Where the gangs run comes later. Wiring only. */
 import { join } from 'node:path';
-import type { ModelConfig, SupervisionConfig } from '../config/types.js';
+import type { EngineName, ModelConfig, SupervisionConfig } from '../config/types.js';
 import { ENGINE_SPECS } from '../engines/specs.js';
 import { threadDefault } from '../engines/thread-default.js';
 import type { Logger } from '../observability/logger.js';
@@ -51,6 +51,9 @@ function shapeArgs(config: ModelConfig): Record<string, unknown> {
   };
 }
 
+/** Engine → the engine of the ranks that train its models; absent: none can. */
+const TRAINERS: Partial<Record<EngineName, string>> = { transformers: 'training', mock: 'mock' };
+
 /** Arguments that the engine is loaded with. */
 const options = ({ engineArgs, maxModelLen }: ModelConfig): Record<string, unknown> => ({
   ...engineArgs,
@@ -94,7 +97,7 @@ export function buildModel(config: ModelConfig, shared: BuildContext): BuiltMode
   });
   const training: GangSpec = {
     id: `${name}/train`,
-    engine: 'training',
+    engine: TRAINERS[config.engine] ?? '',
     worldSize: 1,
     ownEngine: false,
     sharedMask: false,
@@ -102,7 +105,7 @@ export function buildModel(config: ModelConfig, shared: BuildContext): BuiltMode
     ...patience,
   };
   // Its code comes from the same libraries, so from the same template.
-  const trainer = config.engine === 'transformers' ? new Gang(training, { ...context, launcher, logPath }) : null;
+  const trainer = training.engine === '' ? null : new Gang(training, { ...context, launcher, logPath });
   const ids = gangs.map(({ gang }) => gang.spec.id);
   const control = controlModel(config, gangs, ids, context.log, context.buckets);
   const replicas = gangs.map(

@@ -147,7 +147,10 @@ export class LocalTrainingService implements TrainingService, Disposable {
   }
 
   request(tenant: string, id: string): PendingRequest | null {
-    return this.#futures.find(id, tenant);
+    const future = this.#futures.find(id, tenant);
+    // Whoever waits for an answer is there, heartbeats or not.
+    if (future !== null) this.#sessions.hear(future.owner.session);
+    return future;
   }
 
   createRun(tenant: string, run: NewRun): { requestId: string; run: string } {

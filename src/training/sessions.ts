@@ -55,6 +55,12 @@ export class Sessions {
     return session;
   }
 
+  /** Something of it was asked for. Nothing happens when it is not known. */
+  hear(id: string): void {
+    const session = this.#all.get(id);
+    if (session !== undefined) session.heardMs = this.options.nowMs();
+  }
+
   of(tenant: string): readonly Session[] {
     return [...this.#all.values()].filter((session) => session.tenant === tenant);
   }

@@ -14,6 +14,7 @@ import time
 import zlib
 from collections import deque
 from collections.abc import Iterable
+from typing import Any
 
 from ..protocol import (
     DetokenizeParams,
@@ -35,6 +36,7 @@ from ..protocol import (
 from .base import LoadError, Progress, RequestError, StepItem
 from .mock_http import MockServer
 from .mock_options import parse_fault, parse_options
+from .mock_training import MockTraining
 from .sampling_defaults import sampling_defaults
 
 WORDS = (
@@ -93,6 +95,7 @@ class MockEngine:
         self._max_seqs = 256
         self._fault = ("", "", 0)
         self._server = MockServer([])
+        self._training = MockTraining()
         self._steps = self._prompted = self._generated = 0
 
     def load(self, params: LoadParams, progress: Progress) -> ModelCard:
@@ -122,6 +125,9 @@ class MockEngine:
             system_fingerprint=None,
             adapters=False,
         )
+
+    def train(self, method: str, params: Any) -> Any:
+        return self._training.train(params)
 
     def add(self, stream: int, params: GenerateParams) -> None:
         if params.n > self._max_seqs:

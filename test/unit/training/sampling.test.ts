@@ -228,7 +228,13 @@ it('forgets sessions that are silent, and what they had', () => {
     now = 599_000;
     vi.advanceTimersByTime(10_000);
     expect(watched.sessions('t')).toHaveLength(1);
-    now = 599_001;
+    const { requestId } = watched.sample('t', request(sampler));
+    watched.request('o', requestId);
+    watched.request('t', requestId);
+    now = 899_000;
+    vi.advanceTimersByTime(10_000);
+    expect(watched.sessions('t')).toHaveLength(1);
+    now = 899_001;
     vi.advanceTimersByTime(10_000);
     expect(watched.sessions('t')).toEqual([]);
     expect(() => watched.sampler('t', sampler)).toThrow('no sampling session');

@@ -1,0 +1,114 @@
+/**
+ * Tinker's API. Without a model (engine mock): what a forward_backward and the fetching of its answer cost; the Twinkle server's figures are those of
+ * shared facts, measured on such a machine with its mock backend on Ray. With a model of 0.5 M parameters: the rate of training beside a bare
+ * torch + PEFT loop that takes turns with it, and of eight tenants beside one.
+ */
+import { execFileSync, fork } from 'node:child_process';
+import { once } from 'node:events';
+import { fileURLToPath } from 'node:url';
+import { median, quantile } from '../lib/load.mjs';
+import { enginePython } from '../lib/python.mjs';
+import { randomModel } from '../lib/random-model.mjs';
+import { startServer } from '../lib/server.mjs';
+
+const CLIENT = fileURLToPath(new URL('../lib/tinker-client.mjs', import.meta.url));
+const LOOP = fileURLToPath(new URL('../peers/peft_loop.py', import.meta.url));
+const ENVIRONMENT = fileURLToPath(new URL('../../.ci/python-env', import.meta.url));
+/** By concurrency: what is to be reached, and what the Twinkle server does. */
+const GOALS = [
+  { runs: 1, target: 1000, twinkle: 14 },
+  { runs: 16, target: 2500, twinkle: 17 },
+];
+const ROUNDS = 5;
+const TENANTS = 8;
+/** Datums × tokens of a step. */
+const SIZES = [
+  { datums: 1, tokens: 32 },
+  { datums: 8, tokens: 128 },
+];
+
+async function train(plan) {
+  const child = fork(CLIENT, [JSON.stringify({ durationMs: 3000, vocabulary: 500, ...plan })]);
+  const [result] = await once(child, 'message');
+  await once(child, 'exit');
+  return result;
+}
+
+const middle = (values) => quantile(values, 0.5);
+
+async function* withoutModel() {
+  const server = await startServer(['mock', '--engine', 'mock']);
+  try {
+    for (const { runs, target, twinkle } of GOALS) {
+      const plan = { port: server.port, runs, model: 'mock', datums: 1, tokens: 16 };
+      const { perSecond, p50Ms, p99Ms } = await median(3, 'perSecond', () => train(plan));
+      yield {
+        what: `forward_backward and its answer, mock engine, ${runs} at a time`,
+        unit: 'per s',
+        ours: perSecond,
+        peer: twinkle,
+        peerName: 'Twinkle server, measured elsewhere',
+        target,
+        note: `p50 ${p50Ms.toFixed(2)} ms, p99 ${p99Ms.toFixed(2)} ms`,
+      };
+    }
+  } finally {
+    await server.stop();
+  }
+}
+
+/** Steps per second of a bare loop in the environment of the tests, which has PEFT. */
+function bareLoop(python, folder) {
+  const env = { ...process.env, HF_HUB_OFFLINE: '1' };
+  const stdio = ['ignore', 'pipe', 'ignore'];
+  return Number(execFileSync(python, [LOOP, folder, '3'], { encoding: 'utf8', env, stdio }).split('figures:').at(-1));
+}
+
+async function* withModel() {
+  const python = await enginePython('transformers', process.env.TWINKLE_PYTHON);
+  const folderOfTests = execFileSync('bash', [ENVIRONMENT], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] });
+  const small = randomModel(python, '0.5m');
+  const server = await startServer([small.folder, '--served-model-name', 'small', '--cpu', '--dtype', 'float32']);
+  try {
+    const shared = { port: server.port, model: 'small', step: true, depth: 4 };
+    const ours = [];
+    const bare = [];
+    for (let round = 0; round < ROUNDS; round++) {
+      ours.push((await train({ ...shared, runs: 1, datums: 8, tokens: 128 })).perSecond);
+      bare.push(bareLoop(`${folderOfTests.trim()}/bin/python`, small.folder));
+    }
+    yield {
+      what: 'forward_backward + optim_step, 8 × 128 tokens, 0.5 M parameters, pipelined',
+      unit: 'steps/s',
+      ours: middle(ours),
+      peer: middle(bare),
+      peerName: 'bare torch + PEFT loop',
+      target: 0.9 * middle(bare),
+    };
+    for (const size of SIZES) {
+      const alone = [];
+      const together = [];
+      for (let round = 0; round < ROUNDS; round++) {
+        alone.push((await train({ ...shared, ...size, runs: 1 })).perSecond);
+        together.push((await train({ ...shared, ...size, runs: TENANTS })).perSecond);
+      }
+      const tokens = size.datums * size.tokens;
+      yield {
+        what: `${TENANTS} tenants at once, ${size.datums} × ${size.tokens} tokens a step`,
+        unit: 'tokens/s',
+        ours: middle(together) * tokens,
+        peer: middle(alone) * tokens,
+        peerName: 'one after another',
+        target: 2 * middle(alone) * tokens,
+      };
+    }
+  } finally {
+    await server.stop();
+    small[Symbol.dispose]();
+  }
+}
+
+export async function* rows() {
+  yield* withoutModel();
+  yield* withModel();
+}

@@ -1,0 +1,89 @@
+/**
+ * A process that trains as the Tinker SDK does, without the SDK's own cost: each run asks for a forward_backward, waits for its answer, and asks
+ * again. Plan on the command line; sends `{ perSecond, p50Ms, p99Ms }`.
+ */
+import { Agent, request } from 'node:http';
+import { quantile } from './load.mjs';
+import { forwardBackward } from './tinker-message.mjs';
+
+const {
+  port,
+  runs,
+  durationMs,
+  model,
+  datums,
+  tokens,
+  vocabulary,
+  step = false,
+  depth = 1,
+} = JSON.parse(process.argv[2]);
+const agent = new Agent({ keepAlive: true, maxSockets: runs });
+
+function post(path, body, type = 'application/json') {
+  return new Promise((resolve, reject) => {
+    const headers = { 'content-type': type, 'content-length': Buffer.byteLength(body) };
+    const sent = request(
+      { agent, host: '127.0.0.1', port, method: 'POST', path: `/api/v1/${path}`, headers },
+      (answer) => {
+        const parts = [];
+        answer.on('data', (part) => parts.push(part));
+        answer.on('end', () => {
+          const bytes = Buffer.concat(parts);
+          if (answer.statusCode === 200) resolve(bytes);
+          else reject(new Error(`${path}: ${answer.statusCode} ${bytes}`));
+        });
+      },
+    );
+    sent.on('error', reject);
+    sent.end(body);
+  });
+}
+const json = async (path, body) => JSON.parse(await post(path, JSON.stringify(body)));
+
+async function answered(request_id) {
+  const bytes = await post('retrieve_future', JSON.stringify({ request_id, allow_metadata_only: true }));
+  if (bytes[0] === 0x7b && JSON.parse(bytes).error !== undefined) throw new Error(String(bytes));
+}
+
+async function begin(session_id, model_seq_id) {
+  const lora_config = { rank: 8, seed: 1 };
+  const made = await json('create_model', { session_id, model_seq_id, base_model: model, lora_config });
+  await answered(made.request_id);
+  return made.model_id;
+}
+
+const times = [];
+/** `depth` steps are asked for before the first is waited for, as the SDK's users do. */
+async function train(run, until) {
+  const asked = [];
+  const finish = async () => {
+    const { begun, ids } = asked.shift();
+    for (const id of ids) await answered(id);
+    times.push(performance.now() - begun);
+  };
+  for (let seqId = 1; performance.now() < until; ) {
+    const begun = performance.now();
+    const body = forwardBackward({ run, seqId: seqId++, datums, tokens, vocabulary });
+    const { request_id } = JSON.parse(await post('forward_backward', body, 'application/x-protobuf'));
+    const ids = [request_id];
+    if (step) ids.push((await json('optim_step', { model_id: run, seq_id: seqId++ })).request_id);
+    asked.push({ begun, ids });
+    if (asked.length >= depth) await finish();
+  }
+  while (asked.length > 0) await finish();
+}
+
+const { session_id } = await json('create_session', {});
+const all = [];
+for (let run = 0; run < runs; run++) all.push(await begin(session_id, run));
+await Promise.all(all.map((run) => train(run, performance.now() + 500)));
+times.length = 0;
+const { session_id: second } = await json('create_session', {});
+const fresh = [];
+for (let run = 0; run < runs; run++) fresh.push(await begin(second, run));
+const begun = performance.now();
+await Promise.all(fresh.map((run) => train(run, begun + durationMs)));
+const perSecond = (times.length / (performance.now() - begun)) * 1000;
+process.send({ perSecond, p50Ms: quantile(times, 0.5), p99Ms: quantile(times, 0.99) });
+agent.destroy();
+process.disconnect();
