@@ -16,6 +16,7 @@ const {
   vocabulary,
   step = false,
   depth = 1,
+  nothing = false,
 } = JSON.parse(process.argv[2]);
 const agent = new Agent({ keepAlive: true, maxSockets: runs });
 
@@ -53,8 +54,20 @@ async function begin(session_id, model_seq_id) {
 }
 
 const times = [];
+/** As many requests, which compute nothing: the floor. */
+async function idle(until) {
+  const body = JSON.stringify({ sdk_version: '0.38.0' });
+  while (performance.now() < until) {
+    const begun = performance.now();
+    await post('client/config', body);
+    await post('client/config', body);
+    times.push(performance.now() - begun);
+  }
+}
+
 /** `depth` steps are asked for before the first is waited for, as the SDK's users do. */
 async function train(run, until) {
+  if (nothing) return await idle(until);
   const asked = [];
   const finish = async () => {
     const { begun, ids } = asked.shift();

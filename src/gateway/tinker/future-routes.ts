@@ -24,7 +24,10 @@ const CancelFuture = Request({ request_id: Id });
 /** Aborted when the client has gone. */
 function goneSignal(reply: FastifyReply): AbortSignal {
   const gone = new AbortController();
-  whenClosed(reply.raw, () => gone.abort());
+  // Not when the answer was sent: an abort makes an error with its stack.
+  whenClosed(reply.raw, (complete) => {
+    if (!complete) gone.abort();
+  });
   return gone.signal;
 }
 

@@ -36,7 +36,6 @@ function save(call: TinkerCall): object {
   const { request, tenant, training } = call;
   const body = request.body as Static<typeof SaveWeights>;
   const { model_id: run, seq_id: seqId } = body;
-  training.run(tenant, run);
   const requestId = accepted(call, run, seqId, () =>
     training.save(tenant, {
       run,
@@ -57,7 +56,6 @@ function load(call: TinkerCall): object {
   const optimizer = body.optimizer ?? false;
   if (body.model_id != null && body.seq_id != null) {
     const { model_id: run, seq_id: seqId } = body;
-    training.run(tenant, run);
     const requestId = accepted(call, run, seqId, () =>
       training.load(tenant, { run, seqId, from: readPath(body.path), optimizer }),
     );

@@ -89,7 +89,6 @@ function forwardBackward(call: TinkerCall): object {
   const { request, tenant, training } = call;
   const asked = readComputeRequest(request.body as Uint8Array);
   const { modelId: run, seqId } = asked;
-  training.run(tenant, run);
   if (seqId < 1) throw new TwinkleError('INVALID_REQUEST', `expected a seq_id from 1 on but received ${seqId}`);
   const work = accepted(call, run, seqId, () => workOf(asked));
   return { request_id: training.compute(tenant, { run, seqId, work }), model_id: run };
@@ -102,7 +101,6 @@ function optimStep(call: TinkerCall): object {
   const refusal = request.validationError;
   // Its fields may have any type then.
   if (refusal !== undefined && !(typeof run === 'string' && Number.isSafeInteger(seqId))) throw refusal;
-  training.run(tenant, run);
   const adam = accepted(call, run, seqId, () => {
     if (refusal !== undefined) throw refusal;
     if (optimizer_params != null) throw onlyAdam('optimizer_params');
