@@ -1,5 +1,6 @@
 /** The order in which answers came, for one client that asks for all of them at once. */
 import type { Completion } from './types.js';
+import { Waiters } from './waiters.js';
 
 /** A client that never asks must not cost more. */
 const MAX_KEPT = 10_000;
@@ -8,7 +9,7 @@ export class Feed {
   #kept: Completion[] = [];
   /** How many came before the first that is kept. */
   #dropped = 0;
-  readonly #waiters = new Set<() => void>();
+  readonly #waiters = new Waiters();
 
   get cursor(): number {
     return this.#dropped + this.#kept.length;
@@ -17,7 +18,7 @@ export class Feed {
   add(completion: Completion): void {
     this.#kept.push(completion);
     if (this.#kept.length > MAX_KEPT) this.#drop(this.#dropped + MAX_KEPT / 2);
-    for (const wake of this.#waiters) wake();
+    this.#waiters.wake();
   }
 
   /** What came after the first `after` ones; they are forgotten. */
@@ -28,18 +29,7 @@ export class Feed {
 
   /** Resolves with the next one, after `ms`, or when `gone` is aborted. */
   async wait(ms: number, gone: AbortSignal): Promise<void> {
-    if (gone.aborted) return;
-    await new Promise<void>((resolve) => {
-      const done = (): void => {
-        clearTimeout(timer);
-        this.#waiters.delete(done);
-        gone.removeEventListener('abort', done);
-        resolve();
-      };
-      const timer = setTimeout(done, ms);
-      this.#waiters.add(done);
-      gone.addEventListener('abort', done);
-    });
+    await this.#waiters.wait(ms, gone);
   }
 
   #drop(until: number): void {

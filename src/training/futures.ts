@@ -4,6 +4,7 @@
  */
 import { randomBytes } from 'node:crypto';
 import type { FutureFailure, FutureResult } from './types.js';
+import { Waiters } from './waiters.js';
 
 /** Who opened a future, and what for. */
 export interface FutureOwner {
@@ -36,7 +37,7 @@ export class Future {
   readonly id = `req-${PREFIX}${(counter++).toString(36)}`;
   /** Null: it has no answer yet. */
   answer: FutureResult | FutureFailure | null = null;
-  readonly #waiters = new Set<() => void>();
+  readonly #waiters = new Waiters();
 
   constructor(
     readonly owner: FutureOwner,
@@ -49,8 +50,7 @@ export class Future {
     if (this.answer !== null) return;
     this.answer = answer;
     this.settled(this);
-    for (const wake of this.#waiters) wake();
-    this.#waiters.clear();
+    this.#waiters.wake();
   }
 
   /** Nobody wants it any more: what computes it may stop. Idempotent. */
@@ -62,18 +62,7 @@ export class Future {
 
   /** Resolves when there is an answer, after `ms`, or when `gone` says that nobody listens any more. */
   async wait(ms: number, gone: AbortSignal): Promise<void> {
-    if (this.answer !== null || gone.aborted) return;
-    await new Promise<void>((resolve) => {
-      const done = (): void => {
-        clearTimeout(timer);
-        this.#waiters.delete(done);
-        gone.removeEventListener('abort', done);
-        resolve();
-      };
-      const timer = setTimeout(done, ms);
-      this.#waiters.add(done);
-      gone.addEventListener('abort', done);
-    });
+    if (this.answer === null) await this.#waiters.wait(ms, gone);
   }
 }
 

@@ -2,6 +2,7 @@
 import type { Calls } from '../../../src/protocol/methods.js';
 import type { TrainOutcome } from '../../../src/protocol/training.js';
 import type { Trainer, TrainerHost } from '../../../src/training/trainer.js';
+import type { NewRun } from '../../../src/training/types.js';
 import { type Deferred, deferred } from '../../../src/util/deferred.js';
 
 export interface SentCall {
@@ -15,6 +16,20 @@ export const outcome = (changes: Partial<TrainOutcome> = {}): TrainOutcome => ({
   shapes: [[1]],
   outputs: [{ name: 'logprobs', data: Buffer.from(Float32Array.of(-0.5).buffer) }],
   metrics: { 'loss:sum': 1 },
+  ...changes,
+});
+
+/** What a client says of a new run. */
+export const newRun = (session: string, changes: Partial<NewRun> = {}): NewRun => ({
+  session,
+  seqId: 0,
+  baseModel: 'demo',
+  rank: 8,
+  seed: 1,
+  attn: true,
+  mlp: true,
+  unembed: false,
+  userMetadata: null,
   ...changes,
 });
 

@@ -7,7 +7,7 @@ import { readPath } from '../../../src/training/checkpoint-path.js';
 import { LocalTrainingService } from '../../../src/training/service.js';
 import type { NewRun, SaveRequest } from '../../../src/training/types.js';
 import { FakeInference } from '../gateway/fake-inference.js';
-import { FakeHost } from './fake-trainer.js';
+import { FakeHost, newRun } from './fake-trainer.js';
 
 let root: string;
 let host: FakeHost;
@@ -34,18 +34,7 @@ afterEach(() => {
   rmSync(root, { recursive: true, force: true });
 });
 
-const spec = (changes: Partial<NewRun> = {}): NewRun => ({
-  session,
-  seqId: 0,
-  baseModel: 'demo',
-  rank: 8,
-  seed: 1,
-  attn: true,
-  mlp: true,
-  unembed: false,
-  userMetadata: null,
-  ...changes,
-});
+const spec = (changes: Partial<NewRun> = {}): NewRun => newRun(session, changes);
 const flush = async () => {
   for (let turn = 0; turn < 6; turn++) await new Promise((resolve) => setImmediate(resolve));
 };
