@@ -95,17 +95,18 @@ export function buildModel(config: ModelConfig, shared: BuildContext): BuiltMode
     };
     return new PlacedGang(new Gang(spec, { ...context, launcher, logPath }));
   });
-  const training: GangSpec = {
-    id: `${name}/train`,
-    engine: TRAINERS[config.engine] ?? '',
+  const engine = TRAINERS[config.engine];
+  const training = {
     worldSize: 1,
     ownEngine: false,
     sharedMask: false,
     load: { model: config.model, options: options(config) },
-    ...patience,
   };
-  // Its code comes from the same libraries, so from the same template.
-  const trainer = training.engine === '' ? null : new Gang(training, { ...context, launcher, logPath });
+  const trainer =
+    engine === undefined
+      ? null
+      : // Its code comes from the same libraries, so from the same template.
+        new Gang({ id: `${name}/train`, engine, ...training, ...patience }, { ...context, launcher, logPath });
   const ids = gangs.map(({ gang }) => gang.spec.id);
   const control = controlModel(config, gangs, ids, context.log, context.buckets);
   const replicas = gangs.map(

@@ -27,7 +27,7 @@ export interface CreateServerOptions extends ServeOptions {
   /** Where to log; default: `head.log` in the log folder. pino's loggers fit. */
   readonly logger?: Logger;
   /** Told what happens, from the first phase on. */
-  readonly on?: { readonly [K in keyof HeadEvents]?: HeadEvents[K] };
+  readonly on?: Readonly<Partial<HeadEvents>>;
   /** Environment to use instead of the process's own. */
   readonly env?: Readonly<Record<string, string | undefined>>;
   /** Ends a start that takes too long. */

@@ -52,7 +52,7 @@ export interface HeadOptions {
   /** Ends a start that still fetches adapters. */
   readonly signal?: AbortSignal;
   /** Listeners from before the first event: a small model is ready before {@link startHead} resolves. */
-  readonly on?: { readonly [K in keyof HeadEvents]?: HeadEvents[K] };
+  readonly on?: Readonly<Partial<HeadEvents>>;
 }
 
 /** A timer of more than 2^31 − 1 ms would fire at once: `drain(Infinity)` means as long as it takes. */

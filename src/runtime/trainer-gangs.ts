@@ -1,6 +1,7 @@
 /** The ranks that train the models of a head: started when the first run wants them, where the model's first replica is. */
 import { TwinkleError } from '../errors.js';
 import type { Logger } from '../observability/logger.js';
+import { draining } from '../serving/refusals.js';
 import type { Gang } from '../supervisor/gang.js';
 import type { Trainer, TrainerHost } from '../training/trainer.js';
 import type { BuiltModel } from './build-model.js';
@@ -94,7 +95,7 @@ async function ready(gang: Gang, model: string): Promise<void> {
   }
   const { state } = gang;
   if (state.at === 'ready') return;
-  if (state.at !== 'failed') throw new TwinkleError('DRAINING', 'the server is shutting down and takes no new work');
+  if (state.at !== 'failed') throw draining();
   throw new TwinkleError(
     'GANG_FAILED',
     `the ranks that train \`${model}\` cannot be started: ${state.failure.message}`,

@@ -1,7 +1,8 @@
 /** One run: its requests in their order, and what becomes of it when its ranks are gone. */
-import { asTwinkleError, ERRORS, TwinkleError } from '../errors.js';
+import { asTwinkleError, TwinkleError } from '../errors.js';
 import { encodeForwardBackwardOutput } from '../protocol/tinker/forward-backward-output.js';
 import type { TrainOutcome } from '../protocol/training.js';
+import { failureOf } from './failure.js';
 import type { Future } from './futures.js';
 import { Sequencer } from './sequencer.js';
 import type { Session } from './sessions.js';
@@ -130,10 +131,6 @@ export function lostWith(run: string, cause: TwinkleError): TwinkleError {
     `run \`${run}\` lost its weights (${cause.message}): begin anew, from a saved state if there is one`,
     { cause },
   );
-}
-
-export function failureOf(error: TwinkleError): FutureFailure {
-  return { error: error.message, category: ERRORS[error.code].status < 500 ? 'user' : 'server' };
 }
 
 /** JSON as the answer of a request. */

@@ -1,7 +1,8 @@
 /** The runs of all sessions: made, found, lost with their ranks, dropped with their sessions. */
 import { asTwinkleError, TwinkleError } from '../errors.js';
+import { failureOf } from './failure.js';
 import type { Future, Futures } from './futures.js';
-import { failureOf, jsonAnswer, lostWith, Run } from './run.js';
+import { jsonAnswer, lostWith, Run } from './run.js';
 import type { Session } from './sessions.js';
 import type { Trainer, TrainerHost } from './trainer.js';
 import { TrainerQueue } from './trainer-queue.js';
@@ -63,6 +64,12 @@ export class Runs {
     throw new TwinkleError('RUN_NOT_FOUND', `there is no training run \`${id}\` here, or its session has ended`, {
       param: 'model_id',
     });
+  }
+
+  /** A number of it is used up. Unknown runs are fine. */
+  refuse(tenant: string, id: string, seqId: number): void {
+    const run = this.#all.get(id);
+    if (run?.session.tenant === tenant) run.refuse(seqId);
   }
 
   of(tenant: string): readonly Run[] {

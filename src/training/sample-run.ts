@@ -1,8 +1,10 @@
 /** One sample request at an engine. Nothing of it has left this process before it is done, so a replica that breaks costs only time. */
-import { asTwinkleError, ERRORS, type TwinkleError } from '../errors.js';
+import { asTwinkleError, type TwinkleError } from '../errors.js';
+import { DEFAULT_SAMPLING, EMPTY_PROMPT } from '../protocol/defaults.js';
 import { encodeSampleResponse } from '../protocol/tinker/sample-response.js';
 import type { GenerateEnd, GenerateParams, TokenDelta } from '../protocol/values.js';
 import type { Caller, Generation, Inference, TokenSink } from '../serving/types.js';
+import { failureOf } from './failure.js';
 import { SampleCollector } from './sample-result.js';
 import type { FutureFailure, FutureResult, SampleRequest } from './types.js';
 
@@ -61,7 +63,7 @@ export class SampleRun implements TokenSink {
         error = asTwinkleError(thrown);
       }
     }
-    this.#finish({ error: error.message, category: ERRORS[error.code].status < 500 ? 'user' : 'server' });
+    this.#finish(failureOf(error));
   }
 
   #finish(answer: FutureResult | FutureFailure): void {
@@ -77,34 +79,19 @@ function paramsOf(request: SampleRequest): GenerateParams {
   const ids = (stop ?? []).filter((one) => typeof one === 'number');
   return {
     request_id: `${request.sampler}:${request.seqId}`,
-    prompt: {
-      text: null,
-      token_ids: [...prompt],
-      messages: null,
-      tools: null,
-      chat_template: null,
-      chat_template_kwargs: {},
-      add_generation_prompt: false,
-      continue_final_message: false,
-      add_special_tokens: false,
-    },
+    prompt: { ...EMPTY_PROMPT, token_ids: [...prompt], add_generation_prompt: false, add_special_tokens: false },
     sampling: {
+      ...DEFAULT_SAMPLING,
       max_tokens: maxTokens,
-      min_tokens: 0,
       temperature,
       top_p: topP,
       top_k: topK,
-      min_p: 0,
       seed,
       stop: strings,
       stop_token_ids: ids,
       include_stop_str_in_output: true,
       ignore_eos: stop !== null && stop.length === 0,
       skip_special_tokens: false,
-      presence_penalty: 0,
-      frequency_penalty: 0,
-      repetition_penalty: 1,
-      logit_bias: [],
       logprobs: topkSample,
       prompt_logprobs: request.promptLogprobs || topkPrompt > 0 ? topkPrompt : null,
     },

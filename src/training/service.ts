@@ -212,10 +212,7 @@ export class LocalTrainingService implements TrainingService, Disposable {
   }
 
   refused(tenant: string, run: string, seqId: number): void {
-    this.#runs
-      .of(tenant)
-      .find(({ id }) => id === run)
-      ?.refuse(seqId);
+    this.#runs.refuse(tenant, run, seqId);
   }
 
   completions(

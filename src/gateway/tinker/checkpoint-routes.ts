@@ -3,12 +3,11 @@ import { type Static, Type } from '../../protocol/type.js';
 import { type CheckpointPath, KINDS, pathText, readPath } from '../../training/checkpoint-path.js';
 import type { Checkpoint, RunInfo } from '../../training/types.js';
 import type { RouteSpec } from '../http/routes.js';
-import { optional } from './fields.js';
 import { countOf, type TinkerCall, type TinkerRoutes } from './route.js';
 import { Ttl } from './saving-routes.js';
 
 const WeightsInfo = Type.Object({ tinker_path: Type.String() });
-const KeepFor = Type.Object({ ttl_seconds: optional(Ttl) });
+const KeepFor = Type.Object({ ttl_seconds: Ttl });
 
 const iso = (ms: number): string => new Date(ms).toISOString();
 
@@ -125,24 +124,23 @@ export function checkpointRoutes(routes: TinkerRoutes): RouteSpec[] {
     routes.get('training_runs/:id/checkpoints', 'What was saved of a run.', listCheckpoints),
     routes.get('checkpoints', "The key's checkpoints.", listAll),
     routes.post('weights_info', 'What a checkpoint is of.', WeightsInfo, showWeights),
-    routes.other(['DELETE'], one, 'Remove a checkpoint.', (call) => {
+    routes.bodiless(['DELETE'], one, 'Remove a checkpoint.', (call) => {
       call.training.removeCheckpoint(call.tenant, pathOf(call));
       return {};
     }),
-    routes.other(['POST', 'DELETE'], `${one}/publish`, 'Let every key read a checkpoint, or its own alone.', (call) => {
-      call.training.publishCheckpoint(call.tenant, pathOf(call), call.request.method === 'POST');
-      return {};
-    }),
-    routes.other(
-      ['PUT'],
-      `${one}/ttl`,
-      'How long a checkpoint is kept from now on.',
+    routes.bodiless(
+      ['POST', 'DELETE'],
+      `${one}/publish`,
+      'Let every key read a checkpoint, or its own alone.',
       (call) => {
-        const { ttl_seconds } = call.request.body as Static<typeof KeepFor>;
-        call.training.keepCheckpoint(call.tenant, pathOf(call), ttl_seconds ?? null);
+        call.training.publishCheckpoint(call.tenant, pathOf(call), call.request.method === 'POST');
         return {};
       },
-      KeepFor,
     ),
+    routes.put(`${one}/ttl`, 'How long a checkpoint is kept from now on.', KeepFor, (call) => {
+      const { ttl_seconds } = call.request.body as Static<typeof KeepFor>;
+      call.training.keepCheckpoint(call.tenant, pathOf(call), ttl_seconds ?? null);
+      return {};
+    }),
   ];
 }

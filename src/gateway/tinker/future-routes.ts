@@ -39,12 +39,8 @@ function expired(id: string): TwinkleError {
 
 /** What the SDK takes for an answer, a failure, or a reason to ask again at once. */
 function send(reply: FastifyReply, id: string, answer: FutureResult | FutureFailure | null): FastifyReply {
-  if (answer === null)
-    return reply
-      .code(408)
-      .type('application/json; charset=utf-8')
-      .send(JSON.stringify({ type: 'try_again', request_id: id, queue_state: 'active' }));
-  if ('error' in answer) return reply.type('application/json; charset=utf-8').send(JSON.stringify(answer));
+  if (answer === null) return reply.code(408).send({ type: 'try_again', request_id: id, queue_state: 'active' });
+  if ('error' in answer) return reply.send(answer);
   const type = answer.kind === 'protobuf' ? 'application/x-protobuf' : 'application/json; charset=utf-8';
   return reply.type(type).send(answer.bytes);
 }
@@ -85,7 +81,7 @@ export function futureRoutes(routes: TinkerRoutes): RouteSpec[] {
             ? { state: 'failed', request_id: requestId }
             : { state: 'finished', request_id: requestId, response_payload_uncompressed_size: size },
         );
-        return reply.type('application/json; charset=utf-8').send(JSON.stringify({ completions, cursor: feed.cursor }));
+        return reply.send({ completions, cursor: feed.cursor });
       },
     ),
     routes.post('cancel_future', 'Stop computing an answer.', CancelFuture, ({ request, tenant }) => {

@@ -28,15 +28,13 @@ export function accepted<T>({ tenant, training }: TinkerCall, run: string, seqId
 type Answer = (call: TinkerCall) => unknown;
 
 const traits = { errors: TINKER_ERRORS } as const;
-const shared = { access: 'keyed', tag: 'tinker', traits } as const;
 
-/** Makes the routes of one service. */
+/** Makes the routes of one service. An `answer` gives the body of the 200. */
 export class TinkerRoutes {
   constructor(readonly training: TrainingService) {}
 
-  /** @param answer gives the body of the 200 */
   post(path: string, summary: string, body: TSchema, answer: Answer): RouteSpec {
-    return { ...shared, methods: ['POST'], url: `/api/v1/${path}`, summary, body, handler: this.#handler(answer) };
+    return { ...this.#route(['POST'], path, summary, this.#handler(answer)), body };
   }
 
   /** As {@link post}, with the body's text kept for the handler to take. */
@@ -51,39 +49,34 @@ export class TinkerRoutes {
 
   /** The body is a protobuf message, as bytes. */
   postProtobuf(path: string, summary: string, answer: Answer): RouteSpec {
-    const url = `/api/v1/${path}`;
-    return {
-      ...shared,
-      traits: { ...traits, protobuf: true },
-      methods: ['POST'],
-      url,
-      summary,
-      handler: this.#handler(answer),
-    };
+    return { ...this.#route(['POST'], path, summary, this.#handler(answer)), traits: { ...traits, protobuf: true } };
   }
 
   get(path: string, summary: string, answer: Answer): RouteSpec {
-    return { ...shared, methods: ['GET'], url: `/api/v1/${path}`, summary, handler: this.#handler(answer) };
+    return this.#route(['GET'], path, summary, this.#handler(answer));
   }
 
-  /** As {@link get}, by other methods; a body is what `body` says. */
-  other(methods: RouteSpec['methods'], path: string, summary: string, answer: Answer, body?: TSchema): RouteSpec {
-    const handler = this.#handler(answer);
-    const route = { ...shared, methods, url: `/api/v1/${path}`, summary, handler };
-    // The SDK says that its empty bodies are JSON.
-    return body === undefined ? { ...route, traits: { ...traits, bodyText: 'optional' } } : { ...route, body };
+  put(path: string, summary: string, body: TSchema, answer: Answer): RouteSpec {
+    return { ...this.#route(['PUT'], path, summary, this.#handler(answer)), body };
+  }
+
+  /** Without a body, which the SDK says is JSON. */
+  bodiless(methods: RouteSpec['methods'], path: string, summary: string, answer: Answer): RouteSpec {
+    const route = this.#route(methods, path, summary, this.#handler(answer));
+    return { ...route, traits: { ...traits, bodyText: 'optional' } };
   }
 
   /** As {@link post}, for what answers in its own way. */
   raw(path: string, summary: string, body: TSchema, handler: RouteSpec['handler']): RouteSpec {
-    return { ...shared, methods: ['POST'], url: `/api/v1/${path}`, summary, body, handler };
+    return { ...this.#route(['POST'], path, summary, handler), body };
+  }
+
+  #route(methods: RouteSpec['methods'], path: string, summary: string, handler: RouteSpec['handler']): RouteSpec {
+    return { access: 'keyed', tag: 'tinker', traits, methods, url: `/api/v1/${path}`, summary, handler };
   }
 
   #handler(answer: Answer): RouteSpec['handler'] {
-    return async (request, reply) => {
-      const body = answer({ training: this.training, tenant: callOf(request).tenant, request });
-      return await reply.type('application/json; charset=utf-8').send(JSON.stringify(body));
-    };
+    return (request) => answer({ training: this.training, tenant: callOf(request).tenant, request });
   }
 }
 

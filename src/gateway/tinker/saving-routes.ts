@@ -4,16 +4,15 @@ import { TwinkleError } from '../../errors.js';
 import { type Static, Type } from '../../protocol/type.js';
 import { readPath } from '../../training/checkpoint-path.js';
 import type { RouteSpec } from '../http/routes.js';
-import { Id, Metadata, optional, Request, SeqId } from './fields.js';
+import { Count, checkOptimizer, Id, Metadata, optional, Request, SeqId } from './fields.js';
 import { accepted, type TinkerCall, type TinkerRoutes } from './route.js';
 
-const Seq = Type.Integer({ minimum: 1, maximum: 2 ** 31 - 1 });
 /** Ten years. */
 export const Ttl = optional(Type.Integer({ minimum: 1, maximum: 315_360_000 }));
 
 const SaveWeights = Request({
   model_id: Id,
-  seq_id: Seq,
+  seq_id: Count,
   path: Type.String(),
   ttl_seconds: Ttl,
   overwrite: optional(Type.Boolean()),
@@ -25,7 +24,7 @@ const LoadWeights = Request({
   session_id: optional(Id),
   model_seq_id: optional(SeqId),
   model_id: optional(Id),
-  seq_id: optional(Seq),
+  seq_id: optional(Count),
   base_model: optional(Id),
   user_metadata: Metadata,
   optimizer_config: optional(Type.Object({ type: Type.String() })),
@@ -70,15 +69,7 @@ function load(call: TinkerCall): object {
       },
     );
   }
-  if (body.optimizer_config != null && body.optimizer_config.type !== 'adamw') {
-    throw new TwinkleError(
-      'UNSUPPORTED_PARAMETER',
-      'expected adamw for `optimizer_config.type`: it is the only optimizer here',
-      {
-        param: 'optimizer_config.type',
-      },
-    );
-  }
+  checkOptimizer(body.optimizer_config);
   const from = readPath(body.path);
   const { baseModel } = training.checkpoint(tenant, from).run;
   if (body.base_model != null && body.base_model !== baseModel) {

@@ -3,10 +3,9 @@ import { TwinkleError } from '../../errors.js';
 import { type Static, Type } from '../../protocol/type.js';
 import type { RouteSpec } from '../http/routes.js';
 import { readComputeRequest, workOf } from './compute-request.js';
-import { Id, Metadata, optional, Request, SeqId } from './fields.js';
+import { Count, checkOptimizer, Id, Metadata, onlyAdam, optional, Request, SeqId } from './fields.js';
 import { accepted, type TinkerCall, type TinkerRoutes } from './route.js';
 
-const Count = Type.Integer({ minimum: 1, maximum: 2 ** 31 - 1 });
 const Optimizer = Type.Object(
   { type: Type.String(), version: optional(Type.Integer()) },
   { additionalProperties: false },
@@ -48,14 +47,9 @@ const OptimStep = Request({
   optimizer_params: optional(Type.Unknown()),
 });
 
-const onlyAdam = (param: string): TwinkleError =>
-  new TwinkleError('UNSUPPORTED_PARAMETER', `expected adamw for \`${param}\`: it is the only optimizer here`, {
-    param,
-  });
-
 function createModel({ request, tenant, training }: TinkerCall): object {
   const body = request.body as Static<typeof CreateModel>;
-  if (body.optimizer_config != null && body.optimizer_config.type !== 'adamw') throw onlyAdam('optimizer_config.type');
+  checkOptimizer(body.optimizer_config);
   const { rank, seed, train_attn, train_mlp, train_unembed } = body.lora_config;
   const { requestId, run } = training.createRun(tenant, {
     session: body.session_id,

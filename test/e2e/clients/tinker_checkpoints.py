@@ -11,6 +11,7 @@ from typing import Any
 
 import tinker
 from tinker import types
+from tinker_errors import error_of
 
 ADAM = types.AdamParams(learning_rate=5e-3)
 
@@ -32,15 +33,6 @@ def steps(client: Any, data: list[types.Datum], count: int) -> list[float]:
     """Train; the losses."""
     asked = [(client.forward_backward(data, "cross_entropy"), client.optim_step(ADAM)) for _ in range(count)]
     return [passed.result().metrics["loss:sum"] for passed, _ in asked]
-
-
-def error_of(call: Any) -> list[Any]:
-    """The type and the words of what a call raises."""
-    try:
-        call()
-    except Exception as error:
-        return [type(error).__name__, str(error)]
-    raise AssertionError("it was answered")
 
 
 def save(service: tinker.ServiceClient, rest: tinker.RestClient, folder: str) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from typing import Any
 import tinker
 import torch
 from tinker import types
+from tinker_errors import error_of
 
 PAIRS = [("What is the secret word?", " The secret word is zebra."), ("Hello", " Goodbye my friend.")]
 
@@ -33,15 +34,6 @@ def negative_likelihood(data: list[types.Datum], logprobs: list[torch.Tensor]) -
     weights = [torch.tensor(one.loss_fn_inputs["weights"].data) for one in data]
     loss = torch.stack([-(lp * w).sum() for lp, w in zip(logprobs, weights, strict=True)]).sum()
     return loss, {"own:sum": float(loss.detach())}
-
-
-def error_of(call: Any) -> list[Any]:
-    """The type and the words of what a call raises."""
-    try:
-        call()
-    except Exception as error:
-        return [type(error).__name__, str(error)]
-    raise AssertionError("it was answered")
 
 
 def steps(client: Any, data: list[types.Datum], count: int) -> list[float]:

@@ -83,3 +83,8 @@ export class FakeHost implements TrainerHost {
     return this.trainer;
   }
 }
+
+/** Everything that was begun has gone as far as it can by itself. */
+export async function flush(): Promise<void> {
+  for (let turn = 0; turn < 6; turn++) await new Promise((resolve) => setImmediate(resolve));
+}

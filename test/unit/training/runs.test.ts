@@ -5,7 +5,7 @@ import { Runs } from '../../../src/training/runs.js';
 import { LocalTrainingService } from '../../../src/training/service.js';
 import type { NewRun } from '../../../src/training/types.js';
 import { FakeInference } from '../gateway/fake-inference.js';
-import { FakeHost, newRun, outcome } from './fake-trainer.js';
+import { FakeHost, flush, newRun, outcome } from './fake-trainer.js';
 
 let host: FakeHost;
 let service: LocalTrainingService;
@@ -22,9 +22,6 @@ beforeEach(() => {
 });
 afterEach(() => service[Symbol.dispose]());
 
-const flush = async () => {
-  for (let turn = 0; turn < 4; turn++) await new Promise((resolve) => setImmediate(resolve));
-};
 const spec = (changes: Partial<NewRun> = {}): NewRun => newRun(session, changes);
 const work = (loss = 'cross_entropy') => ({
   loss,

@@ -7,7 +7,7 @@ import { readPath } from '../../../src/training/checkpoint-path.js';
 import { LocalTrainingService } from '../../../src/training/service.js';
 import type { NewRun, SaveRequest } from '../../../src/training/types.js';
 import { FakeInference } from '../gateway/fake-inference.js';
-import { FakeHost, newRun } from './fake-trainer.js';
+import { FakeHost, flush, newRun } from './fake-trainer.js';
 
 let root: string;
 let host: FakeHost;
@@ -35,9 +35,6 @@ afterEach(() => {
 });
 
 const spec = (changes: Partial<NewRun> = {}): NewRun => newRun(session, changes);
-const flush = async () => {
-  for (let turn = 0; turn < 6; turn++) await new Promise((resolve) => setImmediate(resolve));
-};
 const ask = (seqId: number, name: string, changes: Partial<SaveRequest> = {}): string =>
   service.save('t', { run, seqId, name, ttlSeconds: null, overwrite: false, userMetadata: null, ...changes });
 async function answer(id: string): Promise<Record<string, unknown>> {
