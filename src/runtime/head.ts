@@ -14,7 +14,7 @@ import type { Inference } from '../serving/types.js';
 import { ProcessWatcher } from '../supervisor/process-watcher.js';
 import { engineEnvironment } from '../supervisor/rank-environment.js';
 import { endInstance } from '../supervisor/teardown.js';
-import { LocalTrainingService } from '../training/service.js';
+import type { LocalTrainingService } from '../training/service.js';
 import type { TrainingService } from '../training/types.js';
 import { openZmqHub } from '../transport/zmq-hub.js';
 import { deferred } from '../util/deferred.js';
@@ -170,16 +170,17 @@ class RunningHead implements Head {
     });
     this.#directory = this.#fleet.directory;
     const trainers = new TrainerGangs(built, this.#log);
-    const checkpointFolder = join(config.home, 'checkpoints');
-    const training = new LocalTrainingService({ inference: this.inference, trainers, checkpointFolder, nowMs });
     this.#trainers = trainers;
-    this.#training = training;
-    this.#disposals.push(() => training[Symbol.dispose]());
     const placement = options.placement ?? this.#ownPlacement();
     this.#placement = placement;
     await this.#fleet.place(placement);
+    // Imported only now, as HTTP is: the ranks' interpreters start meanwhile.
+    const { LocalTrainingService } = await import('../training/service.js');
+    const checkpointFolder = join(config.home, 'checkpoints');
+    const training = new LocalTrainingService({ inference: this.inference, trainers, checkpointFolder, nowMs });
+    this.#training = training;
+    this.#disposals.push(() => training[Symbol.dispose]());
     if (options.listen !== false) {
-      // Imported only now: the ranks' interpreters start while fastify and the routes are loaded.
       const { openHttp } = await import('./http-front.js');
       this.#http = await openHttp({
         config,
