@@ -47,6 +47,14 @@ CONFIGS: dict[str, Callable[[], Any]] = {
     "qwen3": lambda: Qwen3Config(
         **SIZE, **IDS, num_key_value_heads=2, head_dim=16, intermediate_size=96, max_position_embeddings=512
     ),
+    "tied": lambda: Qwen3Config(
+        **{**SIZE, **IDS, "num_attention_heads": 2},
+        num_key_value_heads=1,
+        head_dim=16,
+        intermediate_size=96,
+        max_position_embeddings=512,
+        tie_word_embeddings=True,
+    ),
     "llama": lambda: LlamaConfig(
         **SIZE, **IDS, num_key_value_heads=4, intermediate_size=96, max_position_embeddings=512
     ),

@@ -56,10 +56,17 @@ def prompt(**changes: Any) -> Prompt:
     return Prompt(**{**values, **changes})
 
 
-def request(tokens: list[int], n: int = 1, echo: bool = False, **changes: Any) -> GenerateParams:
+def request(
+    tokens: list[int], n: int = 1, echo: bool = False, adapter: str | None = None, **changes: Any
+) -> GenerateParams:
     """A request for ``tokens`` with :func:`sampling` changed by ``changes``."""
     return GenerateParams(
-        request_id="test", prompt=prompt(token_ids=tokens), sampling=sampling(**changes), n=n, echo=echo
+        request_id="test",
+        prompt=prompt(token_ids=tokens),
+        sampling=sampling(**changes),
+        n=n,
+        echo=echo,
+        adapter=adapter,
     )
 
 

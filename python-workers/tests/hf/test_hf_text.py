@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from hf_support import generate, request, some_tokens
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from tokenizers import Tokenizer, decoders, models, normalizers
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
@@ -124,6 +124,7 @@ def test_any_tokens_stream_as_the_tokenizer_decodes_them(byte_tokenizer: Any, to
 
 @settings(max_examples=100, deadline=None)
 @given(text=st.text(st.sampled_from("the fox and 😀é日 more"), min_size=1, max_size=20), split=st.integers(0, 8))
+@example(text="aéé日é", split=8)  # the window would begin within a character
 def test_window_detokenizer_goes_on_where_the_prompt_ends(metaspace_tokenizer: Any, text: str, split: int) -> None:
     texts = TokenTexts(metaspace_tokenizer)
     assert not texts.byte_level

@@ -74,6 +74,7 @@ class RunningBatch:
                 [choice.output[-1] for choice in self.choices],
                 [choice.kv_length for choice in self.choices],
                 self._device,
+                [choice.request.adapter for choice in self.choices],
             )
         self._store.reserve(len(self.choices), self._input.longest + 1, self._max_cells)
         logits = self._runner.decode(self._cache, self._input)

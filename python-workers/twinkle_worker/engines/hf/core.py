@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import torch
 
@@ -13,6 +13,7 @@ from ...protocol import (
     EngineStats,
     GenerateEnd,
     GenerateParams,
+    HttpParams,
     LoadParams,
     ModelCard,
     TokenDelta,
@@ -20,6 +21,7 @@ from ...protocol import (
     TokenizeResult,
 )
 from ..base import Progress, StepItem
+from .adapter_desk import AdapterDesk
 from .checks import check_request
 from .detokenizer import create_detokenizer
 from .output import take_token
@@ -34,10 +36,15 @@ from .uniform import choice_key
 class EngineCore:
     """Continuous batching of one loaded model. Single threaded but for :meth:`stats`."""
 
-    def __init__(self, params: LoadParams, progress: Progress) -> None:
-        """Load the model, check it and warm it up. Raises LoadError."""
+    def __init__(self, params: LoadParams, progress: Progress, idle: Callable[[], int | None]) -> None:
+        """Load the model, check it and warm it up. Raises LoadError.
+
+        idle: called before ``step`` waits for files; gives the file descriptor that ends the wait, if there is one
+        """
         with torch.inference_mode():
             self._parts = load_parts(params, progress)
+        self._adapters = AdapterDesk(self._parts.lora)
+        self._idle = idle
         self._requests: dict[int, Request] = {}
         self._entropy = random.Random(self._parts.options.seed)
         self._arrivals = 0
@@ -53,12 +60,13 @@ class EngineCore:
     def add(self, stream: int, params: GenerateParams) -> None:
         """Queue a request. Raises RequestError."""
         parts = self._parts
+        adapter = None if params.adapter is None else self._adapters.get(params.adapter)
         check_request(params, parts.card.vocab_size, parts.options.max_logprobs)
         tokens = parts.codec.encode(params.prompt)
         sampling = params.sampling
         room = parts.codec.limits.room(params.prompt, len(tokens), sampling.max_tokens, sampling.default_max_tokens)
         self._arrivals += 1
-        request = Request(stream, params, tokens, self._arrivals)
+        request = Request(stream, params, tokens, self._arrivals, adapter)
         stops = frozenset(sampling.stop_token_ids) | (frozenset() if sampling.ignore_eos else parts.eos)
         for index in range(params.n):
             detokenizer = create_detokenizer(parts.tokenizer, parts.texts, tokens, sampling.skip_special_tokens)
@@ -69,8 +77,13 @@ class EngineCore:
         parts.queue.append(PrefillJob(request, list(request.choices), tokens, prompt_logprobs=scored))
         self._requests[stream] = request
 
+    def add_http(self, stream: int, params: HttpParams) -> None:
+        """Queue a command about adapters. Raises RequestError."""
+        self._adapters.add(stream, params)
+
     def abort(self, stream: int) -> None:
         """Forget a stream and free its rows; unknown ids are fine."""
+        self._adapters.abort(stream)
         request = self._requests.get(stream)
         if request is not None:
             with torch.inference_mode():
@@ -85,17 +98,25 @@ class EngineCore:
 
     def has_work(self) -> bool:
         """Whether ``step`` would advance anything."""
-        return bool(self._requests)
+        return bool(self._requests) or self._adapters.busy
 
     def step(self) -> Iterable[StepItem]:
-        """Decode the running choices, prefill waiting ones, and draw a token for each."""
-        with torch.inference_mode():
-            return self._step()
+        """Decode the running choices, prefill waiting ones, and draw a token for each; adapters are installed before.
 
-    def _step(self) -> list[StepItem]:
+        Where only files of adapters are waited for, it blocks until they are read, or Node has a word.
+        """
+        items: list[StepItem] = []
+        with torch.inference_mode():
+            self._adapters.turn(items)
+            if self._requests:
+                self._step(items)
+        if not items and not self._requests:
+            self._adapters.wait(self._idle())
+        return items
+
+    def _step(self, items: list[StepItem]) -> None:
         parts = self._parts
         batch, queue = parts.batch, parts.queue
-        items: list[StepItem] = []
         for choice in batch.make_room():
             queue.resume(PrefillJob(choice.request, [choice], choice.request.prompt + choice.output))
         logits = [batch.decode()] if batch.choices else []
@@ -112,7 +133,6 @@ class EngineCore:
         for request, error in failed.items():
             self._drop(request)
             items.append((request.stream, error))
-        return items
 
     def _begin(self, job: PrefillJob, items: list[StepItem], failed: dict[Request, Exception]) -> None:
         """A prompt is whole: count it, keep what is to be said of it, and end at once what shall generate nothing."""
@@ -180,8 +200,9 @@ class EngineCore:
 
     def close(self) -> None:
         """Give the device's memory back. Nothing may be called after."""
+        self._adapters.close()
         on_cuda = self.card.device.startswith("cuda")
-        del self._parts
+        del self._parts, self._adapters
         self._requests.clear()
         if on_cuda:
             torch.cuda.empty_cache()

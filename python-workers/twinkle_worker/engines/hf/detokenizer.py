@@ -14,6 +14,11 @@ from .token_text import TokenTexts
 _WINDOW = 6
 """Prompt tokens in front of the first window: enough for decoders that look at a neighbour, such as those that strip spaces."""
 
+_INSIDE = tuple(bytes([byte]) for byte in range(0x80, 0xC0))
+"""Bytes that go on with a character of UTF-8."""
+_LONGEST = 4
+"""Bytes of a character in UTF-8."""
+
 
 class Detokenizer(Protocol):
     """Text of one answer, piece by piece."""
@@ -50,7 +55,11 @@ class WindowDetokenizer:
     def __init__(self, tokenizer: Any, texts: TokenTexts, prompt: Sequence[int], skip_special: bool) -> None:
         self._tokenizer = tokenizer
         self._skip = texts.special if skip_special else frozenset()
-        self._tokens = [token for token in prompt[-_WINDOW:] if token not in texts.special]
+        start = max(0, len(prompt) - _WINDOW)
+        # Decoders that fall back to bytes give up a whole run of bytes that begins within a character.
+        for _ in range(_LONGEST - 1):
+            start -= start > 0 and texts.bytes_of(prompt[start])[:1] in _INSIDE
+        self._tokens = [token for token in prompt[start:] if token not in texts.special]
         self._start = 0
         self._read = len(self._tokens)
 

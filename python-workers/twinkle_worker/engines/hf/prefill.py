@@ -138,7 +138,8 @@ class PrefillQueue:
         sizes = [width, *(job.left for job in group[1:])]
         self._store.reserve(len(group), max(len(job.tokens) for job in group), self._cells)
         chunks = [
-            Chunk(job.tokens[job.done : job.done + size], job.done) for job, size in zip(group, sizes, strict=True)
+            Chunk(job.tokens[job.done : job.done + size], job.done, job.request.adapter)
+            for job, size in zip(group, sizes, strict=True)
         ]
         logits = (
             self._score(group[0], chunks[0])

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from ...protocol import GenerateParams, PromptInfo, SamplingParams, TokenLogprob
+from .adapter import Adapter
 from .text_stream import TextStream
 
 
@@ -38,6 +39,7 @@ class Request:
     """A stream: one prompt and its choices.
 
     arrival: order of arrival, for deciding who gives way when the KV cache is full
+    adapter: of all its choices; None: the base model
     prompt_info: sent with the first item, then None
     """
 
@@ -45,6 +47,7 @@ class Request:
     params: GenerateParams
     prompt: list[int]
     arrival: int
+    adapter: Adapter | None = None
     choices: list[Choice] = field(default_factory=list)
     finished: int = 0
     completion_tokens: int = 0

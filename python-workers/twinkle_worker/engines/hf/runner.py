@@ -13,6 +13,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from .adapter import Adapter, Owners, owners_of
+from .lora_rows import LoraRows
 from .slot_cache import Plan, SlotCache, arange_rows
 from .slot_store import SlotStore
 
@@ -22,20 +24,25 @@ _READ_STEP = 16
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """Tokens of one sequence that follow ``start`` tokens already in its row."""
+    """Tokens of one sequence that follow ``start`` tokens already in its row; adapter: None for the base model."""
 
     tokens: Sequence[int]
     start: int
+    adapter: Adapter | None = None
 
 
 class DecodeInput:
     """Last tokens and positions of the running rows on the device; advances without a copy from the host."""
 
-    def __init__(self, tokens: Sequence[int], positions: Sequence[int], device: torch.device) -> None:
+    def __init__(
+        self, tokens: Sequence[int], positions: Sequence[int], device: torch.device, adapters: Owners = ()
+    ) -> None:
+        """``adapters``: of the rows; empty for the base model."""
         self.tokens = torch.tensor(tokens, dtype=torch.int64, device=device)[:, None]
         self.positions = torch.tensor(positions, dtype=torch.int64, device=device)[:, None]
         self.row_index = arange_rows(len(tokens), device)
         self.longest = max(positions)
+        self.owners = owners_of(adapters)
 
     def advance(self, tokens: Tensor) -> None:
         """Take the tokens [rows] that were just chosen as the next input."""
@@ -45,7 +52,10 @@ class DecodeInput:
 
 
 class ModelRunner:
-    """Forwards of one model over stores."""
+    """Forwards of one model over stores.
+
+    lora: who owns the rows of a forward, for the layers that ask
+    """
 
     def __init__(self, model: Any, device: torch.device) -> None:
         self._model = model
@@ -53,6 +63,7 @@ class ModelRunner:
         self._dtype: torch.dtype = model.dtype
         self._masked = torch.finfo(self._dtype).min
         self._columns = torch.arange(0, device=device)
+        self.lora = LoraRows(device)
         self._keeps = "logits_to_keep" in inspect.signature(model.forward).parameters
 
     def decode(self, cache: SlotCache, rows: DecodeInput) -> Tensor:
@@ -64,6 +75,7 @@ class ModelRunner:
             positions=rows.positions,
             start=rows.longest if len(rows.positions) == 1 else -1,
         )
+        self.lora.plan = self.lora.decode_plan(rows.owners)
         logits = self._forward(cache, plan, rows.tokens, 1)
         return logits[:, -1].float()
 
@@ -91,6 +103,7 @@ class ModelRunner:
         # A padding entry repeats the last position, so that position embeddings are never asked beyond the model's length.
         steps = torch.arange(width, device=self._device)
         ends = [len(chunk.tokens) - 1 for chunk in chunks]
+        self.lora.plan = self.lora.prefill_plan(owners_of([chunk.adapter for chunk in chunks]))
         positions = starts[:, None] + torch.minimum(steps, torch.tensor(ends, device=self._device)[:, None])
         real = None
         if any(end_index != width - 1 for end_index in ends):
@@ -124,5 +137,5 @@ class ModelRunner:
             use_cache=True,
             **extra,
         )
-        cache.plan = None
+        cache.plan = self.lora.plan = None
         return output.logits

@@ -15,6 +15,7 @@ from .batch import RunningBatch
 from .chat import ChatRenderer
 from .loading import LoadedModel, load_model, read_template
 from .memory import kv_cache_budget
+from .model_lora import ModelLora
 from .options import EngineOptions, parse_options
 from .prefill import PrefillQueue
 from .prompts import PromptCodec
@@ -31,6 +32,7 @@ log = logging.getLogger(__name__)
 class Loaded:
     """Parts of an engine.
 
+    lora: of its layers
     kv_tokens: tokens that the running batch can hold
     """
 
@@ -41,6 +43,7 @@ class Loaded:
     codec: PromptCodec
     batch: RunningBatch
     queue: PrefillQueue
+    lora: ModelLora
     eos: frozenset[int]
     kv_tokens: int
 
@@ -78,13 +81,14 @@ def load_parts(params: LoadParams, progress: Progress) -> Loaded:
             relay_completions=False,
             sampling_defaults=model.defaults,
             system_fingerprint=None,
-            adapters=False,
+            adapters=True,
         ),
         tokenizer=model.tokenizer,
         texts=texts,
         codec=PromptCodec(model.tokenizer, chat, PromptLimits(model.vocabulary, max_model_len)),
         batch=batch,
         queue=PrefillQueue(runner, model.device, texts, budget, round_up(max_model_len + 1)),
+        lora=ModelLora(model.model, runner, model.device, model.vocabulary),
         eos=model.eos,
         kv_tokens=cells,
     )
