@@ -9,8 +9,8 @@ import torch
 from safetensors.torch import save_file
 
 
-def write_adapter(model: str, folder: Path, seed: int, rank: int) -> str:
-    """An adapter of the attention's output layers of ``model``, a folder. Returns its own folder, which is made."""
+def write_adapter(model: str, folder: Path, seed: int, rank: int, head: bool = False) -> str:
+    """An adapter of the attention's output layers of ``model``, a folder; head: and of its own. Returns its folder, which is made."""
     config = json.loads((Path(model) / "config.json").read_text(encoding="utf-8"))
     width, heads = config["hidden_size"], config["num_attention_heads"] * config["head_dim"]
     generator = torch.Generator().manual_seed(seed)
@@ -19,6 +19,9 @@ def write_adapter(model: str, folder: Path, seed: int, rank: int) -> str:
         name = f"base_model.model.model.layers.{layer}.self_attn.o_proj"
         weights[f"{name}.lora_A.weight"] = torch.randn(rank, heads, generator=generator)
         weights[f"{name}.lora_B.weight"] = torch.randn(width, rank, generator=generator)
+    if head:
+        weights["base_model.model.lm_head.lora_A.weight"] = torch.randn(rank, width, generator=generator)
+        weights["base_model.model.lm_head.lora_B.weight"] = torch.randn(config["vocab_size"], rank, generator=generator)
     folder.mkdir(parents=True)
     save_file(weights, folder / "adapter_model.safetensors")
     described = {
@@ -26,7 +29,7 @@ def write_adapter(model: str, folder: Path, seed: int, rank: int) -> str:
         "task_type": "CAUSAL_LM",
         "r": rank,
         "lora_alpha": rank,
-        "target_modules": ["o_proj"],
+        "target_modules": ["o_proj", *(["lm_head"] if head else [])],
         "bias": "none",
         "base_model_name_or_path": model,
     }

@@ -84,6 +84,12 @@ class Client:
         self.engine.add(stream, GenerateParams(f"hot-{stream}", asked, wanted, 1, False, adapter))
         return stream, answer
 
+    def ask(self, params: GenerateParams) -> Answer:
+        """Any request on the hot path."""
+        stream, answer = self._open()
+        self.engine.add(stream, params)
+        return answer
+
     def post(self, path: str, body: Any = None, query: str = "", **headers: str) -> Answer:
         """A POST and its whole answer."""
         return self.finish(self.begin("POST", path, body, query, **headers)[1])

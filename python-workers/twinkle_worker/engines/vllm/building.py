@@ -12,6 +12,7 @@ from ...protocol import LaunchSpec, LoadParams, SamplingDefaults
 from ..base import LoadError, Progress
 from .app import check_arguments
 from .chat_template import check_template, read_template
+from .compat import tell_replaced_adapters_apart
 from .cpu_adapters import mend_base_tokens
 from .inline import InlineLLM, make_inline_llm
 from .model_defaults import model_defaults
@@ -44,6 +45,7 @@ def build(launch: LaunchSpec, params: LoadParams, progress: Progress) -> Built:
     _check_folder(params.model)
     template = read_template(arguments)
     executor = _executor(launch, progress)
+    tell_replaced_adapters_apart()
     try:
         from vllm.engine.arg_utils import AsyncEngineArgs
 
@@ -74,10 +76,14 @@ def _executor(launch: LaunchSpec, progress: Progress) -> Any:
         return bind_executor(launch, progress)
     from vllm.v1.executor.uniproc_executor import UniProcExecutor
 
+    from .adapter_manager import mend_adapter_manager
+    from .prompt_logprobs import mend_prompt_logprobs
     from .world import join_alone
 
     join_alone()
     mend_base_tokens()
+    mend_adapter_manager()
+    mend_prompt_logprobs()
     return UniProcExecutor
 
 

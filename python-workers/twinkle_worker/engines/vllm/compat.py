@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from copy import copy
 from importlib.util import find_spec
+from types import SimpleNamespace
 from typing import Any
 
 from ..base import RequestError
@@ -83,6 +84,25 @@ def default_template_kwargs(arguments: Any) -> dict[str, Any]:
 def reloads_with_lora() -> bool:
     """Whether weights can be replaced in a model whose layers are wrapped for adapters: older versions do not find them in there."""
     return find_spec("vllm.model_executor.model_loader.reload.inplace") is not None
+
+
+def tell_replaced_adapters_apart() -> None:
+    """Have prefixes that were cached with an adapter's weights serve no others. To be called before an engine is made; any number of times.
+
+    Older versions know an adapter by its name alone, newer ones by its folder, too.
+    """
+    from vllm.v1.core import kv_cache_utils
+
+    original: Any = kv_cache_utils._gen_lora_extra_hash_keys
+    probe = SimpleNamespace(lora_request=SimpleNamespace(lora_name="name", lora_path="folder"))
+    if "folder" in str(original(probe)):
+        return
+
+    def keys(request: Any) -> list[Any]:
+        adapter = request.lora_request
+        return [*original(request), *([] if adapter is None else [adapter.lora_path])]
+
+    kv_cache_utils._gen_lora_extra_hash_keys = keys
 
 
 def weight_files(vllm_config: Any, model: str) -> list[str]:

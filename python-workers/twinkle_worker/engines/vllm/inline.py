@@ -12,6 +12,7 @@ from vllm.v1.metrics.stats import IterationStats
 
 from .compat import process_outputs
 from .core import CoreClient, OwnCore
+from .hidden_names import hide_in_stats
 
 
 class InlineLLM(AsyncLLM):
@@ -41,6 +42,7 @@ class InlineLLM(AsyncLLM):
         if processed.reqs_to_abort:
             self.core.abort_requests(processed.reqs_to_abort)
         self.output_processor.update_scheduler_stats(outputs.scheduler_stats)
+        hide_in_stats(outputs.scheduler_stats)
         if self.logger_manager is not None:
             self.logger_manager.record(
                 engine_idx=0,

@@ -17,6 +17,7 @@ from vllm.v1.core.sched.interface import PauseState
 from ...protocol import TensorHandle
 from ..base import RequestError
 from .compat import reloads_with_lora, weight_files
+from .hidden_names import is_hidden
 from .inline import InlineLLM
 from .rank_weights import WeightSource
 from .weight_specs import Specs, check_config, check_specs, file_specs, handle_specs
@@ -97,8 +98,9 @@ class WeightUpdates:
         for adapter in self._adapters():
             # vLLM forgets adapters with the weights below them, and reads each again when it is used.
             if os.path.isabs(adapter.lora_path) and not os.path.isdir(adapter.lora_path):
+                whose = "one of the training service" if is_hidden(adapter.lora_name) else f"`{adapter.lora_name}`"
                 raise RequestError(
-                    "INVALID_REQUEST", f"the files of adapter `{adapter.lora_name}` are gone: unload it first", "model"
+                    "INVALID_REQUEST", f"the files of adapter {whose} are gone: unload it first", "model"
                 )
         expected = self._expect()
         if wanted.tensors is not None:

@@ -63,12 +63,16 @@ class VllmRank:
         """Carry out the engine's calls until it says that the start is over. Raises LoadError, LinkClosed."""
         progress("import", 0.0, "vllm")
         try:
+            from .adapter_manager import mend_adapter_manager
             from .commands import Commands
             from .cpu_adapters import mend_base_tokens
+            from .prompt_logprobs import mend_prompt_logprobs
             from .rank_weights import RankWeights
         except ImportError as error:
             raise lacks_package("vllm", error) from error
         mend_base_tokens()
+        mend_adapter_manager()
+        mend_prompt_logprobs()
         self._commands = Commands(self._launch, self._link, RankWeights(self._segments, self._pulse.turn))
         while True:
             frame = self._link.receive(_TICK_S)
