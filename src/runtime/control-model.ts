@@ -5,6 +5,7 @@ import { ModelAdapters } from '../serving/adapters.js';
 import type { OpenReplica } from '../serving/broadcast.js';
 import type { BucketAdapters } from '../serving/bucket/bucket-adapters.js';
 import { ControlledModel } from '../serving/fleet-control.js';
+import { HiddenAdapters } from '../serving/hidden-adapters.js';
 import type { ModelService } from '../serving/model-service.js';
 import { ModelWeights } from '../serving/model-weights.js';
 import { OperatorOrders } from '../serving/operator-orders.js';
@@ -36,6 +37,8 @@ export function controlModel(
   let service: ModelService | null = null;
   const open = (): readonly OpenReplica[] => gangs.flatMap(({ replica }) => replica ?? []);
   const asleep = (): boolean => orders.asleep;
+  const lost = (adapter: string, reason: string): void =>
+    log.warn({ model: servedNames[0], adapter, reason }, 'adapter_lost');
   const adapters = new ModelAdapters({
     models: servedNames,
     source: lora?.dynamicPath == null ? null : buckets.source(lora.dynamicPath),
@@ -44,8 +47,9 @@ export function controlModel(
     fixed: fixedAdapters(config.engineArgs.lora_modules),
     open,
     asleep,
-    lost: (adapter, reason) => log.warn({ model: servedNames[0], adapter, reason }, 'adapter_lost'),
+    lost,
   });
+  const hidden = new HiddenAdapters({ open, asleep, lost });
   const weights = new ModelWeights({
     open,
     asleep,
@@ -56,7 +60,7 @@ export function controlModel(
     (gang, at) =>
       new PreparedGang(gang, {
         id: ids[at] ?? '',
-        upkeep: [weights, adapters, orders],
+        upkeep: [weights, adapters, hidden, orders],
         opened: () => service?.dispatch(),
         problem: (error) => log.error({ replica: ids[at], error: String(error) }, 'replica_out_of_step'),
       }),
@@ -70,6 +74,7 @@ export function controlModel(
         card: () => built.card,
         replicas: () => gangs.map(({ replica }) => replica),
         adapters,
+        hidden,
         orders,
         weights,
       });

@@ -9,9 +9,11 @@ import { ServedFleetControl } from '../serving/fleet-control.js';
 import { ModelDirectory } from '../serving/inference.js';
 import type { FleetControl } from '../serving/types/control.js';
 import type { Inference } from '../serving/types.js';
+import type { SamplingHost } from '../training/sampling-host.js';
 import type { BuiltModel } from './build-model.js';
 import { GroupKeeper, type KeeperContext, type PlacementNews, type PlacementSource } from './place-replicas.js';
 import type { PlacedGang } from './placed-gang.js';
+import { SamplingModels } from './sampling-models.js';
 import { ReplicaScaler } from './scale-replicas.js';
 import type { HeadStatus } from './types.js';
 import { type ModelNews, modelFailure, watchModel } from './watch-model.js';
@@ -20,6 +22,8 @@ export class Fleet {
   readonly directory: ModelDirectory;
   /** The directory, with adapters as models. */
   readonly inference: Inference;
+  /** The directory, with adapters that no request can name. */
+  readonly sampling: SamplingHost;
   readonly control: FleetControl;
   readonly #models: readonly BuiltModel[];
   readonly #placement: readonly PlacementNews[];
@@ -38,6 +42,7 @@ export class Fleet {
     this.directory = new ModelDirectory(models.map(({ service }) => service));
     const controlled = models.map(({ control }) => control);
     this.inference = new AdaptedInference(this.directory, controlled);
+    this.sampling = new SamplingModels(this.directory, controlled);
     this.control = new ServedFleetControl(controlled);
     this.#news = news;
     this.#placement = models.map((built) => watchModel(built, log, nowMs, news));
@@ -105,9 +110,8 @@ export class Fleet {
     for (const scaler of this.#scalers.values()) scaler.halt();
     for (const keeper of this.#fixed) keeper.halt();
     await Promise.all(
-      this.#models.flatMap(({ gangs, launcher, trainer }) => [
+      this.#models.flatMap(({ gangs, launcher }) => [
         ...gangs.map(({ gang }) => gang.stop()),
-        trainer?.stop(),
         launcher[Symbol.asyncDispose](),
       ]),
     );

@@ -43,10 +43,12 @@ export class AdapterBook {
   /**
    * @param max adapters that a replica holds at most
    * @param fixed adapters that each engine loads by itself at its start: name → path
+   * @param hidden nobody lists them: there may be more than `max` while all are in use, and no ids are kept of those that are gone
    */
   constructor(
     readonly max: number,
     fixed: ReadonlyMap<string, string> = new Map(),
+    readonly hidden = false,
   ) {
     this.#fixed = new Map([...fixed].map(([name, path]) => [name, lasting(path)]));
     for (const [name, files] of this.#fixed) {
@@ -69,22 +71,23 @@ export class AdapterBook {
   }
 
   /**
-   * Who must go so that one more fits: the least recently used that nobody uses or has pinned. Null: none needs to; undefined: one would
-   * have to, and none may.
+   * Who must go so that as many `more` fit: the least recently used that nobody uses or has pinned. Null: none needs to; undefined: one
+   * would have to, and none may.
    */
-  victim(): AdapterRecord | null | undefined {
-    if (this.#records.size < this.max) return null;
+  victim(more = 1): AdapterRecord | null | undefined {
+    if (this.#records.size + more <= this.max) return null;
     for (const record of this.#records.values()) {
       if (record.ready && record.inUse === 0 && !record.pinned) return record;
     }
     return undefined;
   }
 
-  /** A place for an adapter whose load begins now. There must be room, and none of that name. */
+  /** A place for an adapter whose load begins now. There must be none of that name, and room, unless the book is of hidden ones. */
   add(name: string, files: AdapterFiles, options: { pinned: boolean; is3d: boolean | null }): AdapterRecord {
-    if (this.#records.has(name) || this.#records.size >= this.max) throw new Error(`no place for adapter ${name}`);
-    const id = this.#ids.get(name) ?? this.#ids.size + 1;
-    this.#ids.set(name, id);
+    const full = this.#records.size >= this.max && !this.hidden;
+    if (this.#records.has(name) || full) throw new Error(`no place for adapter ${name}`);
+    const id = this.hidden ? 0 : (this.#ids.get(name) ?? this.#ids.size + 1);
+    if (!this.hidden) this.#ids.set(name, id);
     const record: Mutable = { name, path: shown(files), files, id, inUse: 0, ready: false, ...options };
     this.#records.set(name, record);
     return record;

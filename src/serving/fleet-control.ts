@@ -4,8 +4,10 @@ import type { ModelCard } from '../protocol/values.js';
 import type { AdaptedModel } from './adapted-inference.js';
 import type { ModelAdapters } from './adapters.js';
 import { broadcast, type OpenReplica } from './broadcast.js';
+import type { HiddenAdapters } from './hidden-adapters.js';
 import type { ModelWeights } from './model-weights.js';
 import type { OperatorOrders } from './operator-orders.js';
+import { takesNoAdapters } from './refusals.js';
 import { resolveModelName } from './resolve-name.js';
 import type {
   AdapterRequest,
@@ -25,6 +27,7 @@ export interface ControlledModelOptions {
   /** By place; null: the replica takes no requests now. */
   replicas(): readonly (OpenReplica | null)[];
   readonly adapters: ModelAdapters | null;
+  readonly hidden: HiddenAdapters;
   readonly orders: OperatorOrders;
   readonly weights: ModelWeights;
 }
@@ -44,6 +47,11 @@ export class ControlledModel implements AdaptedModel {
   /** Null for an engine that takes none; before the first load it may take them, and requests hear that it is not ready. */
   get adapters(): ModelAdapters | null {
     return this.card?.adapters === false ? null : this.options.adapters;
+  }
+
+  /** Those that no request can name. To be used where {@link adapters} is not null. */
+  get hidden(): HiddenAdapters {
+    return this.options.hidden;
   }
 
   get held(): Held | null {
@@ -99,12 +107,9 @@ export class ServedFleetControl implements FleetControl {
   }
 
   #adapters(name: string | null): ModelAdapters {
-    const { adapters, names } = this.#model(name);
-    if (adapters !== null) return adapters;
-    throw new TwinkleError(
-      'ROUTE_NOT_FOUND',
-      `model \`${names[0]}\` takes no LoRA adapters: start it with --enable-lora (engine vllm)`,
-    );
+    const model = this.#model(name);
+    if (model.adapters !== null) return model.adapters;
+    throw takesNoAdapters('ROUTE_NOT_FOUND', model);
   }
 
   #model(name: string | null): ControlledModel {

@@ -1,5 +1,5 @@
 /** Why a model takes no request, in words for clients. Knows no queue and no replica. */
-import { TwinkleError } from '../errors.js';
+import { type ErrorCode, TwinkleError } from '../errors.js';
 import type { ServedModel } from './types.js';
 
 /** Too many wait already. @param waitMs how long a place in the queue may take to become free */
@@ -19,6 +19,13 @@ export function notReady(model: Pick<ServedModel, 'names' | 'state' | 'reason' |
   return new TwinkleError('NOT_READY', `model \`${names[0]}\` is ${state}: ${why}`, {
     ...(state === 'failed' ? {} : { retryAfterMs: 1000 }),
   });
+}
+
+/** Its engine takes no LoRA adapters. @param code as the client's API has it: a route that is missing, or a field that cannot be honoured */
+export function takesNoAdapters(code: ErrorCode, { card, names }: Pick<ServedModel, 'card' | 'names'>): TwinkleError {
+  const { engine = '' } = card ?? {};
+  const advice = engine === 'vllm' ? 'start it with --enable-lora' : `engine ${engine} has none for it`;
+  return new TwinkleError(code, `model \`${names[0]}\` takes no LoRA adapters: ${advice}`);
 }
 
 /** The server ends. */

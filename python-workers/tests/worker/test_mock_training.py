@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from array import array
+from math import prod
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,10 +13,11 @@ from twinkle_worker.engines.base import RequestError, TrainingCalls
 from twinkle_worker.engines.mock import MockEngine
 from twinkle_worker.engines.mock_training import LOGPROB, MockTraining
 from twinkle_worker.protocol import (
-    CheckpointParams,
     CreateRunParams,
+    LoadRunParams,
     OptimStepParams,
     RunParams,
+    SaveRunParams,
     TrainInput,
     TrainPassParams,
     TrainWork,
@@ -23,8 +26,9 @@ from twinkle_worker.protocol import (
 
 def work(run: str, shapes: list[list[int] | None]) -> TrainWork:
     targets = TrainInput(name="target_tokens", dtype="int64", data=b"", shapes=shapes)
+    lengths = [prod(shape or [1]) for shape in shapes]
     return TrainWork(
-        run=run, loss="cross_entropy", config={}, forward_only=False, tokens=b"", lengths=[], inputs=[targets]
+        run=run, loss="cross_entropy", config={}, forward_only=False, tokens=b"", lengths=lengths, inputs=[targets]
     )
 
 
@@ -70,6 +74,34 @@ def test_what_cannot_be_is_said_work_by_work(training: MockTraining) -> None:
     assert sound.failure is None
 
 
-def test_there_is_nothing_to_save(training: MockTraining) -> None:
-    with pytest.raises(RequestError, match="no weights"):
-        training.train(CheckpointParams(run="a", folder="/nowhere", optimizer=True))
+def save(run: str, folder: Path, optimizer: bool = True) -> SaveRunParams:
+    return SaveRunParams(run=run, folder=str(folder), optimizer=optimizer, handed_over=False)
+
+
+def test_a_run_goes_on_from_what_was_saved(training: MockTraining, tmp_path: Path) -> None:
+    training.train(step("a"))
+    saved = training.train(save("a", tmp_path / "one"))
+    assert saved.bytes == (tmp_path / "one" / "adapter_config.json").stat().st_size
+    for run, optimizer, steps in (("b", True, 2.0), ("c", False, 1.0)):
+        training.train(LoadRunParams(run=run, folder=str(tmp_path / "one"), optimizer=optimizer))
+        assert training.train(step(run)).metrics["step:max"] == steps
+
+
+def test_what_is_not_there_is_neither_saved_nor_loaded(training: MockTraining, tmp_path: Path) -> None:
+    with pytest.raises(RequestError, match="no run b"):
+        training.train(save("b", tmp_path / "one"))
+    with pytest.raises(RequestError, match="not written"):
+        training.train(save("a", tmp_path / "none" / "one"))
+    with pytest.raises(RequestError, match="no checkpoint"):
+        training.train(LoadRunParams(run="b", folder=str(tmp_path), optimizer=True))
+
+
+def test_ranks_answer_for_their_shares() -> None:
+    lengths = [[3], [2], [5], [4]]
+    parts = []
+    for rank in range(2):
+        made = MockTraining(rank, 2)
+        made.train(CreateRunParams(run="a", rank=1, seed=1, train_attn=True, train_mlp=True, train_unembed=True))
+        parts.append(made.train(TrainPassParams(works=[work("a", lengths)])).outcomes[0])
+    assert [shape for part in parts for shape in part.shapes] == lengths
+    assert all(part.shapes for part in parts)

@@ -1,6 +1,7 @@
 """An engine without a model: deterministic tokens, scripted delays and faults, no torch.
 
 Token ids 0-255 are bytes, so any text can be tokenised and given back; what it "generates" is a fixed word per (prompt, seed, position).
+Adapters load from PEFT folders; other files make other words, at once where they are loaded in place.
 Options: ``step_ms`` (time of a step), ``load_ms``, ``max_model_len``, ``max_num_seqs``, ``fault``, ``routes`` (of its server, by comma).
 A fault is ``KIND@PLACE``: kinds ``exit:N``, ``kill``, ``hang``, ``error``; places ``load``, ``token:N`` (the N-th token of this process).
 """
@@ -26,52 +27,39 @@ from ..protocol import (
     LaunchSpec,
     LoadParams,
     ModelCard,
-    Prompt,
     PromptInfo,
     TokenDelta,
     TokenizeParams,
     TokenizeResult,
-    TokenLogprob,
 )
 from .base import LoadError, Progress, RequestError, StepItem
+from .mock_adapters import LOAD, UNLOAD, MockAdapter, MockAdapters
 from .mock_http import MockServer
 from .mock_options import parse_fault, parse_options
+from .mock_text import FIRST_WORD, VOCAB, WORDS, cut, logprob, text_of, tokens_of
 from .mock_training import MockTraining
 from .sampling_defaults import sampling_defaults
 
-WORDS = (
-    *(
-        "the",
-        "a",
-        "one",
-        "small",
-        "red",
-        "blue",
-        "warm",
-        "quiet",
-        "rank",
-        "gang",
-        "node",
-        "token",
-        "model",
-        "fast",
-        "slow",
-    ),
-    *("bright", "river", "stone", "cloud", "light", "runs", "waits", "sings", "moves", "falls", "here", "there", "now"),
-)
-_FIRST_WORD = 256
-_VOCAB = _FIRST_WORD + len(WORDS)
 _DEFAULT_TOKENS = 16
 
 
 class _Choice:
-    __slots__ = ("done", "key", "made", "params", "produced", "prompt_tokens", "stream", "text")
+    __slots__ = ("adapter", "done", "made", "own_key", "params", "produced", "prompt_tokens", "stream", "text")
 
-    def __init__(self, stream: int, params: GenerateParams, choice: int, prompt: bytes, room: int) -> None:
+    def __init__(
+        self,
+        stream: int,
+        params: GenerateParams,
+        choice: int,
+        prompt: bytes,
+        room: int,
+        adapter: MockAdapter | None,
+    ) -> None:
         seed = params.sampling.seed or 0
         self.stream = stream
         self.params = params
-        self.key = zlib.crc32(prompt, seed * 1000003 + choice & 0xFFFFFFFF)
+        self.adapter = adapter
+        self.own_key = zlib.crc32(prompt, seed * 1000003 + choice & 0xFFFFFFFF)
         self.prompt_tokens = len(prompt)
         sampling = params.sampling
         wanted = sampling.default_max_tokens if sampling.max_tokens is None else sampling.max_tokens
@@ -79,6 +67,11 @@ class _Choice:
         self.produced = 0
         self.text = ""
         self.done = False
+
+    @property
+    def key(self) -> int:
+        """What decides its words, beside their positions."""
+        return self.own_key if self.adapter is None else self.own_key ^ self.adapter.key
 
 
 class MockEngine:
@@ -95,7 +88,8 @@ class MockEngine:
         self._max_seqs = 256
         self._fault = ("", "", 0)
         self._server = MockServer([])
-        self._training = MockTraining()
+        self._adapters = MockAdapters()
+        self._training = MockTraining(launch.rank, launch.world_size)
         self._steps = self._prompted = self._generated = 0
 
     def load(self, params: LoadParams, progress: Progress) -> ModelCard:
@@ -113,7 +107,7 @@ class MockEngine:
             model=params.model,
             max_model_len=self._max_len,
             max_num_seqs=self._max_seqs,
-            vocab_size=_VOCAB,
+            vocab_size=VOCAB,
             dtype="none",
             device="cpu",
             parameters=0,
@@ -123,7 +117,7 @@ class MockEngine:
             relay_completions=False,
             sampling_defaults=sampling_defaults({}),
             system_fingerprint=None,
-            adapters=False,
+            adapters=True,
         )
 
     def train(self, method: str, params: Any) -> Any:
@@ -134,7 +128,8 @@ class MockEngine:
             raise RequestError(
                 "INVALID_REQUEST", f"n={params.n} is more than the {self._max_seqs} choices of a step", "n"
             )
-        tokens = _tokens(params.prompt)
+        adapter = None if params.adapter is None else self._adapters.get(params.adapter)
+        tokens = tokens_of(params.prompt)
         room = self._max_len - len(tokens)
         wanted = params.sampling.max_tokens
         if room < 1 or (wanted is not None and wanted > room):
@@ -146,10 +141,10 @@ class MockEngine:
             )
         if params.echo or params.sampling.prompt_logprobs is not None:
             wanted_logprobs = params.sampling.prompt_logprobs is not None
-            logprobs = [_logprob(token, at > 0) for at, token in enumerate(tokens)] if wanted_logprobs else None
-            self._first[stream] = PromptInfo(token_ids=tokens, text=_text(tokens), logprobs=logprobs)
+            logprobs = [logprob(token, at > 0) for at, token in enumerate(tokens)] if wanted_logprobs else None
+            self._first[stream] = PromptInfo(token_ids=tokens, text=text_of(tokens), logprobs=logprobs)
         seed = repr(tokens).encode()
-        choices = [_Choice(stream, params, index, seed, room) for index in range(params.n)]
+        choices = [_Choice(stream, params, index, seed, room, adapter) for index in range(params.n)]
         for choice in choices:
             choice.prompt_tokens = len(tokens)
         self._prompted += len(tokens)
@@ -158,7 +153,10 @@ class MockEngine:
             self._due = time.monotonic() + self._step_ms / 1000
 
     def add_http(self, stream: int, params: HttpParams) -> None:
-        self._server.add(stream, params)
+        if params.path in (LOAD, UNLOAD):
+            self._server.answer(stream, self._adapters.command(params.path, params.body))
+        else:
+            self._server.add(stream, params)
 
     def abort(self, stream: int) -> None:
         self._running.pop(stream, None)
@@ -196,14 +194,14 @@ class MockEngine:
             choice.done = True
             return TokenDelta(index, "", [], finish="length", prompt=self._first.pop(choice.stream, None))
         word = (choice.key + choice.produced * 2654435761 >> 7) % len(WORDS)
-        token = _FIRST_WORD + word
+        token = FIRST_WORD + word
         text = WORDS[word] if choice.produced == 0 else f" {WORDS[word]}"
         choice.produced += 1
         self._generated += 1
         self._strike("token", self._generated)
         finish, reason = None, None
         if sampling.stop:
-            text, reason = _cut(choice.text, text, sampling.stop, sampling.include_stop_str_in_output)
+            text, reason = cut(choice.text, text, sampling.stop, sampling.include_stop_str_in_output)
             choice.text += text
         if reason is not None or token in sampling.stop_token_ids:
             finish = "stop"
@@ -215,7 +213,7 @@ class MockEngine:
             index,
             text,
             [token],
-            logprobs=None if sampling.logprobs is None else [_logprob(token, True, sampling.logprobs)],
+            logprobs=None if sampling.logprobs is None else [logprob(token, True, sampling.logprobs)],
             finish=finish,
             stop_reason=reason,
             prompt=self._first.pop(choice.stream, None) if self._first else None,
@@ -237,16 +235,16 @@ class MockEngine:
             raise RuntimeError(f"scripted fault: {kind}@{where}:{at}")
 
     def tokenize(self, params: TokenizeParams) -> TokenizeResult:
-        tokens = _tokens(params.prompt)
+        tokens = tokens_of(params.prompt)
         return TokenizeResult(
-            tokens, [_text([token]) for token in tokens] if params.with_tokens else None, self._max_len
+            tokens, [text_of([token]) for token in tokens] if params.with_tokens else None, self._max_len
         )
 
     def detokenize(self, params: DetokenizeParams) -> DetokenizeResult:
-        bad = [token for token in params.token_ids if not 0 <= token < _VOCAB]
+        bad = [token for token in params.token_ids if not 0 <= token < VOCAB]
         if bad:
-            raise RequestError("INVALID_REQUEST", f"token id {bad[0]} is outside the vocabulary of {_VOCAB}", "tokens")
-        return DetokenizeResult(_text(params.token_ids))
+            raise RequestError("INVALID_REQUEST", f"token id {bad[0]} is outside the vocabulary of {VOCAB}", "tokens")
+        return DetokenizeResult(text_of(params.token_ids))
 
     def stats(self) -> EngineStats:
         running = sum(len(choices) for choices in list(self._running.values()))
@@ -254,34 +252,3 @@ class MockEngine:
 
     def close(self) -> None:
         self._running.clear()
-
-
-def _tokens(prompt: Prompt) -> list[int]:
-    if prompt.token_ids is not None:
-        return prompt.token_ids
-    if prompt.messages is not None:
-        lines = [f"{message.get('role')}: {message.get('content')}\n" for message in prompt.messages]
-        return list("".join(lines).encode() + (b"assistant: " if prompt.add_generation_prompt else b""))
-    return list((prompt.text or "").encode())
-
-
-def _text(tokens: list[int]) -> str:
-    parts = [bytes([token]) if token < _FIRST_WORD else f" {WORDS[token - _FIRST_WORD]}".encode() for token in tokens]
-    return b"".join(parts).decode("utf-8", "replace")
-
-
-def _logprob(token: int, known: bool, top: int = 0) -> TokenLogprob:
-    text = _text([token])
-    alternatives = [(token, text, list(text.encode()), -0.5)][:top]
-    return TokenLogprob(token, text, list(text.encode()), -0.5 if known else None, alternatives)
-
-
-def _cut(before: str, text: str, stops: list[str], include: bool) -> tuple[str, str | None]:
-    """Text of this token up to the first stop string. Words are whole tokens, so nothing of a stop string was sent before."""
-    whole = before + text
-    hits = [(whole.find(stop, max(0, len(before) - len(stop))), stop) for stop in stops]
-    found = min(((at, stop) for at, stop in hits if at >= 0), default=None)
-    if found is None:
-        return text, None
-    end = found[0] + (len(found[1]) if include else 0)
-    return whole[len(before) : max(end, len(before))], found[1]

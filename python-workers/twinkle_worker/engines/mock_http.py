@@ -35,6 +35,10 @@ class MockServer:
         events = [HttpPart(body=f'data: {{"index":{index}}}\n\n'.encode()) for index in range(count)]
         self._events[stream] = [_head("text/event-stream", b""), *events, HttpPart(body=b"data: [DONE]\n\n")]
 
+    def answer(self, stream: int, whole: HttpPart) -> None:
+        """Send that with the next step."""
+        self._events[stream] = [whole]
+
     def abort(self, stream: int) -> None:
         self._events.pop(stream, None)
 

@@ -6,6 +6,7 @@ import { AdaptedInference } from '../../../src/serving/adapted-inference.js';
 import { lasting } from '../../../src/serving/adapter-source.js';
 import { ModelAdapters } from '../../../src/serving/adapters.js';
 import { ControlledModel, ServedFleetControl } from '../../../src/serving/fleet-control.js';
+import { HiddenAdapters } from '../../../src/serving/hidden-adapters.js';
 import { ModelDirectory } from '../../../src/serving/inference.js';
 import { ModelService } from '../../../src/serving/model-service.js';
 import { ModelWeights } from '../../../src/serving/model-weights.js';
@@ -55,6 +56,7 @@ function setUp({ engine, replicas = 1 }: { engine?: Play; replicas?: number } = 
       card: () => gangs[0]?.card ?? null,
       replicas: open,
       adapters,
+      hidden: new HiddenAdapters({ open: () => [] }),
       orders,
       weights: new ModelWeights({
         open: () => open().flatMap((replica) => replica ?? []),

@@ -99,6 +99,20 @@ describe('who has to go', () => {
   });
 });
 
+it('of hidden ones takes more while all are in use, and keeps no ids', () => {
+  const book = new AdapterBook(1, new Map(), true);
+  loaded(book, 'a');
+  const lease = book.lease('a');
+  expect(book.victim()).toBeUndefined();
+  loaded(book, 'b');
+  expect(book.list()).toMatchObject([{ id: 0 }, { id: 0 }]);
+  expect(book.victim(0)?.name).toBe('b');
+  book.remove('b');
+  expect(book.victim(0)).toBeNull();
+  lease?.release();
+  expect(book.victim()?.name).toBe('a');
+});
+
 it('tells when the last use is over, once, and at once when there is none', () => {
   const book = new AdapterBook(2);
   loaded(book, 'a');

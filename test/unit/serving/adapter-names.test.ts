@@ -50,11 +50,11 @@ it('whatever is a folder name stays directly below its root', () => {
   );
 });
 
-it('an operator’s name may be almost anything but a model’s', () => {
+it('an operator’s name may be almost anything but a model’s or a hidden one’s', () => {
   const check = (name: string) => checkAdapterName(name, ['demo', 'org/model']);
-  for (const name of ['sql', 'org/adapter', 'a:b', '..', 'demo2', 'x'.repeat(200)])
+  for (const name of ['sql', 'org/adapter', 'a:b', '..', 'demo2', 'tinker', 'x'.repeat(200)])
     expect(() => check(name)).not.toThrow();
-  for (const name of ['', 'demo', 'org/model', 'demo:sql', 'a\0', 'a\u007f', 'x'.repeat(201)]) {
+  for (const name of ['', 'demo', 'org/model', 'demo:sql', 'a\0', 'a\u007f', 'tinker://run/a', 'x'.repeat(201)]) {
     expect(() => check(name)).toThrow(expect.objectContaining({ code: 'INVALID_REQUEST', param: 'lora_name' }));
   }
 });

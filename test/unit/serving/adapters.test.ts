@@ -117,6 +117,23 @@ describe('load and unload by name', () => {
     expect(adapters.list()).toMatchObject([{ inUse: 0 }]);
   });
 
+  it('keeps the place of one whose weights are being replaced', async () => {
+    const { adapters, gangs, held } = setUp({ replicas: 1, options: { max: 1 } });
+    (await adapters.use('sql')).release();
+    const [gang] = gangs;
+    const play = gang?.play;
+    if (gang === undefined || play === undefined) throw new Error('no replica');
+    const late = deferred<null>();
+    gang.play = async (params) => (await late.promise) ?? (await play(params));
+    const replaced = adapters.load(request('sql', { inPlace: true }));
+    await until(() => gang.asked.length === 2);
+    await expect(adapters.use('other')).rejects.toMatchObject({ code: 'OVERLOADED' });
+    late.resolve(null);
+    await replaced;
+    expect(adapters.list()).toMatchObject([{ name: 'sql', path: '/given/sql', pinned: true, inUse: 0 }]);
+    expect(held()).toEqual([['sql']]);
+  });
+
   it('an unload waits for those that use it, refuses others at once, and does not wait for ever', async () => {
     vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
     const { adapters, held } = setUp({ options: { source: null } });
@@ -280,6 +297,38 @@ describe('a replica that starts anew', () => {
     refuse[1].clear();
     await adapters.load(request('sql'));
     (await adapters.use('sql')).release();
+  });
+
+  it('that refuses an adapter which somebody loads again meanwhile takes it from nobody', async () => {
+    const { adapters, engines, gangs, held, lost, prepared } = setUp({ options: { source: null } });
+    await adapters.load(request('sql'));
+    const [first, second] = gangs;
+    if (first === undefined || second === undefined) throw new Error('no two replicas');
+    const plays = [first.play, second.play] as const;
+    second.crash();
+    engines[1]?.loaded.clear();
+    const [slow, late] = [deferred<null>(), deferred<Played>()];
+    second.play = () => late.promise;
+    second.start();
+    expect(prepared[1]?.lead).toBeNull();
+    await until(() => second.asked.length > 0);
+    first.play = async (params) => (await slow.promise) ?? (await plays[0](params));
+    const loads = ['/v2', '/v3'].map((path) => adapters.load(request('sql', { inPlace: true, path })));
+    await until(() => first.asked.length > 1);
+    late.resolve({ status: 500, body: 'out of memory' });
+    second.play = plays[1];
+    await until(() => lost.mock.calls.length > 0 && prepared[1]?.lead !== null);
+    slow.resolve(null);
+    await loads[0];
+    expect(adapters.list()).toMatchObject([{ name: 'sql', path: '/v2', pinned: true }]);
+    await loads[1];
+    // Whatever was still to be told has been: another one waits for nobody.
+    await adapters.load(request('other'));
+    expect(adapters.list()).toMatchObject([{ name: 'sql', path: '/v3' }, { name: 'other' }]);
+    expect(held()).toEqual([
+      ['other', 'sql'],
+      ['other', 'sql'],
+    ]);
   });
 
   it('that breaks while it is told is told from the beginning', async () => {
