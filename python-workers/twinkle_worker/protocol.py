@@ -41,18 +41,6 @@ class Call(msgspec.Struct, frozen=True, tag_field="t", tag="call"):
     params: Any
 
 
-class CheckpointParams(msgspec.Struct, frozen=True):
-    """A run to be saved, or made or replaced by what was saved.
-
-    folder: absolute; made by train_save, in a folder that exists
-    optimizer: with the moments and the step count of the optimizer
-    """
-
-    run: str
-    folder: str
-    optimizer: bool
-
-
 class CreateRunParams(msgspec.Struct, frozen=True):
     """A new run: a LoRA adapter of the base model, and its gradient.
 
@@ -284,6 +272,18 @@ class LoadParams(msgspec.Struct, frozen=True):
     options: dict[str, Any]
 
 
+class LoadRunParams(msgspec.Struct, frozen=True):
+    """A run to be made, or replaced, by what was saved.
+
+    folder: absolute; as train_save made it
+    optimizer: with the moments and the step count of the optimizer
+    """
+
+    run: str
+    folder: str
+    optimizer: bool
+
+
 class ModelCard(msgspec.Struct, frozen=True):
     """What a loaded engine says of itself.
 
@@ -452,6 +452,20 @@ class SamplingParams(msgspec.Struct, frozen=True, omit_defaults=True):
     logprobs: int | None
     prompt_logprobs: int | None
     default_max_tokens: int | None = None
+
+
+class SaveRunParams(msgspec.Struct, frozen=True):
+    """A run to be saved.
+
+    folder: absolute; made here, in a folder that exists
+    optimizer: with the moments and the step count of the optimizer
+    handed_over: for an engine on this machine alone: weights only, in the dtype that the model computes in, without checksums, not synced to the disk
+    """
+
+    run: str
+    folder: str
+    optimizer: bool
+    handed_over: bool
 
 
 class SavedBytes(msgspec.Struct, frozen=True):
@@ -686,8 +700,8 @@ METHOD_PARAMS: dict[str, Any] = {
     "train_drop": RunParams,
     "train_pass": TrainPassParams,
     "train_step": OptimStepParams,
-    "train_save": CheckpointParams,
-    "train_load": CheckpointParams,
+    "train_save": SaveRunParams,
+    "train_load": LoadRunParams,
     "shutdown": Any,
     "generate": GenerateParams,
     "http": HttpParams,

@@ -9,12 +9,14 @@ import type { DeviceSource } from './accelerator.js';
 import { compileAddress, isLocal } from './address.js';
 import { compileAuth } from './auth.js';
 import { compileModels } from './compile-models.js';
+import { withoutDevices } from './devices.js';
 import { takeEngineArgs } from './engine-options.js';
 import { belongsInLlmConfigs, type WrittenLlmConfigs } from './llm-config.js';
 import { expandHome } from './model.js';
 import { environmentName, isOptionKey, OPTION_KEYS, type OptionKey } from './options.js';
 import { compileHeadAddress } from './placement.js';
 import { environmentLayer, type Layer, located, type Origin, Settings, type Written } from './settings.js';
+import { compileTraining } from './training.js';
 import type { EngineName, ModelConfig, OfferedDevice, ServeConfig } from './types.js';
 import type { YamlEntry } from './yaml-file.js';
 
@@ -108,7 +110,9 @@ export async function compileConfig(input: ConfigInput, services: ConfigServices
     userHome: input.userHome,
     env: input.env,
   };
-  const { models, offer, warnings } = await compileModels(written, source, services);
+  const { models, offer: all, warnings } = await compileModels(written, source, services);
+  const { warnings: ofTraining, ...training } = await compileTraining(settings, source, input.env);
+  const offer = withoutDevices(all, training.devices ?? []);
   await services.checkModels?.(models, offer.devices);
   // Last, because it may write: nothing is left behind by a start that is refused.
   const access = compileAuth(settings, { local: isLocal(address), home, mayWrite: services.mayWrite });
@@ -116,6 +120,7 @@ export async function compileConfig(input: ConfigInput, services: ConfigServices
     config: {
       models,
       node: { cpus, devices: offer.devices, links: offer.links, leftOut: offer.leftOut },
+      training,
       address: headAddress,
       http: { ...address, bodyLimit, maxQueue },
       auth: access.auth,
@@ -125,7 +130,7 @@ export async function compileConfig(input: ConfigInput, services: ConfigServices
       logLevel,
     },
     origins: Object.fromEntries(OPTION_KEYS.map((key) => [key, settings.origin(key)])) as Record<OptionKey, Origin>,
-    warnings: [...unknownVariables(input.env), ...warnings, ...access.warnings],
+    warnings: [...unknownVariables(input.env), ...warnings, ...ofTraining, ...access.warnings],
   };
 }
 

@@ -6,7 +6,7 @@ import { TwinkleError } from '../errors.js';
 import type { DeviceInfo, DeviceLink, DeviceReport } from '../native/types.js';
 import { whyNotLoaded } from '../util/absent-library.js';
 import { parseRanges } from '../util/ranges.js';
-import type { NodeConfig, OfferedDevice } from './types.js';
+import type { DeviceChoice, NodeConfig, OfferedDevice } from './types.js';
 import { matchesUuid, type Offer, offeredDevices } from './visibility.js';
 
 type Env = Readonly<Record<string, string | undefined>>;
@@ -49,6 +49,19 @@ export function freeDevices(kinds: readonly Kind[], report: DeviceReport, env: E
   const hidden = offers.flatMap(({ hiddenBy }) => (hiddenBy === null ? [] : [`${hiddenBy} hides devices`]));
   const absent = all.length > 0 ? [] : [`there is no ${kinds.join(' or ').toUpperCase()} here${notInUse(report)}`];
   return { ...offer(free, report), leftOut: [...all.flatMap(wrong), ...hidden, ...absent], warnings: [] };
+}
+
+/** What is offered, less devices that something else is for. */
+export function withoutDevices(offered: DeviceOffer, taken: readonly DeviceChoice[]): DeviceOffer {
+  if (taken.length === 0) return offered;
+  const kept = offered.devices.flatMap(({ uuid }, at) => (taken.some((one) => one.uuid === uuid) ? [] : [at]));
+  const links = offered.links.flatMap(({ a, b, kind, lanes }) => {
+    const [first, second] = [kept.indexOf(a), kept.indexOf(b)];
+    return first < 0 || second < 0 ? [] : [{ a: first, b: second, kind, lanes }];
+  });
+  const devices = offered.devices.filter((_, at) => kept.includes(at));
+  const left = taken.map(({ index, kind }) => `${kind} ${index} trains`);
+  return { ...offered, devices, links, leftOut: [...offered.leftOut, ...left] };
 }
 
 function offer(devices: readonly DeviceInfo[], report: DeviceReport): Pick<NodeConfig, 'devices' | 'links'> {

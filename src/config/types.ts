@@ -119,6 +119,22 @@ export interface NodeConfig {
   readonly leftOut: readonly string[];
 }
 
+/** Where runs are trained. */
+export interface TrainingConfig {
+  /** One rank on each, from the start; null: those of the model's replicas, from the first run on. */
+  readonly devices: readonly DeviceChoice[] | null;
+  /** Ranks at most; null: one on each device, or one on CPUs. */
+  readonly ranks: number | null;
+  /** Runs of a model that are on its ranks at a time. */
+  readonly maxRuns: number;
+  /** A run that was idle for so long is parked; ranks without a run for so long end. */
+  readonly idleMs: number;
+  /** A run that is older ends; null: none does. */
+  readonly maxLifeMs: number | null;
+  /** Of a key's checkpoints; null: as many as the disk takes. */
+  readonly maxCheckpointBytes: number | null;
+}
+
 /** As in the device report. */
 export type DeviceLinkKind = 'nvlink' | 'hccs' | 'pix' | 'pxb' | 'phb' | 'node' | 'sys' | 'unknown';
 
@@ -169,6 +185,7 @@ export interface SupervisionConfig {
 export interface ServeConfig {
   readonly models: readonly ModelConfig[];
   readonly node: NodeConfig;
+  readonly training: TrainingConfig;
   /** `auto`: the head that runs here; `local`: none; null: a head if one runs, else none. */
   readonly address: 'auto' | 'local' | null;
   readonly http: HttpConfig;

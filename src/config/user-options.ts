@@ -32,6 +32,18 @@ export interface ServeOptions {
   readonly npus?: string | readonly (number | string)[];
   /** Use no accelerator. */
   readonly cpu?: boolean;
+  /** Train on exactly these GPUs, which models are not served on; none: on those of the model that is trained. */
+  readonly trainGpus?: string | readonly (number | string)[];
+  /** Ranks that train a model together at most; none: one on each of its devices, or one on CPUs. */
+  readonly trainRanks?: number;
+  /** Training runs of a model that are on its devices at a time; one more has another one parked on disk. */
+  readonly maxTrainingRuns?: number;
+  /** Seconds: a run that nobody asked anything of for so long is parked; ranks that train and have no run for so long end. */
+  readonly trainingIdleTimeout?: number;
+  /** Seconds: a training run that is older is saved and ends; none: it lives as long as its session. */
+  readonly maxRunLife?: number;
+  /** Bytes of the checkpoints of one API key at most; none: as much as the disk takes. */
+  readonly maxCheckpointBytes?: number | string;
   /** CPUs that this machine offers; none: those that this process may use. */
   readonly numCpus?: number;
   /** How the ranks of a replica lie on nodes. */

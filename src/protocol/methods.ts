@@ -16,8 +16,8 @@ export interface Calls {
   train_drop: { params: T.RunParams; result: null };
   train_pass: { params: T.TrainPassParams; result: T.TrainPassResult };
   train_step: { params: T.OptimStepParams; result: T.TrainMetrics };
-  train_save: { params: T.CheckpointParams; result: T.SavedBytes };
-  train_load: { params: T.CheckpointParams; result: null };
+  train_save: { params: T.SaveRunParams; result: T.SavedBytes };
+  train_load: { params: T.LoadRunParams; result: null };
   /** Ends the rank after its answer; exit code 0. */
   shutdown: { params: null; result: null };
 }
@@ -42,8 +42,8 @@ export const METHODS = {
   train_drop: ['RunParams', null],
   train_pass: ['TrainPassParams', 'TrainPassResult'],
   train_step: ['OptimStepParams', 'TrainMetrics'],
-  train_save: ['CheckpointParams', 'SavedBytes'],
-  train_load: ['CheckpointParams', null],
+  train_save: ['SaveRunParams', 'SavedBytes'],
+  train_load: ['LoadRunParams', null],
   shutdown: [null, null],
   generate: ['GenerateParams', 'GenerateEnd'],
   http: ['HttpParams', null],

@@ -125,15 +125,29 @@ export const OptimStepParams = Type.Object(
 );
 export type OptimStepParams = Static<typeof OptimStepParams>;
 
-export const CheckpointParams = Type.Object(
+export const SaveRunParams = Type.Object(
   {
     run: Str,
-    folder: Type.String({ description: 'absolute; made by train_save, in a folder that exists' }),
+    folder: Type.String({ description: 'absolute; made here, in a folder that exists' }),
+    optimizer: Type.Boolean({ description: 'with the moments and the step count of the optimizer' }),
+    handed_over: Type.Boolean({
+      description:
+        'for an engine on this machine alone: weights only, in the dtype that the model computes in, without checksums, not synced to the disk',
+    }),
+  },
+  { $id: 'SaveRunParams', description: 'A run to be saved.' },
+);
+export type SaveRunParams = Static<typeof SaveRunParams>;
+
+export const LoadRunParams = Type.Object(
+  {
+    run: Str,
+    folder: Type.String({ description: 'absolute; as train_save made it' }),
     optimizer: Type.Boolean({ description: 'with the moments and the step count of the optimizer' }),
   },
-  { $id: 'CheckpointParams', description: 'A run to be saved, or made or replaced by what was saved.' },
+  { $id: 'LoadRunParams', description: 'A run to be made, or replaced, by what was saved.' },
 );
-export type CheckpointParams = Static<typeof CheckpointParams>;
+export type LoadRunParams = Static<typeof LoadRunParams>;
 
 export const SavedBytes = Type.Object({ bytes: Int }, { $id: 'SavedBytes', description: 'Size of what was saved.' });
 export type SavedBytes = Static<typeof SavedBytes>;

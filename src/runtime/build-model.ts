@@ -26,8 +26,8 @@ export interface BuiltModel {
   readonly service: ModelService;
   /** Other models may have the same. */
   readonly launcher: RankLauncher;
-  /** Trains it; null: it cannot be trained. */
-  readonly trainer: Gang | null;
+  /** Makes the ranks that train it, so many of them; null: it cannot be trained. */
+  readonly trainer: ((ranks: number) => Gang) | null;
   /** What must reach every replica. */
   readonly control: ControlledModel;
 }
@@ -51,8 +51,16 @@ function shapeArgs(config: ModelConfig): Record<string, unknown> {
   };
 }
 
-/** Engine → the engine of the ranks that train its models; absent: none can. */
-const TRAINERS: Partial<Record<EngineName, string>> = { transformers: 'training', mock: 'mock' };
+/** The engine of the ranks that train a model; null: none can. What vLLM could not sample from is not worth training here. */
+function trainerOf({ engine, engineArgs }: ModelConfig): string | null {
+  if (engine === 'mock') return 'mock';
+  return engine === 'transformers' || engineArgs.enable_lora === true ? 'training' : null;
+}
+
+/** Arguments of vLLM that say how a model is to be read, which ranks that train it must know, too. */
+const SHARED_ARGS: Partial<Record<EngineName, readonly string[]>> = {
+  vllm: ['dtype', 'revision', 'trust_remote_code', 'max_model_len'],
+};
 
 /** Arguments that the engine is loaded with. */
 const options = ({ engineArgs, maxModelLen }: ModelConfig): Record<string, unknown> => ({
@@ -60,8 +68,8 @@ const options = ({ engineArgs, maxModelLen }: ModelConfig): Record<string, unkno
   ...(maxModelLen === null ? {} : { max_model_len: maxModelLen }),
 });
 
-export function buildModel(config: ModelConfig, shared: BuildContext): BuiltModel {
-  const context = withOwnVariables(shared, config);
+export function buildModel(config: ModelConfig, common: BuildContext): BuiltModel {
+  const context = withOwnVariables(common, config);
   const { native, watcher, python } = context;
   const name = config.servedNames[0] ?? config.model;
   const launcher: RankLauncher = ENGINE_SPECS[config.engine].warm
@@ -95,18 +103,19 @@ export function buildModel(config: ModelConfig, shared: BuildContext): BuiltMode
     };
     return new PlacedGang(new Gang(spec, { ...context, launcher, logPath }));
   });
-  const engine = TRAINERS[config.engine];
-  const training = {
-    worldSize: 1,
-    ownEngine: false,
-    sharedMask: false,
-    load: { model: config.model, options: options(config) },
-  };
+  const engine = trainerOf(config);
+  const shared = SHARED_ARGS[config.engine];
+  const read = Object.entries(options(config)).filter(([arg]) => shared?.includes(arg) ?? true);
+  const load = { model: config.model, options: Object.fromEntries(read) };
+  // Its code comes from the same libraries, so from the same template.
   const trainer =
-    engine === undefined
+    engine === null
       ? null
-      : // Its code comes from the same libraries, so from the same template.
-        new Gang({ id: `${name}/train`, engine, ...training, ...patience }, { ...context, launcher, logPath });
+      : (worldSize: number): Gang =>
+          new Gang(
+            { id: `${name}/train`, engine, worldSize, ownEngine: false, sharedMask: false, load, ...patience },
+            { ...context, launcher, logPath },
+          );
   const ids = gangs.map(({ gang }) => gang.spec.id);
   const control = controlModel(config, gangs, ids, context.log, context.buckets);
   const replicas = gangs.map(

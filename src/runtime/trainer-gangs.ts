@@ -1,25 +1,43 @@
-/** The ranks that train the models of a head: started when the first run wants them, where the model's first replica is. */
+/**
+ * The ranks that train the models of a head: on devices of their own from the start, or where the model's replicas are, from the first run on.
+ */
+import type { TrainingConfig } from '../config/types.js';
 import { TwinkleError } from '../errors.js';
 import type { Logger } from '../observability/logger.js';
 import { draining } from '../serving/refusals.js';
+import { modelState } from '../serving/replica.js';
 import type { Gang } from '../supervisor/gang.js';
+import type { RankPlace } from '../supervisor/rank-environment.js';
 import type { Trainer, TrainerHost } from '../training/trainer.js';
 import type { BuiltModel } from './build-model.js';
-import type { TrainerStatus } from './types.js';
-
-/** A pass over many tokens of a big model takes minutes. A rank that hangs is found by its beats. */
-const CALL_DEADLINE_MS = 3_600_000;
+import { trainerOver } from './ranks-that-train.js';
+import type { RunStatus, TrainerStatus } from './types.js';
 
 export class TrainerGangs implements TrainerHost {
   readonly #models: readonly BuiltModel[];
+  /** Of those that were ever started. */
+  readonly #gangs = new Map<BuiltModel, Gang>();
+  /** Those that are ending, though the head goes on. */
+  readonly #closing = new Map<BuiltModel, Promise<void>>();
   /** Of the ranks that run now. */
   readonly #trainers = new WeakMap<Gang, { readonly epoch: number; readonly trainer: Trainer }>();
 
-  constructor(models: readonly BuiltModel[], log: Logger) {
+  constructor(
+    models: readonly BuiltModel[],
+    private readonly config: TrainingConfig,
+    private readonly log: Logger,
+  ) {
     this.#models = models;
-    for (const { trainer } of models) {
-      if (trainer !== null) watch(trainer, log);
-    }
+  }
+
+  /** Start those that have devices of their own. */
+  startOwn(): void {
+    if (this.config.devices === null) return;
+    for (const model of this.#models) if (model.trainer !== null) this.#started(model, model.trainer);
+  }
+
+  async stop(): Promise<void> {
+    await Promise.all([...this.#gangs.values()].map((gang) => gang.stop()));
   }
 
   trains(model: string): boolean {
@@ -32,21 +50,54 @@ export class TrainerGangs implements TrainerHost {
 
   async open(model: string): Promise<Trainer> {
     const built = this.#find(model);
-    const gang = built?.trainer ?? null;
-    if (built === undefined || gang === null)
+    if (built === undefined || built.trainer === null)
       throw new TwinkleError('UNSUPPORTED_PARAMETER', `model \`${model}\` cannot be trained here`);
-    gang.start(built.gangs[0]?.gang.places ?? []);
+    await this.#closing.get(built);
+    const gang = this.#started(built, built.trainer);
     await ready(gang, model);
     return this.#trainerOf(gang);
   }
 
-  /** Of those that were ever started. */
-  status(): readonly TrainerStatus[] {
-    return this.#models.flatMap(({ config, trainer }) =>
-      trainer === null || trainer.state.at === 'idle'
-        ? []
-        : [{ model: config.servedNames[0] ?? '', state: trainer.state.at, epoch: trainer.epoch, pids: trainer.pids }],
+  close(model: string): void {
+    const built = this.#find(model);
+    const gang = built === undefined ? undefined : this.#gangs.get(built);
+    if (built === undefined || gang === undefined || this.config.devices !== null) return;
+    this.#closing.set(
+      built,
+      gang.stop().finally(() => this.#closing.delete(built)),
     );
+  }
+
+  #started(built: BuiltModel, make: NonNullable<BuiltModel['trainer']>): Gang {
+    const known = this.#gangs.get(built);
+    if (known !== undefined) {
+      known.start();
+      return known;
+    }
+    const places = placesOf(built, this.config);
+    const gang = make(places.length);
+    watch(gang, this.log);
+    this.#gangs.set(built, gang);
+    gang.start(places);
+    return gang;
+  }
+
+  /** Of those that were ever started. @param runs of the service */
+  status(runs: readonly RunStatus[]): readonly TrainerStatus[] {
+    return [...this.#gangs].map(([{ config }, trainer]) => {
+      const { epoch, pids, places, restarts, state } = trainer;
+      const model = config.servedNames[0] ?? '';
+      return {
+        model,
+        state: modelState(trainer),
+        reason: 'failure' in state ? (state.failure?.message ?? null) : null,
+        epoch,
+        restarts,
+        pids,
+        devices: pids.map((_, rank) => places[rank]?.device?.uuid ?? 'cpu'),
+        runs: runs.filter((run) => run.model === model && run.state === 'ready').length,
+      };
+    });
   }
 
   #find(model: string): BuiltModel | undefined {
@@ -57,20 +108,18 @@ export class TrainerGangs implements TrainerHost {
     const { epoch } = gang;
     const known = this.#trainers.get(gang);
     if (known?.epoch === epoch) return known.trainer;
-    const trainer: Trainer = {
-      get gone() {
-        return gang.epoch !== epoch || gang.lead === null;
-      },
-      call: async (method, params) => {
-        const { lead } = gang;
-        if (lead === null || gang.epoch !== epoch)
-          throw new TwinkleError('RANK_FAILED', `the ranks of ${gang.spec.id} were started again`);
-        return await lead.call(method, params, { deadlineMs: CALL_DEADLINE_MS });
-      },
-    };
+    const trainer = trainerOver(gang);
     this.#trainers.set(gang, { epoch, trainer });
     return trainer;
   }
+}
+
+/** One rank on each device; on CPUs as many as were asked for. Replicas that share a device give one rank. */
+function placesOf({ gangs }: BuiltModel, { devices: own, ranks }: TrainingConfig): readonly RankPlace[] {
+  const shared = gangs.flatMap(({ gang }) => gang.places).flatMap(({ device }) => (device === null ? [] : [device]));
+  const devices = own ?? [...new Map(shared.map((device) => [device.uuid, device])).values()];
+  if (devices.length === 0) return Array.from({ length: ranks ?? 1 }, (_, localRank) => ({ localRank, device: null }));
+  return devices.slice(0, ranks ?? devices.length).map((device, localRank) => ({ localRank, device }));
 }
 
 function watch(gang: Gang, log: Logger): void {

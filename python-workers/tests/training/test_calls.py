@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import msgspec
 import numpy as np
 import pytest
+from training_support import alone
 
 from twinkle_worker.engines import create_engine
 from twinkle_worker.engines.base import RequestError, TrainingCalls
-from twinkle_worker.protocol import METHOD_PARAMS, DetokenizeParams, LaunchSpec, LoadParams
+from twinkle_worker.protocol import METHOD_PARAMS, DetokenizeParams, LoadParams
 from twinkle_worker.training.engine import TrainingEngine
 
 MODEL = str(Path(__file__).parents[2] / "demo_model" / "model")
@@ -22,7 +23,7 @@ ADAM = {"learning_rate": 1e-2, "beta1": 0.9, "beta2": 0.95, "eps": 1e-12, "weigh
 
 @pytest.fixture(scope="module")
 def engine() -> Iterator[TrainingEngine]:
-    made: Any = create_engine("training", cast("LaunchSpec", None))  # it asks nothing of it
+    made: Any = create_engine("training", alone())
     card = made.load(LoadParams(model=MODEL, options={"dtype": "float32"}), lambda *_: None)
     assert (card.engine, card.dtype, card.parameters > 10**6, card.vocab_size) == ("training", "float32", True, 3072)
     yield made

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from training_support import good
+from training_support import alone, good
 
 from twinkle_worker.engines.base import LoadError
 from twinkle_worker.engines.hf.options import parse_options
@@ -21,7 +21,7 @@ DEMO = Path(__file__).resolve().parents[2] / "demo_model" / "model"
 def test_the_demo_model_learns_a_sentence(dtype: str) -> None:
     phases: list[str] = []
     options = parse_options({"device": "cpu", "dtype": dtype, "num_threads": 1})
-    trainer = open_trainer(str(DEMO), options, TrainerOptions(), lambda phase, *_: phases.append(phase))
+    trainer = open_trainer(str(DEMO), options, TrainerOptions(), alone(), lambda phase, *_: phases.append(phase))
     assert {"config", "tokenizer", "weights", "warmup"} == set(phases)
     assert trainer.base.limits.max_model_len == 2048
     trainer.create("run", LoraSpec(rank=8, seed=1))
@@ -36,4 +36,4 @@ def test_the_demo_model_learns_a_sentence(dtype: str) -> None:
 
 def test_a_model_that_is_not_there_is_refused() -> None:
     with pytest.raises(LoadError, match="does not exist"):
-        open_trainer("./no-such-model", parse_options({"device": "cpu"}), TrainerOptions(), lambda *_: None)
+        open_trainer("./no-such-model", parse_options({"device": "cpu"}), TrainerOptions(), alone(), lambda *_: None)

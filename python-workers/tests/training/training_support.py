@@ -12,6 +12,7 @@ from peft import LoraConfig, get_peft_model
 from torch import Tensor
 from transformers import AutoModelForCausalLM, Qwen3Config
 
+from twinkle_worker.protocol import LaunchSpec
 from twinkle_worker.training.adapter import Adapter
 from twinkle_worker.training.base_model import BaseModel
 from twinkle_worker.training.peft_export import adapter_config, named_tensors
@@ -55,6 +56,13 @@ def make_trainer(
     chosen = TrainerOptions(**options)
     base = BaseModel(make_model(config, dtype), "tiny", max_model_len, chosen.checkpoint_activations)
     return Trainer(base, chosen)
+
+
+def alone() -> LaunchSpec:
+    """Of a rank without others."""
+    return LaunchSpec(
+        "i", "g", 1, 0, 0, 1, "whole", "ipc://x", None, "id", "training", {}, -1, -1, -1, [], "127.0.0.1", 0
+    )
 
 
 def datum(length: int, salt: int, loss: str = "cross_entropy", **changes: Any) -> Datum:

@@ -26,7 +26,7 @@ def create_engine(name: str, launch: LaunchSpec) -> Engine:
     if name == "training":
         from ..training.engine import TrainingEngine
 
-        return TrainingEngine()
+        return TrainingEngine(launch)
     if name == "vllm":
         from .vllm import create_engine as create_vllm_engine
 

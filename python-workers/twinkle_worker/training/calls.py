@@ -13,13 +13,15 @@ from ..engines.base import Progress, RequestError
 from ..engines.hf.options import parse_options
 from ..engines.sampling_defaults import sampling_defaults
 from ..protocol import (
-    CheckpointParams,
     CreateRunParams,
+    LaunchSpec,
     LoadParams,
+    LoadRunParams,
     ModelCard,
     OptimStepParams,
     RunParams,
     SavedBytes,
+    SaveRunParams,
     TrainFailure,
     TrainInput,
     TrainMetrics,
@@ -39,8 +41,8 @@ _DTYPES = {"float32": torch.float32, "int64": torch.int64}
 class TrainerCalls:
     """passes: calls of ``compute`` so far; tokens: that went through the model in them"""
 
-    def __init__(self, params: LoadParams, progress: Progress) -> None:
-        self._trainer = open_trainer(params.model, parse_options(params.options), TrainerOptions(), progress)
+    def __init__(self, params: LoadParams, launch: LaunchSpec, progress: Progress) -> None:
+        self._trainer = open_trainer(params.model, parse_options(params.options), TrainerOptions(), launch, progress)
         self.passes = 0
         self.tokens = 0
         base = self._trainer.base
@@ -96,11 +98,15 @@ class TrainerCalls:
         )
         return TrainMetrics(metrics=dict(self._trainer.optim_step(params.run, adam)))
 
-    def save(self, params: CheckpointParams) -> SavedBytes:
+    def save(self, params: SaveRunParams) -> SavedBytes:
         """Write a run to a folder that does not exist yet. Raises TrainingError, and then nothing is there."""
-        return SavedBytes(bytes=self._trainer.snapshot(params.run, params.optimizer).write(Path(params.folder)))
+        trainer = self._trainer
+        snapshot = (
+            trainer.hand_over(params.run) if params.handed_over else trainer.snapshot(params.run, params.optimizer)
+        )
+        return SavedBytes(bytes=snapshot.write(Path(params.folder)))
 
-    def load(self, params: CheckpointParams) -> None:
+    def load(self, params: LoadRunParams) -> None:
         """Make or replace a run by what was saved. Raises TrainingError, and then it is as before."""
         self._trainer.load(params.run, Path(params.folder), params.optimizer)
 

@@ -8,17 +8,19 @@ from typing import TYPE_CHECKING, Any
 from ..engines.base import Progress, RequestError, StepItem, lacks_package
 from ..engines.hf.model_files import checked_folder
 from ..protocol import (
-    CheckpointParams,
     CreateRunParams,
     DetokenizeParams,
     DetokenizeResult,
     EngineStats,
     GenerateParams,
     HttpParams,
+    LaunchSpec,
     LoadParams,
+    LoadRunParams,
     ModelCard,
     OptimStepParams,
     RunParams,
+    SaveRunParams,
     TokenizeParams,
     TokenizeResult,
     TrainPassParams,
@@ -31,7 +33,8 @@ if TYPE_CHECKING:
 class TrainingEngine:
     """One base model and the runs that train on it."""
 
-    def __init__(self) -> None:
+    def __init__(self, launch: LaunchSpec) -> None:
+        self._launch = launch
         self._calls: TrainerCalls | None = None
 
     def load(self, params: LoadParams, progress: Progress) -> ModelCard:
@@ -42,7 +45,7 @@ class TrainingEngine:
             from .calls import TrainerCalls
         except ImportError as error:
             raise lacks_package("transformers", error) from error
-        self._calls = TrainerCalls(params, progress)
+        self._calls = TrainerCalls(params, self._launch, progress)
         return self._calls.card
 
     def train(self, method: str, params: Any) -> Any:
@@ -58,8 +61,10 @@ class TrainingEngine:
                 return self._calls.compute(params)
             case OptimStepParams():
                 return self._calls.step(params)
-            case CheckpointParams():
-                return self._calls.save(params) if method == "train_save" else self._calls.load(params)
+            case SaveRunParams():
+                return self._calls.save(params)
+            case LoadRunParams():
+                return self._calls.load(params)
             case _:
                 raise RequestError("PROTOCOL", f"method {method!r} does not train")
 

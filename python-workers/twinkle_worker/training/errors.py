@@ -24,7 +24,10 @@ NON_FINITE = "NON_FINITE"
 ENGINE = "ENGINE_ERROR"
 """Whatever nobody foresaw."""
 
-_SERVER = {DAMAGED, STORAGE, MEMORY, ENGINE}
+ELSEWHERE = "RANK_FAILED"
+"""Another rank says why; without words."""
+
+_SERVER = {DAMAGED, STORAGE, MEMORY, ENGINE, ELSEWHERE}
 
 
 class TrainingError(RequestError):

@@ -33,13 +33,15 @@ class Limits:
 class Prepared:
     """All datums of a work end to end, the longest first, on the device of the model.
 
-    order: number in the work of each datum here; lengths: tokens of each; shapes: of its target_tokens
+    order: place in the work of each datum here; first: number of the first datum for the caller
+    lengths: tokens of each; shapes: of its target_tokens
     tokens: int64 [T]; targets: int64 [T, K]; inputs: float32 [T, K] by name. Datums with fewer than K targets are filled up with weight 0
     """
 
     loss: Loss
     numbers: Mapping[str, float]
     order: tuple[int, ...]
+    first: int
     lengths: tuple[int, ...]
     shapes: tuple[torch.Size, ...]
     tokens: Tensor
@@ -47,8 +49,8 @@ class Prepared:
     inputs: Mapping[str, Tensor]
 
 
-def prepare(work: Work, limits: Limits, device: torch.device) -> Prepared:
-    """Check and join. Raises TrainingError."""
+def prepare(work: Work, limits: Limits, device: torch.device, first: int = 0) -> Prepared:
+    """Check and join. ``first``: number of its first datum, where the caller sent others before it. Raises TrainingError."""
     loss, numbers = loss_config(work.loss, work.config)
     if not work.datums:
         raise TrainingError(INVALID, "expected at least one datum but received none", "data")
@@ -78,6 +80,7 @@ def prepare(work: Work, limits: Limits, device: torch.device) -> Prepared:
         loss=loss,
         numbers=numbers,
         order=tuple(order),
+        first=first,
         lengths=tuple(len(datum.tokens) for datum in datums),
         shapes=tuple(datum.inputs["target_tokens"].shape for datum in datums),
         tokens=tokens.to(device),

@@ -40,8 +40,9 @@ def outcome_of(work: Prepared, scored: Scored, claim: Claim | None) -> Outcome:
 
 
 def _not_finite(work: Prepared, values: Tensor) -> TrainingError:
-    for number, own in sorted(zip(work.order, values.split(work.lengths), strict=True), key=lambda pair: pair[0]):
+    for place, own in sorted(zip(work.order, values.split(work.lengths), strict=True), key=lambda pair: pair[0]):
         if not bool(own.isfinite().all()):
+            number = work.first + place
             return TrainingError(
                 NON_FINITE,
                 f"the loss of datum {number} came out as NaN or infinite; check its logprobs and advantages for extreme values",

@@ -1,4 +1,7 @@
-"""Runs works of several runs through the model in shared passes. One that fails harms neither the others nor its run's gradient."""
+"""Runs works of several runs through the model in shared passes. One that fails harms neither the others nor its run's gradient.
+
+What was added up is held apart until :meth:`PassRunner.settle`, so that several ranks can agree on what counts.
+"""
 
 from __future__ import annotations
 
@@ -23,12 +26,13 @@ from .spec import Outcome
 
 @dataclass(slots=True)
 class Job:
-    """A work on its way; ``outcome`` is set in the end."""
+    """A work on its way; ``outcome`` is set in the end, with ``claim`` where there is a gradient to be settled."""
 
     adapter: Adapter
     work: Prepared
     backward: bool
     outcome: Outcome | None = None
+    claim: Claim | None = None
 
 
 @dataclass(slots=True)
@@ -48,11 +52,20 @@ class PassRunner:
         self._max_tokens = max_tokens
 
     def run(self, jobs: Sequence[Job]) -> None:
-        """Set the outcome of each job; those with backward first, apart from those without."""
+        """Set the outcome of each job; those with backward first, apart from those without. To be settled, all of them together."""
         for backward in (True, False):
             group = [job for job in jobs if job.backward == backward]
             if group:
                 self._run(group, self._max_tokens)
+
+    @staticmethod
+    def settle(jobs: Sequence[Job], counts: Sequence[bool]) -> None:
+        """Add the gradients of those that count to their runs', and forget the others."""
+        # Claims end in the order in which they were made.
+        for job, good in zip(jobs, counts, strict=True):
+            if job.claim is not None:
+                job.claim.commit() if good else job.claim.discard()
+                job.claim = None
 
     def _run(self, jobs: Sequence[Job], max_tokens: int) -> None:
         error = self._try(jobs, max_tokens)
@@ -86,9 +99,7 @@ class PassRunner:
             failed = translate(error)
         else:
             for attempt, outcome in zip(attempts, outcomes, strict=True):
-                if attempt.claim is not None:
-                    attempt.claim.commit() if outcome.error is None else attempt.claim.discard()
-                attempt.job.outcome = outcome
+                attempt.job.outcome, attempt.job.claim = outcome, attempt.claim
             return None
         attempts.clear()
         if self._base.device.type == "cuda" and failed.code == MEMORY:

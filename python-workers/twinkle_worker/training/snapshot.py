@@ -1,6 +1,7 @@
 """A run at one moment, written to disk: a PEFT folder, the moments beside it when wanted, and a manifest with a checksum of every file.
 
-Written beside its place, synced and then renamed, so a folder of the right name is whole. Names and who owns them are the caller's.
+Written beside its place, synced and then renamed, so a folder of the right name is whole; what is only handed over is not synced.
+Names and who owns them are the caller's.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors.torch import save
 
 from .adapter import Adapter
@@ -33,9 +35,11 @@ class Snapshot:
     """A run at one moment, on the CPU: later steps do not change it, so another thread may write it.
 
     files: contents by name, the manifest last
+    durable: to be written so that a power failure leaves all or nothing
     """
 
     files: Mapping[str, bytes]
+    durable: bool = True
 
     @classmethod
     def take(cls, adapter: Adapter, targets: Targets, base: str, optimizer: bool) -> Snapshot:
@@ -65,6 +69,18 @@ class Snapshot:
         )
         return cls(files)
 
+    @classmethod
+    def hand_over(cls, adapter: Adapter, targets: Targets, base: str, dtype: torch.dtype) -> Snapshot:
+        """Of weights alone, in ``dtype``, for an engine on this machine: no checksums, and lost with the machine's memory."""
+        layout = adapter.layout
+        return cls(
+            {
+                WEIGHTS: save(named_tensors(layout, adapter.flat.to(dtype).cpu()), {"format": "pt"}),
+                CONFIG: _json(adapter_config(adapter.spec, layout.targets, targets.found, base)),
+            },
+            durable=False,
+        )
+
     def write(self, folder: Path) -> int:
         """Make ``folder``, whose parent exists; gives the bytes written. Raises TrainingError, and then leaves nothing."""
         if folder.exists():
@@ -76,10 +92,13 @@ class Snapshot:
                 with open(building / name, "xb") as file:
                     file.write(content)
                     file.flush()
-                    os.fsync(file.fileno())
-            _sync_folder(building)
+                    if self.durable:
+                        os.fsync(file.fileno())
+            if self.durable:
+                _sync_folder(building)
             os.rename(building, folder)
-            _sync_folder(folder.parent)
+            if self.durable:
+                _sync_folder(folder.parent)
         except OSError as error:
             if building is not None:
                 with suppress(OSError):

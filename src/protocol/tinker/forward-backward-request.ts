@@ -1,6 +1,6 @@
 /** The protobuf message `tinker_public.ForwardBackwardRequest`, read. Field numbers are the Tinker SDK's (0.38). Pure; bytes stay slices of the body. */
 import type { BinaryReader } from '@bufbuild/protobuf/wire';
-import { readInner, readMessage } from './wire.js';
+import { readExtents, readInner, readMessage } from './wire.js';
 
 /** `DType` of the wire. */
 const DTYPES = ['unspecified', 'float32', 'int64', 'int32', 'bfloat16'] as const;
@@ -20,8 +20,8 @@ export type WireChunk = { readonly tokens: Uint8Array } | { readonly other: stri
 export interface WireDatum {
   readonly chunks: WireChunk[];
   readonly inputs: Map<string, WireTensor>;
-  /** Whether it says where its tokens come from. */
-  spans: boolean;
+  /** How many positions of the input and of the targets it says the provenance of; null: it says nothing. */
+  spans: { input: number; targets: number } | null;
 }
 
 export interface ForwardBackwardRequest {
@@ -79,17 +79,6 @@ function readSparse(reader: BinaryReader): NonNullable<WireTensor['sparse']> {
   return sparse;
 }
 
-/** Repeated int64, packed or not. */
-function readExtents(reader: BinaryReader, wire: number, into: number[]): void {
-  if (wire !== 2) {
-    into.push(Number(reader.int64()));
-    return;
-  }
-  const length = reader.uint32();
-  const end = reader.pos + length;
-  while (reader.pos < end) into.push(Number(reader.int64()));
-}
-
 /** A map's entry: field 1 the key, field 2 the value. */
 function readEntry<V>(reader: BinaryReader, missing: V, readValue: (reader: BinaryReader) => V): [string, V] {
   let key = '';
@@ -105,15 +94,31 @@ function readEntry<V>(reader: BinaryReader, missing: V, readValue: (reader: Bina
 
 const emptyTensor = (): WireTensor => ({ dtype: 'unspecified', shape: [], dense: null, sparse: null });
 
+/** Of a ProvenanceSpan, be it of a prompt or of sampled tokens; which sequence it names is of no use here. */
+function readSpanLength(reader: BinaryReader): number {
+  let length = 0;
+  readInner(reader, (field) => {
+    if (field !== 1 && field !== 2) return false;
+    readInner(reader, (inner) => {
+      if (inner !== 3) return false;
+      length = Number(reader.int64());
+      return true;
+    });
+    return true;
+  });
+  if (length < 0) throw new RangeError('a span of negative length');
+  return length;
+}
+
 function readDatum(reader: BinaryReader): WireDatum {
-  const datum: WireDatum = { chunks: [], inputs: new Map(), spans: false };
+  const datum: WireDatum = { chunks: [], inputs: new Map(), spans: null };
   readInner(reader, (field) => {
     if (field === 1) datum.chunks.push(readChunk(reader));
     else if (field === 2) datum.inputs.set(...readEntry(reader, emptyTensor(), readTensor));
-    else {
-      datum.spans ||= field === 3 || field === 4;
-      return false;
-    }
+    else if (field === 3 || field === 4) {
+      datum.spans ??= { input: 0, targets: 0 };
+      datum.spans[field === 3 ? 'input' : 'targets'] += readSpanLength(reader);
+    } else return false;
     return true;
   });
   return datum;

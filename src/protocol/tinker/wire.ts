@@ -25,3 +25,14 @@ export function readInner(reader: BinaryReader, read: ReadField): void {
   const length = reader.uint32();
   readUntil(reader, reader.pos + length, read);
 }
+
+/** Repeated int64, packed or not. */
+export function readExtents(reader: BinaryReader, wire: number, into: number[]): void {
+  if (wire !== 2) {
+    into.push(Number(reader.int64()));
+    return;
+  }
+  const length = reader.uint32();
+  const end = reader.pos + length;
+  while (reader.pos < end) into.push(Number(reader.int64()));
+}

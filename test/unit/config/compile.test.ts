@@ -22,6 +22,14 @@ describe('defaults', () => {
     expect(config).toEqual({
       models: [modelConfig()],
       node: { cpus: null, devices: [], links: [], leftOut: [] },
+      training: {
+        devices: null,
+        ranks: null,
+        maxRuns: 64,
+        idleMs: 600_000,
+        maxLifeMs: null,
+        maxCheckpointBytes: null,
+      },
       address: null,
       http: { host: '127.0.0.1', port: 8000, uds: null, bodyLimit: 16 * 2 ** 20, maxQueue: 1024 },
       auth: { mode: 'anonymous', keyHashes: [], generatedKey: null },

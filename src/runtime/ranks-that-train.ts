@@ -1,0 +1,72 @@
+/** The ranks of one start of a gang, as one that trains: all are told the same in the same order, and each computes its share. */
+import { randomInt } from 'node:crypto';
+import { asTwinkleError, TwinkleError } from '../errors.js';
+import type { Calls } from '../protocol/methods.js';
+import type { TrainPassResult } from '../protocol/training.js';
+import type { Gang } from '../supervisor/gang.js';
+import { mergePasses } from '../training/merge-passes.js';
+import type { Trainer } from '../training/trainer.js';
+import type { Channel } from '../transport/channel.js';
+
+/** A pass over many tokens of a big model takes minutes. A rank that hangs is found by its beats. */
+const DEADLINE = { deadlineMs: 3_600_000 } as const;
+
+type Method = Parameters<Trainer['call']>[0];
+
+export function trainerOver(gang: Gang): Trainer {
+  const { epoch } = gang;
+  const gone = (): boolean => gang.epoch !== epoch || gang.lead === null;
+  return {
+    get gone() {
+      return gone();
+    },
+    call: async <M extends Method>(method: M, params: Calls[M]['params']): Promise<Calls[M]['result']> => {
+      if (gone()) throw new TwinkleError('RANK_FAILED', `the ranks of ${gang.spec.id} were started again`);
+      const channels = channelsOf(gang);
+      const [lead, ...others] = channels;
+      if (lead === undefined) throw new TwinkleError('RANK_FAILED', `gang ${gang.spec.id} has no ranks`);
+      // Every rank has the same weights: one of them saves.
+      if (others.length === 0 || method === 'train_save') return await lead.call(method, params, DEADLINE);
+      return await callAll(channels, method, params);
+    },
+  };
+}
+
+function channelsOf(gang: Gang): readonly Channel[] {
+  return Array.from({ length: gang.spec.worldSize }, (_, rank) => {
+    const session = gang.session(rank);
+    if (session === null) throw new TwinkleError('RANK_FAILED', `rank ${rank} of ${gang.spec.id} is gone`);
+    return session.channel;
+  });
+}
+
+async function callAll<M extends Method>(
+  channels: readonly Channel[],
+  method: M,
+  params: Calls[M]['params'],
+): Promise<Calls[M]['result']> {
+  const told = method === 'train_create' ? seeded(params as Calls['train_create']['params']) : params;
+  // All leave within this turn, so every rank hears two calls in the same order.
+  const answers = await Promise.allSettled(channels.map((channel) => channel.call(method, told, DEADLINE)));
+  const failed = answers.flatMap(({ status, ...answer }) =>
+    status === 'rejected' ? [asTwinkleError((answer as PromiseRejectedResult).reason)] : [],
+  );
+  const [first] = failed;
+  if (first !== undefined)
+    throw failed.find(({ code }) => code === 'RANK_FAILED') ?? disagreed(method, failed, channels);
+  const results = answers.flatMap((answer) => (answer.status === 'fulfilled' ? [answer.value] : []));
+  if (method === 'train_pass') return mergePasses(results as TrainPassResult[]) as Calls[M]['result'];
+  return results[0] as Calls[M]['result'];
+}
+
+/** What all refuse changes nothing. What some did and others did not leaves weights that differ: nobody can go on with them. */
+function disagreed(method: Method, failed: readonly TwinkleError[], ranks: readonly unknown[]): TwinkleError {
+  const [first] = failed;
+  if (first !== undefined && failed.length === ranks.length) return first;
+  return new TwinkleError('RANK_FAILED', `its ranks disagree after ${method}`, { cause: first });
+}
+
+/** Every rank must draw the same. */
+function seeded(params: Calls['train_create']['params']): Calls['train_create']['params'] {
+  return { ...params, seed: params.seed ?? randomInt(2 ** 47) };
+}

@@ -1,0 +1,66 @@
+import { expect, it } from 'vitest';
+import { TwinkleError } from '../../../src/errors.js';
+import { trainerOver } from '../../../src/runtime/ranks-that-train.js';
+import type { Gang } from '../../../src/supervisor/gang.js';
+
+type Answer = (method: string, params: Record<string, unknown>) => unknown;
+
+/** A gang of ranks that answer so; what each was told. */
+function gangOf(...answers: Answer[]) {
+  const told: [rank: number, method: string, params: Record<string, unknown>][] = [];
+  const channels = answers.map((answer, rank) => ({
+    call: async (method: string, params: Record<string, unknown>) => {
+      told.push([rank, method, params]);
+      return answer(method, params);
+    },
+  }));
+  const gang = {
+    epoch: 1,
+    get lead() {
+      return channels[0] ?? null;
+    },
+    spec: { id: 'm/train', worldSize: answers.length },
+    session: (rank: number) => ({ channel: channels[rank] }),
+  };
+  return { gang, told, trainer: trainerOver(gang as unknown as Gang) };
+}
+const fail = (code: 'RANK_FAILED' | 'INVALID_REQUEST', message: string) => () => {
+  throw new TwinkleError(code, message);
+};
+const done = () => null;
+const CREATE = { run: 'r', rank: 8, seed: null, train_attn: true, train_mlp: true, train_unembed: true };
+
+it('tells all ranks the same, and lets them draw the same weights', async () => {
+  const { told, trainer } = gangOf(done, done);
+  await trainer.call('train_create', CREATE);
+  expect(told.map(([rank, method]) => [rank, method])).toEqual([
+    [0, 'train_create'],
+    [1, 'train_create'],
+  ]);
+  expect(told[0]?.[2].seed).toEqual(expect.any(Number));
+  expect(told[1]?.[2]).toEqual(told[0]?.[2]);
+});
+
+it('has one rank save', async () => {
+  const { told, trainer } = gangOf(() => ({ bytes: 1 }), done);
+  await trainer.call('train_save', { run: 'r', folder: '/f', optimizer: true, handed_over: false });
+  expect(told.map(([rank]) => rank)).toEqual([0]);
+});
+
+it('says what all refuse, and loses a run over which ranks differ', async () => {
+  const load = { run: 'r', folder: '/f', optimizer: true };
+  const refused = fail('INVALID_REQUEST', 'made for another model');
+  await expect(gangOf(refused, refused).trainer.call('train_load', load)).rejects.toThrow('another model');
+  const half = gangOf(done, refused).trainer.call('train_load', load);
+  await expect(half).rejects.toMatchObject({ code: 'RANK_FAILED', message: expect.stringContaining('disagree') });
+  const dead = gangOf(done, fail('RANK_FAILED', 'rank 1 was ended by SIGKILL')).trainer.call('train_load', load);
+  await expect(dead).rejects.toThrow('SIGKILL');
+});
+
+it('is gone with its start', async () => {
+  const { gang, told, trainer } = gangOf(done, done);
+  gang.epoch = 2;
+  expect(trainer.gone).toBe(true);
+  await expect(trainer.call('train_drop', { run: 'r' })).rejects.toThrow('started again');
+  expect(told).toEqual([]);
+});
