@@ -86,7 +86,16 @@ export async function readJournal(
   path: string,
   onRecord: (record: unknown) => void,
 ): Promise<JournalContent> {
-  const reader = new LineReader(path, onRecord);
+  return await readLines(file, path, (json) => onRecord(JSON.parse(json.toString())));
+}
+
+/** As {@link readJournal}, for who parses records itself: `onLine` gets the JSON of each, and throws SyntaxError for what is none. */
+export async function readLines(
+  file: FileHandle,
+  path: string,
+  onLine: (json: Buffer) => void,
+): Promise<JournalContent> {
+  const reader = new LineReader(path, onLine);
   for (;;) {
     // A fresh buffer each time: the reader keeps the beginning of an unfinished line.
     const { bytesRead, buffer } = await file.read(Buffer.allocUnsafe(CHUNK_BYTES), 0, CHUNK_BYTES, null);
@@ -97,7 +106,7 @@ export async function readJournal(
 
 class LineReader {
   readonly #path: string;
-  readonly #onRecord: (record: unknown) => void;
+  readonly #onLine: (json: Buffer) => void;
   #records = 0;
   #goodBytes = 0;
   #seenBytes = 0;
@@ -106,9 +115,9 @@ class LineReader {
   /** The beginning of a line whose end has not come. */
   #begun: Buffer[] = [];
 
-  constructor(path: string, onRecord: (record: unknown) => void) {
+  constructor(path: string, onLine: (json: Buffer) => void) {
     this.#path = path;
-    this.#onRecord = onRecord;
+    this.#onLine = onLine;
   }
 
   take(chunk: Buffer): void {
@@ -139,15 +148,16 @@ class LineReader {
     const gap = line.indexOf(SPACE, 9);
     const sequence = line.toString('latin1', 9, gap);
     if (sequence !== String(this.#records + 1)) throw this.#damaged(`has the number ${sequence}: lines are missing`);
-    this.#onRecord(this.#parsed(line.toString('utf8', gap + 1)));
+    this.#take(line.subarray(gap + 1));
     this.#records += 1;
     this.#goodBytes += line.length + 1;
   }
 
-  #parsed(json: string): unknown {
+  #take(json: Buffer): void {
     try {
-      return JSON.parse(json);
-    } catch {
+      this.#onLine(json);
+    } catch (error) {
+      if (!(error instanceof SyntaxError)) throw error;
       throw this.#damaged('has the right checksum but is no JSON: something else has written to it');
     }
   }

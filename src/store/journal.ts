@@ -85,6 +85,11 @@ export class Journal implements AsyncDisposable {
     return this.#records;
   }
 
+  /** Whether everything appended is safe, as `sync` says. */
+  get flushed(): boolean {
+    return this.#pending.length === 0 && this.#writing === null;
+  }
+
   /**
    * Collect a record; it is written by the next {@link flush}, or at the end of this tick. Later changes of the object do not matter.
    * @throws what `JSON.stringify` throws, INTERNAL for what JSON has no word for and when the journal is closed
@@ -122,8 +127,8 @@ export class Journal implements AsyncDisposable {
    */
   compact(records: Iterable<unknown>): Promise<void> {
     if (this.#compaction !== null || this.#closed) {
-      const state = this.#closed ? 'is closed' : 'is being compacted already';
-      return Promise.reject(new TwinkleError('INTERNAL', `the journal \`${this.path}\` ${state}`));
+      const why = this.#closed ? 'is closed' : 'is being compacted already';
+      return Promise.reject(new TwinkleError('INTERNAL', `the journal \`${this.path}\` ${why}`));
     }
     const lines = Array.from(records, toJson);
     this.#since = [];
@@ -255,20 +260,15 @@ export class Journal implements AsyncDisposable {
   #cutTorn(): void {
     try {
       ftruncateSync(this.#file.fd, this.#bytes);
-    } catch {
-      // as said
-    }
+    } catch {}
   }
 }
 
 /** What a compaction writes, until it takes the journal's name. */
-function draftOf(path: string): string {
-  return `${path}.draft`;
-}
+const draftOf = (path: string): string => `${path}.draft`;
 
-function isSmall(lines: readonly string[]): boolean {
-  return lines.length <= INLINE_RECORDS && lines.reduce((sum, line) => sum + line.length, 0) <= INLINE_CHARS;
-}
+const isSmall = (lines: readonly string[]): boolean =>
+  lines.length <= INLINE_RECORDS && lines.reduce((sum, line) => sum + line.length, 0) <= INLINE_CHARS;
 
 /**
  * Open a journal, and replay what is there.

@@ -8,8 +8,13 @@ const MAX_KEPT = 10_000;
 export class Feed {
   #kept: Completion[] = [];
   /** How many came before the first that is kept. */
-  #dropped = 0;
+  #dropped: number;
   readonly #waiters = new Waiters();
+
+  /** @param first cursor of its beginning: to whom a lower one was given, by a server before this one, everything is new */
+  constructor(first = 0) {
+    this.#dropped = first;
+  }
 
   get cursor(): number {
     return this.#dropped + this.#kept.length;
