@@ -1,11 +1,15 @@
 /**
  * Tinker's API. Without a model (engine mock): what a forward_backward and the fetching of its answer cost; the Twinkle server's figures are those of
- * shared facts, measured on such a machine with its mock backend on Ray. With a model of 0.5 M parameters: the rate of training beside a bare
+ * shared facts, measured on such a machine with its mock backend on Ray. What answers that are kept cost, and a start that finds them. With a model of 0.5 M parameters: the rate of training beside a bare
  * torch + PEFT loop that takes turns with it, and of eight tenants beside one.
  */
 import { execFileSync, fork } from 'node:child_process';
 import { once } from 'node:events';
+import { mkdtempSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { keepAnswers } from '../lib/kept-answers.mjs';
 import { median, quantile } from '../lib/load.mjs';
 import { enginePython } from '../lib/python.mjs';
 import { randomModel } from '../lib/random-model.mjs';
@@ -61,6 +65,63 @@ async function* withoutModel() {
   }
 }
 
+async function serverAfter(what) {
+  const home = mkdtempSync(join(tmpdir(), 'twinkle-bench-'));
+  const kept = await keepAnswers(home, what);
+  return { kept, server: await startServer(['mock', '--engine', 'mock'], home) };
+}
+
+/** The last answer is there: it is the same server, as its clients see it. */
+async function checkAnswer({ url }, { requests }, bytes) {
+  const body = JSON.stringify({ request_id: requests.at(-1) });
+  const headers = { 'content-type': 'application/json', accept: 'application/x-protobuf' };
+  const answer = await fetch(`${url}/api/v1/retrieve_future`, { method: 'POST', headers, body });
+  const { byteLength } = await answer.arrayBuffer();
+  if (answer.status !== 200 || byteLength !== bytes) throw new Error(`an answer was lost: ${answer.status}`);
+}
+
+async function* withAnswers() {
+  const { server: full } = await serverAfter({ runs: 2000, answers: 50, bytes: 500 });
+  const empty = await startServer(['mock', '--engine', 'mock']);
+  try {
+    const rates = { full: [], empty: [] };
+    for (let round = 0; round < ROUNDS; round++) {
+      const plan = { runs: 16, model: 'mock', datums: 1, tokens: 16 };
+      rates.full.push((await train({ ...plan, port: full.port })).perSecond);
+      rates.empty.push((await train({ ...plan, port: empty.port })).perSecond);
+    }
+    yield {
+      what: 'the same, 16 at a time, with 100,000 answers kept',
+      unit: 'per s',
+      ours: middle(rates.full),
+      peer: middle(rates.empty),
+      peerName: 'none kept',
+      target: 0.9 * middle(rates.empty),
+    };
+  } finally {
+    await full.stop();
+    await empty.stop();
+  }
+  const { ms } = await median(3, 'ms', async () => {
+    const bytes = 2000;
+    const { kept, server } = await serverAfter({ runs: 1000, answers: 50, bytes });
+    try {
+      await checkAnswer(server, kept, bytes);
+      return { ms: server.readyMs };
+    } finally {
+      await server.stop();
+    }
+  });
+  yield {
+    what: 'command to ready, mock, after 1,000 runs with 50 answers each',
+    unit: 's',
+    ours: ms / 1000,
+    target: 2,
+    lowerIsBetter: true,
+    note: 'answers of 2 KB',
+  };
+}
+
 /** Steps per second of a bare loop in the environment of the tests, which has PEFT. */
 function bareLoop(python, folder) {
   const env = { ...process.env, HF_HUB_OFFLINE: '1' };
@@ -114,5 +175,6 @@ async function* withModel() {
 
 export async function* rows() {
   yield* withoutModel();
+  yield* withAnswers();
   yield* withModel();
 }

@@ -12,7 +12,7 @@ export const DEMO = fileURLToPath(new URL('../../python-workers/demo_model/model
 
 /**
  * @param {string} python with torch and transformers
- * @param {'qwen3-0.6b' | '1m' | '0.5m'} shape
+ * @param {'qwen3-0.6b' | 'qwen3-1.7b' | '1m' | '0.5m'} shape
  * @returns `{ folder, parameters, [Symbol.dispose] }`
  */
 export function randomModel(python, shape) {

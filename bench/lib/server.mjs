@@ -19,10 +19,10 @@ async function rankPid(home) {
 
 /**
  * @param {string[]} args of `serve`
+ * @param {string} [home] gone when it stops; default: one of its own
  * @returns {Promise<{url: string, port: number, pid: number, readyMs: number, home: string, stop(): Promise<void>, rankPid(): Promise<number>}>}
  */
-export async function startServer(args) {
-  const home = mkdtempSync(join(tmpdir(), 'twinkle-bench-'));
+export async function startServer(args, home = mkdtempSync(join(tmpdir(), 'twinkle-bench-'))) {
   const started = performance.now();
   const child = spawn(process.execPath, [MAIN, 'serve', '--json', '--port', '0', ...args], {
     env: { ...process.env, TWINKLE_HOME: home },

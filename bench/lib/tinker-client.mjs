@@ -14,6 +14,8 @@ const {
   datums,
   tokens,
   vocabulary,
+  rank = 8,
+  warmMs = 500,
   step = false,
   depth = 1,
   nothing = false,
@@ -22,7 +24,8 @@ const agent = new Agent({ keepAlive: true, maxSockets: runs });
 
 function post(path, body, type = 'application/json') {
   return new Promise((resolve, reject) => {
-    const headers = { 'content-type': type, 'content-length': Buffer.byteLength(body) };
+    const accept = 'application/x-protobuf, application/json';
+    const headers = { accept, 'content-type': type, 'content-length': Buffer.byteLength(body) };
     const sent = request(
       { agent, host: '127.0.0.1', port, method: 'POST', path: `/api/v1/${path}`, headers },
       (answer) => {
@@ -47,7 +50,7 @@ async function answered(request_id) {
 }
 
 async function begin(session_id, model_seq_id) {
-  const lora_config = { rank: 8, seed: 1 };
+  const lora_config = { rank, seed: 1 };
   const made = await json('create_model', { session_id, model_seq_id, base_model: model, lora_config });
   await answered(made.request_id);
   return made.model_id;
@@ -89,7 +92,7 @@ async function train(run, until) {
 const { session_id } = await json('create_session', {});
 const all = [];
 for (let run = 0; run < runs; run++) all.push(await begin(session_id, run));
-await Promise.all(all.map((run) => train(run, performance.now() + 500)));
+await Promise.all(all.map((run) => train(run, performance.now() + warmMs)));
 times.length = 0;
 const { session_id: second } = await json('create_session', {});
 const fresh = [];

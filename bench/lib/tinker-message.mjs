@@ -1,4 +1,7 @@
-/** A ForwardBackwardRequest as the Tinker SDK writes it: cross_entropy of datums of so many tokens. */
+/**
+ * A ForwardBackwardRequest as the Tinker SDK writes it: cross_entropy of datums of so many tokens. Never token 0: it is the padding of random
+ * models, whose embedding of zeros has a gradient that grows a thousandfold a layer.
+ */
 import { BinaryWriter, WireType } from '@bufbuild/protobuf/wire';
 
 export function forwardBackward({ run, seqId, datums, tokens, vocabulary }) {
@@ -20,7 +23,7 @@ export function forwardBackward({ run, seqId, datums, tokens, vocabulary }) {
   writer.tag(1, WireType.LengthDelimited).string(run);
   writer.tag(2, WireType.Varint).int32(seqId);
   for (let datum = 0; datum < datums; datum++) {
-    const ids = Int32Array.from({ length: tokens + 1 }, (_, at) => (datum * 31 + at * 7) % vocabulary);
+    const ids = Int32Array.from({ length: tokens + 1 }, (_, at) => 1 + ((datum * 31 + at * 7) % (vocabulary - 1)));
     const targets = BigInt64Array.from(ids.subarray(1), BigInt);
     inner(3, () => {
       inner(1, () =>

@@ -1,6 +1,6 @@
 """Writes a Qwen3 of random bfloat16 weights, with the demo's tokenizer grown to its vocabulary: speed does not depend on what weights say.
 
-Usage: ``random_model.py SHAPE DEMO_FOLDER TARGET_FOLDER``; SHAPE is ``qwen3-0.6b``, or ``1m`` or ``0.5m``, whose steps are Python more than arithmetic.
+Usage: ``random_model.py SHAPE DEMO_FOLDER TARGET_FOLDER``; SHAPE is ``qwen3-0.6b`` or ``qwen3-1.7b``, or ``1m`` or ``0.5m``, whose steps are Python more than arithmetic.
 Prints the number of parameters.
 """
 
@@ -18,6 +18,16 @@ SHAPES = {
     "qwen3-0.6b": {
         "hidden_size": 1024,
         "intermediate_size": 3072,
+        "num_hidden_layers": 28,
+        "num_attention_heads": 16,
+        "num_key_value_heads": 8,
+        "head_dim": 128,
+        "vocab_size": 151_936,
+        "max_position_embeddings": 4096,
+    },
+    "qwen3-1.7b": {
+        "hidden_size": 2048,
+        "intermediate_size": 6144,
         "num_hidden_layers": 28,
         "num_attention_heads": 16,
         "num_key_value_heads": 8,

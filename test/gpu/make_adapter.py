@@ -1,6 +1,6 @@
 """Writes LoRA adapters of random weights, and what plain vLLM answers with each: argv is model, folder, questions as JSON.
 
-Prints base and adapters' greedy answers, in the order of the questions.
+Prints, of base and adapters, the greedy answers and the log-probability of the first token of each, in the order of the questions.
 """
 
 from __future__ import annotations
@@ -41,11 +41,12 @@ def main() -> None:
         enable_lora=True,
         max_loras=2,
     )
-    wanted = SamplingParams(temperature=0.0, max_tokens=48)
+    wanted = SamplingParams(temperature=0.0, max_tokens=48, logprobs=0)
     chats = [[{"role": "user", "content": question}] for question in questions]
 
-    def answers(lora: LoRARequest | None) -> list[str]:
-        return [answer.outputs[0].text for answer in llm.chat(chats, wanted, lora_request=lora, use_tqdm=False)]
+    def answers(lora: LoRARequest | None) -> list[tuple[str, float]]:
+        outputs = [answer.outputs[0] for answer in llm.chat(chats, wanted, lora_request=lora, use_tqdm=False)]
+        return [(output.text, output.logprobs[0][output.token_ids[0]].logprob) for output in outputs]
 
     said = {"demo": answers(None)}
     for at, name in enumerate(NAMES, 1):

@@ -103,5 +103,5 @@ async function ask(url, body) {
   });
   const text = await response.text();
   if (response.status !== 200) throw new Error(`${response.status}: ${text.slice(0, 500)}`);
-  return body.stream === true ? text : JSON.parse(text);
+  return response.headers.get('content-type')?.startsWith('application/json') === true ? JSON.parse(text) : text;
 }

@@ -1,0 +1,170 @@
+/**
+ * Training on real GPUs: tokens per second of a pipelined client beside a bare torch + PEFT loop, by turns; of two ranks beside one; and how long
+ * after a step its weights are sampled from. Random weights in the shape of Qwen3-1.7B (`GPU_TEST_SHAPE`), LoRA of rank 32 in every linear layer.
+ */
+import { execFileSync, fork } from 'node:child_process';
+import { once } from 'node:events';
+import { fileURLToPath } from 'node:url';
+import { randomModel } from '../../bench/lib/random-model.mjs';
+import { forwardBackward } from '../../bench/lib/tinker-message.mjs';
+import { FAKE_DEVICES, median, PYTHON, Report } from './lib/report.mjs';
+import { serve } from './lib/server.mjs';
+import { smiDevices } from './lib/smi.mjs';
+
+const CLIENT = fileURLToPath(new URL('../../bench/lib/tinker-client.mjs', import.meta.url));
+const LOOP = fileURLToPath(new URL('../../bench/peers/peft_loop.py', import.meta.url));
+const SHAPE = process.env.GPU_TEST_SHAPE ?? 'qwen3-1.7b';
+const [DATUMS, TOKENS] = (process.env.GPU_TEST_BATCH ?? '8x1024').split('x').map(Number);
+const RANK = 32;
+const ROUNDS = Number(process.env.GPU_TEST_ROUNDS ?? 3);
+const HAND_OVERS = 12;
+const report = new Report('gpu-training');
+const model = randomModel(PYTHON, SHAPE);
+const round = (value) => Math.round(value * 100) / 100;
+const perStep = DATUMS * TOKENS;
+
+async function train(port) {
+  const size = { datums: DATUMS, tokens: TOKENS, vocabulary: 3000, rank: RANK };
+  const plan = { port, runs: 1, model: 'm', step: true, depth: 4, durationMs: 6000, warmMs: 3000, ...size };
+  const child = fork(CLIENT, [JSON.stringify(plan)]);
+  const ended = once(child, 'exit').then(([code]) => {
+    if (code !== 0) throw new Error(`the client ended with ${code}`);
+  });
+  const [[result]] = await Promise.all([once(child, 'message'), ended]);
+  return result.perSecond * perStep;
+}
+
+function bareLoop(adapters) {
+  const size = ['--datums', DATUMS, '--tokens', TOKENS, '--rank', RANK, '--cuda', adapters].map(String);
+  const stdio = ['ignore', 'pipe', 'inherit'];
+  return (
+    Number(
+      execFileSync(PYTHON, [LOOP, model.folder, '6', ...size], { encoding: 'utf8', stdio })
+        .split('figures:')
+        .at(-1),
+    ) * perStep
+  );
+}
+
+const server = (args) =>
+  serve([model.folder, '--served-model-name', 'm', '--engine', 'transformers', '--max-model-len', '2048', ...args]);
+
+/** A client that asks for one thing after another. */
+function client(url) {
+  const post = async (path, body, type = 'application/json') => {
+    const answer = await fetch(`${url}/api/v1/${path}`, {
+      method: 'POST',
+      headers: { 'content-type': type, accept: 'application/x-protobuf, application/json' },
+      body: type === 'application/json' ? JSON.stringify(body) : body,
+    });
+    const bytes = Buffer.from(await answer.arrayBuffer());
+    if (answer.status !== 200) throw new Error(`${path}: ${answer.status} ${bytes}`);
+    return bytes;
+  };
+  const ask = async (path, body, type) => JSON.parse(await post(path, body, type));
+  const settled = async ({ request_id }) => {
+    const bytes = await post('retrieve_future', { request_id });
+    if (bytes[0] !== 0x7b) return bytes;
+    const answer = JSON.parse(bytes);
+    if (answer.error !== undefined) throw new Error(answer.error);
+    return answer;
+  };
+  return { ask, settled };
+}
+
+/** Milliseconds from the end of a step to weights that can be sampled from, and to the first token of them. */
+async function handOvers(url) {
+  const { ask, settled } = client(url);
+  const { session_id } = await ask('create_session', {});
+  const made = await ask('create_model', {
+    session_id,
+    model_seq_id: 0,
+    base_model: 'm',
+    lora_config: { rank: RANK, seed: 1 },
+  });
+  await settled(made);
+  const run = made.model_id;
+  const times = [];
+  for (let at = 0, seq = 1; at < HAND_OVERS; at++) {
+    const passed = forwardBackward({ run, seqId: seq++, datums: 1, tokens: 64, vocabulary: 3000 });
+    await settled(await ask('forward_backward', passed, 'application/x-protobuf'));
+    await settled(await ask('optim_step', { model_id: run, seq_id: seq++, adam_params: { learning_rate: 1e-4 } }));
+    const begun = performance.now();
+    const saved = { model_id: run, seq_id: seq++, sampling_session_seq_id: at, kind: 'snapshot' };
+    const { sampling_session_id } = await settled(await ask('save_weights_for_sampler', saved));
+    const ready = performance.now() - begun;
+    const sample = {
+      num_samples: 1,
+      prompt: { chunks: [{ tokens: [5, 6, 7], type: 'encoded_text' }] },
+      sampling_params: { max_tokens: 1 },
+    };
+    await settled(await ask('asample', { sampling_session_id, seq_id: 1, ...sample }));
+    times.push({ readyMs: round(ready), firstTokenMs: round(performance.now() - begun) });
+  }
+  return times;
+}
+
+try {
+  report.figure('parameters', model.parameters);
+  report.figure('step', { datums: DATUMS, tokens: TOKENS, rank: RANK });
+  await report.part('one rank', async () => {
+    const rounds = [];
+    for (let at = 0; at < ROUNDS; at++) {
+      const bare = { autocast: bareLoop('float32'), bfloat16: bareLoop('bfloat16') };
+      const one = await server(['--gpus', '0']);
+      try {
+        rounds.push({ ours: await train(one.port), ...bare });
+        report.figure('one rank: rounds, tokens/s', rounds);
+        if (at > 0) continue;
+        const times = await handOvers(one.url);
+        report.figure('new weights, ms', times);
+        const later = times.slice(2);
+        const medians = [
+          median(later.map(({ readyMs }) => readyMs)),
+          median(later.map(({ firstTokenMs }) => firstTokenMs)),
+        ];
+        report.check('a sampler has new weights within 300 ms', medians[0] <= 300, medians);
+      } finally {
+        await one.stop();
+      }
+    }
+    const [ours, autocast, bfloat16] = ['ours', 'autocast', 'bfloat16'].map((side) =>
+      median(rounds.map((one) => one[side])),
+    );
+    const row = { ours: Math.round(ours), autocast: Math.round(autocast), bfloat16: Math.round(bfloat16) };
+    report.check('at least 0.95 of a bare loop', ours >= 0.95 * Math.max(autocast, bfloat16), {
+      ...row,
+      ratio: round(ours / Math.max(autocast, bfloat16)),
+    });
+  });
+  if (FAKE_DEVICES === null && smiDevices().length > 1) {
+    await report.part('two ranks', async () => {
+      const rounds = [];
+      for (let at = 0; at < ROUNDS; at++) {
+        const figures = {};
+        for (const [name, devices] of [
+          ['one', '0'],
+          ['two', '0-1'],
+        ]) {
+          const started = await server(['--gpus', devices, '-dp', devices === '0' ? '1' : '2']);
+          try {
+            figures[name] = await train(started.port);
+          } finally {
+            await started.stop();
+          }
+        }
+        rounds.push(figures);
+        report.figure('two ranks: rounds, tokens/s', rounds);
+      }
+      const [one, two] = ['one', 'two'].map((side) => median(rounds.map((figures) => figures[side])));
+      report.check('two ranks make at least 1.9 times the tokens of one', two >= 1.9 * one, {
+        one: Math.round(one),
+        two: Math.round(two),
+        ratio: round(two / one),
+      });
+    });
+  }
+} finally {
+  model[Symbol.dispose]();
+}
+report.end();
