@@ -13,7 +13,7 @@ const allowed = {
   python: ['python', 'config', 'protocol', 'util', 'errors'],
   supervisor: ['supervisor', 'transport', 'engines', 'native/types', 'config', 'observability', 'protocol', 'util', 'errors'],
   serving: ['serving', 'supervisor/gang-machine', 'transport/channel', 'observability', 'protocol', 'util', 'errors'],
-  training: ['training', 'serving/types', 'observability', 'protocol', 'util', 'errors'],
+  training: ['training', 'serving/types', 'store', 'observability', 'protocol', 'util', 'errors'],
   gateway: ['gateway', 'serving/types', 'training/types', 'training/checkpoint-path', 'config/types', 'observability', 'protocol', 'util', 'errors'],
   runtime: ['runtime', 'gateway', 'serving', 'training', 'supervisor', 'cluster', 'scheduler', 'store', 'transport', 'tensor', 'engines', 'python', 'native', 'config', 'observability', 'protocol', 'util', 'errors'],
   cli: ['cli', 'runtime', 'config', 'python', 'native', 'engines/args', 'scheduler', 'cluster/api', 'observability', 'serving/types', 'util', 'errors'],

@@ -44,7 +44,11 @@ export const ERRORS = {
   MODEL_NOT_FOUND: { ...invalid, status: 404, type: 'not_found_error', title: 'No such model is served.' },
   ROUTE_NOT_FOUND: { ...invalid, status: 404, type: 'not_found_error', title: 'No such route.' },
   METHOD_NOT_ALLOWED: { ...invalid, status: 405, title: 'The route exists with another method.' },
-  UNSUPPORTED_MEDIA_TYPE: { ...invalid, status: 415, title: 'The content type of the body is not JSON.' },
+  UNSUPPORTED_MEDIA_TYPE: {
+    ...invalid,
+    status: 415,
+    title: 'The content type or encoding of the body is not one that the route takes.',
+  },
   OVERLOADED: { ...unavailable, status: 429, type: 'rate_limit_error', title: 'The queue is full; try again later.' },
   NOT_READY: { ...unavailable, title: 'The model is still starting, restarting or has failed.' },
   DRAINING: { ...unavailable, title: 'The server is shutting down and takes no new work.' },

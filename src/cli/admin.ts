@@ -1,7 +1,7 @@
 /** Asks a running process over its admin socket, and makes sure that the answer is what it should be. Never throws: who is silent has a reason. */
 import { request } from 'node:http';
 import type { ClusterSnapshot } from '../cluster/api.js';
-import type { ClusterHeadStatus, HeadStatus, InstanceFile } from '../runtime/types.js';
+import type { ClusterHeadStatus, HeadStatus, InstanceFile, RunDetail, RunStatus } from '../runtime/types.js';
 
 /** What is asked, how long it may be silent, and how long an answer may be. */
 interface Question {
@@ -13,6 +13,9 @@ interface Question {
 const STATUS: Question = { path: '/status', timeoutMs: 3000, limitBytes: 4 * 1024 * 1024 };
 /** 10,000 nodes and 50,000 groups are 36 MB, which take a second to write down. */
 const CLUSTER: Question = { path: '/cluster', timeoutMs: 5000, limitBytes: 256 * 1024 * 1024 };
+
+/** 1,000 runs are half a megabyte. */
+const RUNS: Question = { path: '/runs', timeoutMs: 3000, limitBytes: 64 * 1024 * 1024 };
 
 /** Why an instance gave no answer; continues "it …" or stands alone. */
 export interface Silent {
@@ -41,6 +44,28 @@ export async function askCluster(file: InstanceFile): Promise<ClusterSnapshot | 
   if (typeof cluster !== 'string' || !Array.isArray(nodes) || !Array.isArray(groups))
     return { silent: 'its answer is no cluster: it runs another version' };
   return reply.document as unknown as ClusterSnapshot;
+}
+
+/** The runs that a server trains, or why it tells none. */
+export async function askRuns(file: InstanceFile): Promise<{ readonly runs: readonly RunStatus[] } | Silent> {
+  // It trains nothing.
+  if (file.kind === 'head') return { runs: [] };
+  const reply = await get(file.adminSocket, RUNS);
+  if ('silent' in reply) return reply;
+  if (reply.code === 404) return { silent: 'it tells of no runs: it runs an older version' };
+  const { runs } = reply.document;
+  if (reply.code !== 200 || !Array.isArray(runs))
+    return { silent: `it answered ${reply.code}${errorMessage(reply.document)}` };
+  return { runs };
+}
+
+/** A run with its curve; null: it has ended. */
+export async function askRun(file: InstanceFile, id: string): Promise<RunDetail | Silent | null> {
+  const reply = await get(file.adminSocket, { ...RUNS, path: `/runs/${encodeURIComponent(id)}` });
+  if ('silent' in reply) return reply;
+  if (reply.code === 404) return null;
+  if (reply.code !== 200) return { silent: `it answered ${reply.code}${errorMessage(reply.document)}` };
+  return reply.document as unknown as RunDetail;
 }
 
 interface Reply {

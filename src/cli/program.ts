@@ -4,7 +4,7 @@ import { OPTION_KEYS, type OptionSpec, optionSpec, SERVE_OPTIONS } from '../conf
 import { ENGINE_ARGS } from '../engines/args.js';
 import type { Handler } from './io.js';
 import { addListFlags, addWatchFlag } from './list/flags.js';
-import { DEVICE_STATES, GANG_STATES, GROUP_STATES, NODE_STATES } from './list/states.js';
+import { DEVICE_STATES, GANG_STATES, GROUP_STATES, NODE_STATES, RUN_STATES } from './list/states.js';
 import { addPlaceFlags } from './place/flags.js';
 
 /** Command → how to import what runs it. */
@@ -13,6 +13,7 @@ const HANDLERS: Readonly<Record<string, () => Promise<{ readonly run: Handler }>
   remove: () => import('./commands/remove.js'),
   setup: () => import('./commands/setup.js'),
   status: () => import('./commands/status.js'),
+  runs: () => import('./commands/runs.js'),
   logs: () => import('./commands/logs.js'),
   stop: () => import('./commands/stop.js'),
   doctor: () => import('./commands/doctor.js'),
@@ -63,6 +64,11 @@ export function buildProgram(version: string, chosen: Chosen): Command {
   addWatchFlag(add(program, 'Serving:', 'status', 'what runs, and how it is'))
     .option(...HOME_FLAG)
     .option(...JSON_FLAG);
+  const runs = add(program, 'Serving:', 'runs', 'what clients of the Tinker API train, and how it goes');
+  addWatchFlag(addListFlags(runs, RUN_STATES, 'model=NAME'))
+    .argument('[RUN]', 'its id, the beginning of it, or as the table shows it: that run with the curve of its loss')
+    .option(...HOME_FLAG)
+    .option('--json', 'print one line of JSON on stdout: an array, or the RUN with its curve');
   add(program, 'Serving:', 'logs', 'what the ranks wrote')
     .argument('[INSTANCE]', 'id of a running server; none: the newest')
     .option('-f, --follow', 'go on as it grows')

@@ -8,6 +8,7 @@ import { type GatewayMetrics, gatewayMetrics } from './gateway-metrics.js';
 import { type Authenticate, authenticator } from './http/auth.js';
 import { FlushQueue } from './sse/flush-queue.js';
 import { LiveResponses } from './sse/live-responses.js';
+import { trainingMetrics } from './training-metrics.js';
 import type { GatewayLogger, GatewayOptions, HeadPhase } from './types.js';
 
 const KEEP_ALIVE_MS = 15_000;
@@ -27,6 +28,7 @@ export interface GatewayContext {
   readonly phase: () => HeadPhase;
   readonly logger: GatewayLogger | null;
   readonly metrics: GatewayMetrics;
+  readonly stopTrainingMetrics: () => void;
   /** Scrapes that went on without a replica's engine. */
   readonly missedPages: Family<Cell>;
   readonly queue: FlushQueue;
@@ -35,11 +37,11 @@ export interface GatewayContext {
 
 /** Options → context. */
 export function gatewayContext(options: GatewayOptions): GatewayContext {
-  const { inference, startedAt } = options;
+  const { inference, metrics, startedAt, training } = options;
   return {
     inference,
     control: options.control ?? null,
-    training: options.training ?? null,
+    training: training ?? null,
     authMode: options.auth.mode,
     authenticate: authenticator(options.auth),
     bodyLimit: options.http.bodyLimit,
@@ -47,8 +49,9 @@ export function gatewayContext(options: GatewayOptions): GatewayContext {
     startedAt,
     phase: () => options.phase(),
     logger: options.logger === false ? null : options.logger,
-    metrics: gatewayMetrics(options.metrics, inference, startedAt),
-    missedPages: options.metrics.counter(
+    metrics: gatewayMetrics(metrics, inference, startedAt),
+    stopTrainingMetrics: training === undefined ? () => {} : trainingMetrics(metrics, training.watch),
+    missedPages: metrics.counter(
       'twinkle_engine_metrics_missed_total',
       'Scrapes in which the engine of a replica did not answer in time.',
       ['model', 'replica'],

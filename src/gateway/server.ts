@@ -5,6 +5,7 @@ import { type GatewayContext, gatewayContext } from './context.js';
 import { healthRoutes } from './health.js';
 import { CALL_DECORATOR, nextRequestId } from './http/call.js';
 import { answerBrokenRequest } from './http/client-error.js';
+import { acceptEncodings } from './http/content-encoding.js';
 import { sendError, toTwinkleError } from './http/error-reply.js';
 import { acceptBodies } from './http/json-body.js';
 import { mountRoutes } from './http/routes.js';
@@ -47,6 +48,7 @@ function handleErrors(app: FastifyInstance, { logger }: Pick<GatewayContext, 'lo
  */
 export const gatewayPlugin: FastifyPluginAsync<GatewayOptions> = async (app, options) => {
   const context = gatewayContext(options);
+  acceptEncodings(app);
   acceptBodies(app);
   handleErrors(app, context);
   app.setValidatorCompiler(validatorCompiler());
@@ -62,7 +64,7 @@ export const gatewayPlugin: FastifyPluginAsync<GatewayOptions> = async (app, opt
     ...relayRoutes(context),
     ...operationRoutes(app, context),
     ...(context.control === null ? [] : operatorRoutes(context.control, context.authMode)),
-    ...(context.training === null ? [] : tinkerRoutes(context.training)),
+    ...(context.training === null ? [] : tinkerRoutes(context.training, context.authenticate)),
   ]);
   app.addHook('preClose', () =>
     context.live.shutdown(
@@ -70,7 +72,10 @@ export const gatewayPlugin: FastifyPluginAsync<GatewayOptions> = async (app, opt
       CLOSE_GRACE_MS,
     ),
   );
-  app.addHook('onClose', async () => context.metrics.close());
+  app.addHook('onClose', async () => {
+    context.metrics.close();
+    context.stopTrainingMetrics();
+  });
 };
 
 /**

@@ -27,6 +27,7 @@ import type { HttpFront } from './http-front.js';
 import { ModelBuckets } from './model-buckets.js';
 import { openOwnPlacement } from './own-placement.js';
 import { membershipOf, type PlacementSource } from './place-replicas.js';
+import { stepFields } from './step-fields.js';
 import { sweepHome } from './sweep-home.js';
 import { TrainerGangs } from './trainer-gangs.js';
 import type { Head, HeadEvents, HeadStatus } from './types.js';
@@ -169,17 +170,24 @@ class RunningHead implements Head {
       change: () => this.#changed(),
     });
     this.#directory = this.#fleet.directory;
-    const trainers = new TrainerGangs(built, this.#log);
+    const trainers = new TrainerGangs(built, config.training, this.#log);
     this.#trainers = trainers;
     const placement = options.placement ?? this.#ownPlacement();
     this.#placement = placement;
     await this.#fleet.place(placement);
+    trainers.startOwn();
     // Imported only now, as HTTP is: the ranks' interpreters start meanwhile.
     const { LocalTrainingService } = await import('../training/service.js');
     const checkpointFolder = join(config.home, 'checkpoints');
-    const training = new LocalTrainingService({ inference: this.inference, trainers, checkpointFolder, nowMs });
+    const journalFolder = join(config.home, 'training');
+    const { sampling } = this.#fleet;
+    const parts = { inference: this.inference, trainers, sampling, log: this.#log, nowMs };
+    const rules = config.training;
+    const training = new LocalTrainingService({ ...parts, checkpointFolder, journalFolder, rules });
     this.#training = training;
-    this.#disposals.push(() => training[Symbol.dispose]());
+    training.watch.on('stepped', (report) => this.#log.info(stepFields(report), 'training_step'));
+    this.#disposals.push(() => training.close());
+    await training.restore();
     if (options.listen !== false) {
       const { openHttp } = await import('./http-front.js');
       this.#http = await openHttp({
@@ -202,7 +210,7 @@ class RunningHead implements Head {
   }
 
   status(): HeadStatus {
-    const training = this.#trainers?.status() ?? [];
+    const training = this.#trainers?.status(this.#training?.watch.runs() ?? []) ?? [];
     return {
       kind: 'serve',
       instance: this.instance,
@@ -248,13 +256,15 @@ class RunningHead implements Head {
   }
 
   async #close(): Promise<void> {
+    // What the cut does to requests must not be what the next server remembers of them.
+    this.#training?.[Symbol.dispose]();
     this.#directory.cut(new TwinkleError('DRAINING', 'the server is shutting down; this request was cut'));
     this.#ready.reject(new TwinkleError('DRAINING', 'the head was closed before it was ready'));
     const native = this.#native;
     // A door that does not close must leave no process behind.
     const errors = await runAll([
       () => this.#http?.close(),
-      () => this.#fleet?.stop(),
+      () => Promise.all([this.#trainers?.stop(), this.#fleet?.stop()]),
       () => endInstance(native, ProcessWatcher.of(native), this.instance),
       () => this.#fleet?.release(),
       ...this.#disposals.reverse(),

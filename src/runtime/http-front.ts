@@ -62,6 +62,7 @@ export async function openHttp(options: HttpFrontOptions): Promise<HttpFront> {
     const admin = await startAdminServer({
       socketPath: adminSocket,
       status: () => options.status(),
+      runs: options.training.watch,
       control: options.control,
       ...(options.cluster === undefined ? {} : { cluster: options.cluster }),
     });

@@ -1,7 +1,7 @@
 /** What a running head offers to the CLI, to embedders and to tests. */
 
 import type { FleetControl } from '../serving/types/control.js';
-import type { Inference, ServedModel, StartProgress } from '../serving/types.js';
+import type { Inference, ModelState, ServedModel, StartProgress } from '../serving/types.js';
 import type { TrainingService } from '../training/types.js';
 
 /** One state document for `status`, `/status` on the admin socket, and bug reports. Plain JSON. */
@@ -49,12 +49,22 @@ export interface ClusterHeadStatus {
 /** The ranks that train a model. */
 export interface TrainerStatus {
   readonly model: string;
-  readonly state: string;
+  readonly state: ModelState;
+  /** Why they do not train; null: they do, or begin to. */
+  readonly reason: string | null;
   /** Number of this start. */
   readonly epoch: number;
+  readonly restarts: number;
   /** By rank; null: it does not run. */
   readonly pids: readonly (number | null)[];
+  /** By rank: what it computes on, `cpu` or a uuid. Those that the model's first replica has, too. */
+  readonly devices: readonly string[];
+  /** Runs whose weights they have. */
+  readonly runs: number;
 }
+
+/** Runs as `runs` shows them: see {@link TrainingWatch}. */
+export type { RunDetail, RunStatus } from '../training/types/progress.js';
 
 /** Lifecycle events; every one says who it is about. */
 export interface HeadEvents {

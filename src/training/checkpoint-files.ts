@@ -4,13 +4,29 @@
  * records are small, and saves are rare.
  */
 import { randomBytes } from 'node:crypto';
-import { existsSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  closeSync,
+  copyFileSync,
+  existsSync,
+  fsyncSync,
+  linkSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { makeFolders } from '../util/make-folders.js';
 import type { CheckpointPath } from './checkpoint-path.js';
-import type { Checkpoint } from './types.js';
+import type { Checkpoint, CheckpointFile } from './types/checkpoints.js';
 
 const RECORD = '.json';
+/** What the ranks noted of the files: checksums, and how to go on. */
+const MANIFEST = 'manifest.json';
 /** Between a name and what makes its folder another one; no name has it. */
 const MARK = '@';
 
@@ -24,22 +40,49 @@ export class CheckpointFiles {
     return join(above, `${path.name}${MARK}${randomBytes(6).toString('hex')}`);
   }
 
-  /** Write its record over an older one, whose folder goes. */
+  /** Write its record over an older one, whose folder is the caller's to discard: until then it is torn. */
   record(checkpoint: Checkpoint): void {
-    const { folder, path, tenant } = checkpoint;
+    const { path, tenant } = checkpoint;
     const above = this.#above(tenant, path);
     const file = join(above, `${path.name}${RECORD}`);
     writeFileSync(`${file}.new`, JSON.stringify(checkpoint), { mode: 0o600, flush: true });
     renameSync(`${file}.new`, file);
-    for (const entry of names(above)) {
-      if (entry.startsWith(`${path.name}${MARK}`) && join(above, entry) !== folder) discard(join(above, entry));
+  }
+
+  /** Its folder is torn from now on. @param durable also after a power failure */
+  unrecord({ path, tenant }: Checkpoint, durable = false): void {
+    const above = this.#above(tenant, path);
+    discard(join(above, `${path.name}${RECORD}`));
+    if (!durable) return;
+    const folder = openSync(above, 'r');
+    try {
+      fsyncSync(folder);
+    } finally {
+      closeSync(folder);
     }
   }
 
-  /** The record first: what is half removed is torn. */
-  remove({ folder, path, tenant }: Checkpoint): void {
-    discard(join(this.#above(tenant, path), `${path.name}${RECORD}`));
+  /** Remove its folder. */
+  discard({ folder }: Pick<Checkpoint, 'folder'>): void {
     discard(folder);
+  }
+
+  /** The same files in another folder; they are never written again, so the file system need not keep them twice. */
+  copy({ folder: from }: Checkpoint, folder: string): void {
+    mkdirSync(folder);
+    for (const name of names(from)) {
+      try {
+        linkSync(join(from, name), join(folder, name));
+      } catch {
+        copyFileSync(join(from, name), join(folder, name)); // a file system without links
+      }
+    }
+  }
+
+  /** Its files, our own notes aside. */
+  list({ folder }: Checkpoint): CheckpointFile[] {
+    const own = names(folder).filter((name) => name !== MANIFEST);
+    return own.map((name) => ({ name, path: join(folder, name), bytes: statSync(join(folder, name)).size }));
   }
 
   /** All that are whole; the others are removed. */

@@ -2,8 +2,10 @@
 import { TwinkleError } from '../errors.js';
 
 /** Kinds that there are here, as clients write them, and what REST calls them. */
-export const KINDS = { weights: 'training' } as const;
-export type CheckpointKind = keyof typeof KINDS;
+export const KINDS = { weights: 'training', sampler_weights: 'sampler', external_weights: 'external' } as const;
+export type NamedKind = keyof typeof KINDS;
+/** Those that no client can name. `handed_over`: of samplers that were made without a name; `parked`: of runs that are off the ranks. */
+export type CheckpointKind = NamedKind | 'handed_over' | 'parked';
 
 export interface CheckpointPath {
   readonly run: string;
@@ -36,12 +38,14 @@ export function readPath(text: string, param = 'path'): CheckpointPath {
     const shown = JSON.stringify(text.slice(0, 200));
     throw new TwinkleError(
       'INVALID_REQUEST',
-      `expected tinker://<run>/weights/<name> for \`${param}\` but received ${shown}`,
+      `expected tinker://<run>/<kind>/<name> for \`${param}\`, with kind ${Object.keys(KINDS).join(', ')}, but received ${shown}`,
       {
         param,
       },
     );
   }
-  if (kind === 'weights') return { run, kind, name };
+  if (isNamedKind(kind)) return { run, kind, name };
   throw new TwinkleError('CHECKPOINT_NOT_FOUND', `there is no checkpoint \`${text.slice(0, 200)}\` here`, { param });
 }
+
+export const isNamedKind = (kind: string): kind is NamedKind => kind in KINDS;

@@ -1,20 +1,31 @@
 /** The checkpoints that there are: whose they are, how long they stay, who else may read them. */
 import { TwinkleError } from '../errors.js';
 import type { CheckpointFiles } from './checkpoint-files.js';
-import { type CheckpointPath, pathText } from './checkpoint-path.js';
-import type { Checkpoint } from './types.js';
+import { type CheckpointKind, type CheckpointPath, isNamedKind, type NamedKind, pathText } from './checkpoint-path.js';
+import { TenantCount } from './limits.js';
+import type { Checkpoint, CheckpointFile, CheckpointRegistry, CopyRequest } from './types/checkpoints.js';
 
 const S = 1000;
 
-export class Checkpoints {
+export class Checkpoints implements CheckpointRegistry {
   readonly #all = new Map<string, Checkpoint>();
   #scanned = false;
 
-  /** @param now Unix ms */
+  /**
+   * @param now Unix ms
+   * @param bytes of those that clients can name, by tenant
+   */
   constructor(
     private readonly files: CheckpointFiles,
     private readonly now: () => number,
+    private readonly bytes: TenantCount = new TenantCount(),
   ) {}
+
+  /** @param bytes of one that is to be added. @throws `INVALID_REQUEST` when its tenant's would be too many */
+  checkRoom(tenant: string, path: CheckpointPath, bytes: number): void {
+    const older = this.#known().get(pathText(path));
+    this.bytes.check(tenant, bytes - (older?.tenant === tenant ? older.bytes : 0));
+  }
 
   /** @throws `INVALID_REQUEST` when there is one of that name already */
   checkFree(path: CheckpointPath): void {
@@ -26,13 +37,23 @@ export class Checkpoints {
 
   /** Where ranks write one; nothing is changed before it is added. */
   newFolder(tenant: string, path: CheckpointPath): string {
+    this.#known(); // what is not recorded by then is taken for torn
     return this.files.newFolder(tenant, path);
   }
 
   /** It has been written. */
   add(checkpoint: Checkpoint): void {
+    this.addBeside(checkpoint)();
+  }
+
+  /** As {@link add}. @returns removes the files of the older one of that name: until then they can be read */
+  addBeside(checkpoint: Checkpoint): () => void {
+    const older = this.#known().get(pathText(checkpoint.path));
     this.files.record(checkpoint);
-    this.#known().set(pathText(checkpoint.path), checkpoint);
+    this.#put(checkpoint);
+    return () => {
+      if (older !== undefined && older.folder !== checkpoint.folder) this.files.discard(older);
+    };
   }
 
   /** One that a tenant may read: its own, or a public one. @throws `CHECKPOINT_NOT_FOUND` */
@@ -44,7 +65,24 @@ export class Checkpoints {
 
   /** Of a tenant, oldest first. */
   of(tenant: string): readonly Checkpoint[] {
-    return [...this.#known().values()].filter((one) => one.tenant === tenant).sort((a, b) => a.time - b.time);
+    const named = [...this.#known().values()].filter(({ path }) => isNamedKind(path.kind));
+    return named.filter((one) => one.tenant === tenant).sort((a, b) => a.time - b.time);
+  }
+
+  /** Of all tenants: those that no client can name. */
+  ofKind(kind: Exclude<CheckpointKind, NamedKind>): readonly Checkpoint[] {
+    return [...this.#all.values()].filter(({ path }) => path.kind === kind);
+  }
+
+  /** Whether it is known which there are. */
+  get scanned(): boolean {
+    return this.#scanned;
+  }
+
+  /** Null: the tenant has none of that path. */
+  find(tenant: string, path: CheckpointPath): Checkpoint | null {
+    const found = this.#find(path);
+    return found?.tenant === tenant ? found : null;
   }
 
   /** @throws `CHECKPOINT_NOT_FOUND` */
@@ -62,6 +100,35 @@ export class Checkpoints {
     this.add({ ...this.#own(tenant, path), expires: this.until(seconds) });
   }
 
+  copy(tenant: string, { from, reader, run, ttlSeconds }: CopyRequest): Checkpoint {
+    const source = this.readable(reader, from);
+    const path: CheckpointPath = { ...from, run };
+    const known = this.#find(path);
+    if (known?.tenant === tenant && known.copyOf === source.folder) return known;
+    this.checkFree(path);
+    this.checkRoom(tenant, path, source.bytes);
+    const folder = this.newFolder(tenant, path);
+    this.files.copy(source, folder);
+    const own = { path, tenant, folder, time: this.now(), expires: this.until(ttlSeconds), public: false };
+    this.add({ ...source, ...own, copyOf: source.folder });
+    return this.readable(tenant, path);
+  }
+
+  list(tenant: string, path: CheckpointPath): readonly CheckpointFile[] {
+    return this.files.list(this.readable(tenant, path));
+  }
+
+  /** It is not known any more, and its files are still there. @param durable also after a power failure */
+  forget(checkpoint: Checkpoint, durable = false): void {
+    if (this.#all.delete(pathText(checkpoint.path))) this.#count(checkpoint, -1);
+    this.files.unrecord(checkpoint, durable);
+  }
+
+  /** Remove the files of one that is not known any more, or never was. */
+  discard(checkpoint: Pick<Checkpoint, 'folder'>): void {
+    this.files.discard(checkpoint);
+  }
+
   /** Unix ms of so many seconds from now; null: never. */
   until(seconds: number | null): number | null {
     return seconds === null ? null : this.now() + seconds * S;
@@ -72,9 +139,20 @@ export class Checkpoints {
     for (const checkpoint of this.#all.values()) if (this.#over(checkpoint)) this.#remove(checkpoint);
   }
 
+  #put(checkpoint: Checkpoint): void {
+    const older = this.#known().get(pathText(checkpoint.path));
+    if (older !== undefined) this.#count(older, -1);
+    this.#all.set(pathText(checkpoint.path), checkpoint);
+    this.#count(checkpoint, 1);
+  }
+
+  #count({ bytes, path, tenant }: Checkpoint, times: 1 | -1): void {
+    if (isNamedKind(path.kind)) this.bytes.add(tenant, times * bytes);
+  }
+
   #own(tenant: string, path: CheckpointPath): Checkpoint {
-    const found = this.#find(path);
-    if (found?.tenant === tenant) return found;
+    const found = this.find(tenant, path);
+    if (found !== null) return found;
     throw missing(path);
   }
 
@@ -88,15 +166,15 @@ export class Checkpoints {
   }
 
   #remove(checkpoint: Checkpoint): void {
-    this.files.remove(checkpoint);
-    this.#all.delete(pathText(checkpoint.path));
+    this.forget(checkpoint);
+    this.discard(checkpoint);
   }
 
   /** Read with the first question: a server that only samples reads nothing. */
   #known(): Map<string, Checkpoint> {
     if (!this.#scanned) {
       this.#scanned = true;
-      for (const checkpoint of this.files.scan()) this.#all.set(pathText(checkpoint.path), checkpoint);
+      for (const checkpoint of this.files.scan()) this.#put(checkpoint);
     }
     return this.#all;
   }

@@ -1,13 +1,15 @@
-/** One run: its requests in their order, and what becomes of it when its ranks are gone. */
+/** One run: its requests in their order, and what becomes of it when its ranks are gone. Knows nothing of who else is on them. */
 import { asTwinkleError, TwinkleError } from '../errors.js';
 import { encodeForwardBackwardOutput } from '../protocol/tinker/forward-backward-output.js';
 import type { TrainOutcome } from '../protocol/training.js';
 import { failureOf } from './failure.js';
 import type { Future } from './futures.js';
+import type { RunProgress } from './run-progress.js';
 import { Sequencer } from './sequencer.js';
 import type { Session } from './sessions.js';
 import type { Trainer } from './trainer.js';
 import type { Operation, QueuedRun, TrainerQueue } from './trainer-queue.js';
+import type { RunStatus } from './types/progress.js';
 import type { ComputeRequest, FutureFailure, FutureResult, NewRun, StepRequest } from './types.js';
 
 /** A request that has not come by then will not: those behind it go on. The SDK sends what was lost again within seconds. */
@@ -15,6 +17,7 @@ const HOLE_MS = 120_000;
 
 /** A request of a run: to be made an operation once the run is there. */
 interface Asked {
+  readonly seqId: number;
   readonly operation: Operation & { failed(error: unknown): void };
 }
 
@@ -24,17 +27,38 @@ export interface RunPlace {
   readonly queue: TrainerQueue;
 }
 
+/** Who brings runs to their ranks, and takes them off. */
+export interface RunKeeper {
+  /** There is something to do for a run that is not on its ranks. */
+  wanted(run: Run): void;
+  /** It is on its ranks, and has something to do from now on. */
+  busy(run: Run): void;
+  /** It is on its ranks, and has nothing to do. */
+  idle(run: Run): void;
+  /** Its weights are gone, or not wanted any more. */
+  lost(run: Run): void;
+}
+
 export class Run implements QueuedRun {
   readonly waiting: QueuedRun['waiting'] = [];
   /** Number of the request → its future. */
   readonly requests = new Map<number, Future>();
-  lastRequest = Date.now();
+  /** Unix ms. */
+  readonly since = Date.now();
+  /** Unix ms. */
+  lastRequest = this.since;
   /** Why its weights are gone; null: they are not. */
   loss: TwinkleError | null = null;
-  readonly #order = new Sequencer<Asked>();
-  /** In order, while the run is being made. */
+  /** Its ranks have a gradient that no step has used: that is not part of what is saved. */
+  unstepped = false;
+  readonly #order: Sequencer<Asked>;
+  /** In order, while the run is not on its ranks. */
   #early: Asked[] = [];
   #place: RunPlace | null = null;
+  /** Its weights are, or were, there. */
+  made: boolean;
+  /** Requests that its ranks have, or that wait for them. */
+  #open = 0;
   #hole: NodeJS.Timeout | null = null;
 
   constructor(
@@ -42,12 +66,33 @@ export class Run implements QueuedRun {
     readonly session: Session,
     readonly spec: NewRun,
     readonly created: Future,
-  ) {}
+    readonly progress: RunProgress,
+    private readonly keeper: RunKeeper,
+    /** Number of the first request that no server before this one has done; null: the run has yet to be made. */
+    readonly resumedAt: number | null = null,
+  ) {
+    this.made = resumedAt !== null;
+    this.#order = new Sequencer(resumedAt ?? 1);
+  }
 
-  /** It has been made: what was asked for can begin. */
+  /** It is on its ranks: what was asked for can begin. */
   begin(place: RunPlace): void {
+    this.made = true;
     this.#place = place;
     for (const asked of this.#early.splice(0)) this.#dispatch(asked);
+    if (this.#open === 0 && this.loss === null) this.keeper.idle(this);
+  }
+
+  /** It goes off its ranks: what is asked for waits from now on. @returns where it was; null: on none */
+  leave(): RunPlace | null {
+    const place = this.#place;
+    this.#place = null;
+    return place;
+  }
+
+  /** What waits for its ranks fails; the run stays what it is. */
+  failEarly(error: TwinkleError): void {
+    for (const { operation } of this.#early.splice(0)) operation.failed(error);
   }
 
   /** It will not be, or is no more: what waits fails. */
@@ -55,12 +100,29 @@ export class Run implements QueuedRun {
     this.loss ??= error;
     for (const { operation } of this.#order.clear()) operation.failed(this.loss);
     if (this.#hole !== null) clearTimeout(this.#hole);
-    for (const { operation } of this.#early.splice(0)) operation.failed(this.loss);
+    this.failEarly(this.loss);
+    this.keeper.lost(this);
   }
 
-  /** Its ranks, if it was made. */
+  /** Its ranks, if it is on them. */
   get trainer(): Trainer | null {
     return this.#place?.trainer ?? null;
+  }
+
+  /** starting: it has yet to be made; parked: it is off its ranks, or on its way. */
+  get state(): RunStatus['state'] {
+    if (this.loss !== null || this.trainer?.gone === true) return 'lost';
+    return this.#place !== null ? 'ready' : this.made ? 'parked' : 'starting';
+  }
+
+  /** Requests that wait for it to be on its ranks. */
+  get early(): number {
+    return this.#early.length;
+  }
+
+  /** Number of the request that it goes on with. */
+  get next(): number {
+    return this.#early[0]?.seqId ?? this.#order.next;
   }
 
   /** Whether a request of that number came. */
@@ -79,27 +141,55 @@ export class Run implements QueuedRun {
       kind: 'pass',
       work: { run: this.id, ...work },
       tokens,
-      done: (outcome) => future.settle(answerOf(outcome)),
+      sent: this.progress.taken('pass'),
+      done: (outcome) => {
+        this.progress.passed(work, outcome);
+        if (outcome.failure === null && !work.forward_only) this.unstepped = true;
+        future.settle(answerOf(outcome));
+      },
       failed: (error) => future.settle(this.#failure(error)),
     });
   }
 
   step({ adam, seqId }: StepRequest, future: Future): void {
-    this.order(seqId, future, async (trainer) => await trainer.call('train_step', { run: this.id, ...adam }));
+    const act = async (trainer: Trainer): Promise<object> => {
+      try {
+        const result = await trainer.call('train_step', { run: this.id, ...adam });
+        this.progress.stepped(result.metrics);
+        this.unstepped = false;
+        return result;
+      } catch (error) {
+        this.progress.stepFailed();
+        if (asTwinkleError(error).code === 'NON_FINITE') this.unstepped = false; // ranks have cleared it
+        throw error;
+      }
+    };
+    this.order(seqId, future, act, this.progress.taken('step'));
   }
 
   /** Something that takes its turn; what it resolves to is the answer, as JSON. */
-  order(seqId: number, future: Future, act: (trainer: Trainer) => Promise<object>): void {
+  order(
+    seqId: number,
+    future: Future,
+    act: (trainer: Trainer) => Promise<object>,
+    sent = this.progress.taken('other'),
+  ): void {
     this.#offer(seqId, {
       kind: 'call',
+      sent,
       send: async (trainer) => future.settle(jsonAnswer(await act(trainer))),
       failed: (error) => future.settle(this.#failure(error)),
     });
   }
 
+  /** Something to do behind all that was asked for so far. @param failed why it was not done */
+  last(act: (trainer: Trainer) => Promise<void>, failed: (error: unknown) => void): void {
+    this.#dispatch({ seqId: this.#order.next, operation: { kind: 'call', sent() {}, send: act, failed } });
+  }
+
   #offer(seqId: number, operation: Asked['operation']): void {
     this.lastRequest = Date.now();
-    if (this.loss === null) this.#take(seqId, { operation });
+    if (this.loss === null) this.#take(seqId, { seqId, operation });
     else operation.failed(this.loss);
   }
 
@@ -112,17 +202,53 @@ export class Run implements QueuedRun {
 
   #dispatch(asked: Asked): void {
     if (this.loss !== null) asked.operation.failed(this.loss);
-    else if (this.#place === null) this.#early.push(asked);
-    else this.#place.queue.add(this, asked.operation);
+    else if (this.#place !== null) this.#add(this.#place.queue, asked.operation);
+    else {
+      this.#early.push(asked);
+      if (this.made) this.keeper.wanted(this);
+    }
+  }
+
+  #add(queue: TrainerQueue, operation: Asked['operation']): void {
+    this.#open += 1;
+    if (this.#open === 1) this.keeper.busy(this);
+    const over = (): void => {
+      this.#open -= 1;
+      if (this.#open === 0 && this.#place !== null && this.loss === null) this.keeper.idle(this);
+    };
+    queue.add(this, tracked(operation, over));
   }
 
   /** Ranks that broke have taken the weights with them. */
   #failure(thrown: unknown): FutureFailure {
     const error = asTwinkleError(thrown);
-    if (error.code === 'RANK_FAILED' || error.code === 'CHANNEL_CLOSED') this.lose(lostWith(this.id, error));
+    if (ranksGone(error)) this.lose(lostWith(this.id, error));
     return failureOf(error);
   }
 }
+
+/** @param over called once, when it is done or has failed */
+function tracked(operation: Asked['operation'], over: () => void): Asked['operation'] {
+  const failed = (error: unknown): void => {
+    operation.failed(error);
+    over();
+  };
+  if (operation.kind === 'call') {
+    const send = async (trainer: Trainer): Promise<void> => {
+      await operation.send(trainer);
+      over();
+    };
+    return { ...operation, send, failed };
+  }
+  const done = (outcome: TrainOutcome): void => {
+    operation.done(outcome);
+    over();
+  };
+  return { ...operation, done, failed };
+}
+
+/** Whether it means that ranks, and all that they had, are gone. */
+export const ranksGone = ({ code }: TwinkleError): boolean => code === 'RANK_FAILED' || code === 'CHANNEL_CLOSED';
 
 /** The weights of a run are gone. */
 export function lostWith(run: string, cause: TwinkleError): TwinkleError {
@@ -131,6 +257,11 @@ export function lostWith(run: string, cause: TwinkleError): TwinkleError {
     `run \`${run}\` lost its weights (${cause.message}): begin anew, from a saved state if there is one`,
     { cause },
   );
+}
+
+/** Its ranks were started again, and know nothing of it. */
+export function lostWithRanks(run: string): TwinkleError {
+  return lostWith(run, new TwinkleError('RANK_FAILED', 'the ranks that trained it were started again'));
 }
 
 /** JSON as the answer of a request. */

@@ -1,11 +1,18 @@
-/** The runs of all sessions: made, found, lost with their ranks, dropped with their sessions. */
+/** The runs of all sessions: made, found, lost with their ranks or the server, dropped with their sessions. */
 import { asTwinkleError, TwinkleError } from '../errors.js';
+import { Emitter } from '../util/emitter.js';
 import { failureOf } from './failure.js';
-import type { Future, Futures } from './futures.js';
-import { jsonAnswer, lostWith, Run } from './run.js';
+import { type Future, type FutureOwner, type Futures, NOTHING_TO_STOP } from './futures.js';
+import { type Recorder, UNRECORDED } from './journal/recorder.js';
+import type { RunRecord } from './journal/records.js';
+import { TenantCount } from './limits.js';
+import type { Residence } from './residence.js';
+import { jsonAnswer, lostWith, lostWithRanks, Run } from './run.js';
+import { RunProgress } from './run-progress.js';
 import type { Session } from './sessions.js';
 import type { Trainer, TrainerHost } from './trainer.js';
-import { TrainerQueue } from './trainer-queue.js';
+import type { Checkpoint } from './types/checkpoints.js';
+import type { TrainingEvents } from './types/progress.js';
 import type { NewRun, RunInfo } from './types.js';
 
 /** What a run goes on from. */
@@ -14,19 +21,27 @@ export interface Start {
   readonly optimizer: boolean;
 }
 
+/** What a server before this one has left of a run; null: nothing. */
+type Parked = Pick<Checkpoint, 'next'> | null;
+
 export class Runs {
+  /** What becomes of their requests. */
+  readonly events = new Emitter<TrainingEvents>();
   readonly #all = new Map<string, Run>();
-  readonly #queues = new WeakMap<Trainer, TrainerQueue>();
 
   constructor(
     private readonly host: TrainerHost,
     private readonly futures: Futures,
+    private readonly residence: Residence,
+    private readonly recorder: Recorder = UNRECORDED,
+    private readonly count: TenantCount = new TenantCount(),
   ) {}
 
   /**
    * @param model served name of the base model
    * @param from what it goes on from; null: it is new
-   * @throws `UNSUPPORTED_PARAMETER` for a model that cannot be trained, `INVALID_REQUEST` for a number that another run has
+   * @throws `UNSUPPORTED_PARAMETER` for a model that cannot be trained, `INVALID_REQUEST` for a number that another run has, or
+   *   one run too many
    */
   create(session: Session, spec: NewRun, model: string, from: Start | null = null): Run {
     const id = `${session.id}:train:${spec.seqId}`;
@@ -44,14 +59,50 @@ export class Runs {
         { param: 'base_model' },
       );
     }
-    const future = this.futures.open(
-      { tenant: session.tenant, session: session.id },
-      { withdraw() {}, forgotten() {} },
-    );
-    const run = new Run(id, session, spec, future);
-    this.#all.set(id, run);
-    void this.#make(run, model, from);
+    this.count.check(session.tenant);
+    const work = { ...NOTHING_TO_STOP, paused: () => this.#paused(id) };
+    const future = this.futures.open(ownerOf(session), { run: id, seqId: null }, work);
+    const progress = new RunProgress({ run: id, model }, this.events);
+    const run = new Run(id, session, spec, future, progress, this.residence);
+    this.#add(run);
+    void this.#make(run, from);
     return run;
+  }
+
+  /** A run that a server before this one made. @param parked what there is of it; null: it has lost its weights */
+  restore({ id, lastRequest, model, spec }: RunRecord, session: Session, created: Future, parked: Parked): void {
+    const progress = new RunProgress({ run: id, model }, this.events);
+    const run = new Run(id, session, spec, created, progress, this.residence, parked?.next ?? 1);
+    run.lastRequest = lastRequest;
+    if (parked === null) run.lose(lostWithServer(id));
+    this.#add(run);
+  }
+
+  /** A request of such a run. Of a run that never was made there is nothing to remember. */
+  restoreRequest(id: string, seqId: number | null, future: Future): void {
+    const run = this.#all.get(id);
+    if (seqId === null || run === undefined) return;
+    run.requests.set(seqId, future);
+    // It was not done, and will not be: those behind it need not wait.
+    if (run.loss === null) run.refuse(seqId);
+  }
+
+  /** Why a request that such a run had not answered has no answer. */
+  interrupted(id: string, seqId: number | null): TwinkleError {
+    const run = this.#all.get(id);
+    if (seqId === null || run === undefined || run.loss !== null) return lostWithServer(id);
+    const done = seqId < (run.resumedAt ?? 1) ? 'was done, and its answer is lost' : 'was not done: ask again';
+    return new TwinkleError('RANK_FAILED', `the server was started again: request ${seqId} of run \`${id}\` ${done}`);
+  }
+
+  /** The answer of such a request is not kept any more. */
+  forgetRequest(id: string, seqId: number | null): void {
+    if (seqId !== null) this.#all.get(id)?.requests.delete(seqId);
+  }
+
+  /** Records of those that were made. */
+  *records(): Iterable<RunRecord> {
+    for (const run of this.#all.values()) if (run.made) yield recordOf(run);
   }
 
   /** @throws `RUN_NOT_FOUND` when it is not known, or another tenant's */
@@ -61,6 +112,7 @@ export class Runs {
       this.#look(run);
       return run;
     }
+    this.recorder.checkRead();
     throw new TwinkleError('RUN_NOT_FOUND', `there is no training run \`${id}\` here, or its session has ended`, {
       param: 'model_id',
     });
@@ -70,6 +122,15 @@ export class Runs {
   refuse(tenant: string, id: string, seqId: number): void {
     const run = this.#all.get(id);
     if (run?.session.tenant === tenant) run.refuse(seqId);
+  }
+
+  has(id: string): boolean {
+    return this.#all.has(id);
+  }
+
+  /** Of all tenants, oldest first. */
+  all(): Iterable<Run> {
+    return this.#all.values();
   }
 
   of(tenant: string): readonly Run[] {
@@ -97,8 +158,8 @@ export class Runs {
         param: 'seq_id',
       });
     }
-    const owner = { tenant, session: run.session.id };
-    const future = this.futures.open(owner, { withdraw() {}, forgotten: () => run.requests.delete(seqId) });
+    const work = { withdraw() {}, forgotten: () => run.requests.delete(seqId), paused: () => this.#paused(id) };
+    const future = this.futures.open(ownerOf(run.session), { run: id, seqId }, work);
     run.requests.set(seqId, future);
     begin(run, future);
     return future.id;
@@ -107,46 +168,62 @@ export class Runs {
   endSession(session: Session): void {
     for (const run of this.#all.values()) {
       if (run.session !== session) continue;
-      this.#all.delete(run.id);
-      run.lose(new TwinkleError('RUN_NOT_FOUND', `the session of run \`${run.id}\` has ended`));
-      // A rank that cannot has lost it anyway.
-      void run.trainer?.call('train_drop', { run: run.id }).catch(() => {});
+      this.#remove(run);
+      this.end(run, new TwinkleError('RUN_NOT_FOUND', `the session of run \`${run.id}\` has ended`));
     }
   }
 
-  async #make(run: Run, model: string, from: Start | null): Promise<void> {
+  /** Nothing more is done for it. */
+  end(run: Run, why: TwinkleError): void {
+    run.lose(why);
+    this.residence.end(run);
+  }
+
+  async #make(run: Run, from: Start | null): Promise<void> {
     const { attn, mlp, rank, seed, unembed } = run.spec;
+    const parts = { train_attn: attn, train_mlp: mlp, train_unembed: unembed };
+    const bring = (trainer: Trainer): Promise<unknown> =>
+      from === null
+        ? trainer.call('train_create', { run: run.id, rank, seed, ...parts })
+        : trainer.call('train_load', { run: run.id, ...from });
     try {
-      const trainer = await this.host.open(model);
-      if (from !== null) await trainer.call('train_load', { run: run.id, ...from });
-      else {
-        const parts = { train_attn: attn, train_mlp: mlp, train_unembed: unembed };
-        await trainer.call('train_create', { run: run.id, rank, seed, ...parts });
-      }
-      // Its session may have ended meanwhile.
-      if (run.loss !== null) await trainer.call('train_drop', { run: run.id });
-      run.begin({ trainer, queue: this.#queueOf(trainer) });
+      await this.residence.make(run, bring);
+      if (this.#all.has(run.id)) this.recorder.append(recordOf(run));
       run.created.settle(jsonAnswer({ model_id: run.id, type: from === null ? 'create_model' : 'load_weights' }));
     } catch (thrown) {
       const error = asTwinkleError(thrown);
-      this.#all.delete(run.id); // it never was
+      this.#remove(run); // it never was
       run.lose(error);
       run.created.settle(failureOf(error));
     }
   }
 
-  #queueOf(trainer: Trainer): TrainerQueue {
-    const known = this.#queues.get(trainer);
-    if (known !== undefined) return known;
-    const queue = new TrainerQueue(trainer);
-    this.#queues.set(trainer, queue);
-    return queue;
+  #add(run: Run): void {
+    this.#all.set(run.id, run);
+    this.count.add(run.session.tenant);
   }
 
-  /** Ranks that were started again know nothing of it. */
-  #look(run: Run): void {
-    if (run.trainer?.gone === true) {
-      run.lose(lostWith(run.id, new TwinkleError('RANK_FAILED', 'the ranks that trained it were started again')));
-    }
+  #remove(run: Run): void {
+    if (this.#all.delete(run.id)) this.count.add(run.session.tenant, -1);
   }
+
+  #paused(id: string): string | null {
+    const run = this.#all.get(id);
+    return run === undefined ? null : this.residence.paused(run);
+  }
+
+  #look(run: Run): void {
+    if (run.trainer?.gone === true) run.lose(lostWithRanks(run.id));
+  }
+}
+
+const ownerOf = ({ id, tenant }: Session): FutureOwner => ({ tenant, session: id });
+
+function recordOf({ created, id, lastRequest, progress, spec }: Run): RunRecord {
+  return { kind: 'run', id, spec, model: progress.labels.model, created: created.id, lastRequest };
+}
+
+/** Why nothing of a run that another server began can go on. */
+function lostWithServer(run: string): TwinkleError {
+  return lostWith(run, new TwinkleError('RANK_FAILED', 'the server was started again'));
 }

@@ -3,9 +3,10 @@ import { asTwinkleError, type TwinkleError } from '../errors.js';
 import { DEFAULT_SAMPLING, EMPTY_PROMPT } from '../protocol/defaults.js';
 import { encodeSampleResponse } from '../protocol/tinker/sample-response.js';
 import type { GenerateEnd, GenerateParams, TokenDelta } from '../protocol/values.js';
-import type { Caller, Generation, Inference, TokenSink } from '../serving/types.js';
+import type { Caller, Generation, TokenSink } from '../serving/types.js';
 import { failureOf } from './failure.js';
 import { SampleCollector } from './sample-result.js';
+import type { Generate } from './sampler-source.js';
 import type { FutureFailure, FutureResult, SampleRequest } from './types.js';
 
 /** A request under which so many replicas broke is taken for the cause. */
@@ -18,8 +19,7 @@ export class SampleRun implements TokenSink {
   #over = false;
 
   constructor(
-    private readonly inference: Inference,
-    private readonly model: string,
+    private readonly generate: Generate,
     private readonly request: SampleRequest,
     private readonly caller: Caller,
     private readonly done: (answer: FutureResult | FutureFailure) => void,
@@ -27,9 +27,9 @@ export class SampleRun implements TokenSink {
     this.#collector = new SampleCollector(request);
   }
 
-  /** @throws what `Inference.generate` throws */
+  /** @throws what `generate` throws */
   start(): void {
-    this.#generation = this.inference.generate(this.model, paramsOf(this.request), this, this.caller);
+    this.#generation = this.generate(paramsOf(this.request), this, this.caller);
   }
 
   abort(): void {

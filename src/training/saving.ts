@@ -1,11 +1,18 @@
 /** Runs and checkpoints together: what is saved, and what goes on from it. */
 import { TwinkleError } from '../errors.js';
-import { type CheckpointPath, checkName, pathText } from './checkpoint-path.js';
+import { type CheckpointPath, checkName, type NamedKind, pathText } from './checkpoint-path.js';
 import type { Checkpoints } from './checkpoints.js';
 import type { Run } from './run.js';
 import type { Runs } from './runs.js';
 import type { Session } from './sessions.js';
-import type { LoadRequest, ResumeRequest, SaveRequest } from './types.js';
+import type { Checkpoint, LoadRequest, ResumeRequest, SaveRequest } from './types/checkpoints.js';
+
+/** The `type` of the answer, as the SDK knows it. */
+const ANSWER: Record<NamedKind, string> = {
+  weights: 'save_weights',
+  sampler_weights: 'save_weights_for_sampler',
+  external_weights: 'save_weights_external',
+};
 
 export class Saving {
   constructor(
@@ -14,41 +21,43 @@ export class Saving {
   ) {}
 
   save(tenant: string, request: SaveRequest): string {
-    const { name, overwrite, run: id, seqId, ttlSeconds, userMetadata } = request;
-    const path: CheckpointPath = { run: id, kind: 'weights', name: checkName(name) };
+    const { kind, name, overwrite, run: id, seqId, ttlSeconds, userMetadata } = request;
+    const path: CheckpointPath = { run: id, kind, name: checkName(name) };
     return this.runs.ask(tenant, id, seqId, (run, future) =>
       run.order(seqId, future, async (trainer) => {
         // In its turn: the one before it may have the same name.
         if (!overwrite) this.checkpoints.checkFree(path);
+        this.checkpoints.checkRoom(tenant, path, 1); // how large it is, only writing tells
         const folder = this.checkpoints.newFolder(tenant, path);
-        const { bytes } = await trainer.call('train_save', { run: id, folder, optimizer: true });
-        this.checkpoints.add({
-          path,
-          tenant,
-          folder,
-          run: shapeOf(run),
-          runMetadata: run.spec.userMetadata,
-          time: Date.now(),
-          bytes,
-          expires: this.checkpoints.until(ttlSeconds),
-          public: false,
-          userMetadata,
-        });
-        return { path: pathText(path), type: 'save_weights' };
+        const optimizer = kind === 'weights';
+        const { bytes } = await trainer.call('train_save', { run: id, folder, optimizer, handed_over: false });
+        this.#keepWithin(tenant, path, folder, bytes);
+        const expires = this.checkpoints.until(ttlSeconds);
+        this.checkpoints.add({ ...checkpointOf(run, path, folder), bytes, expires, userMetadata });
+        return { path: pathText(path), size_bytes: bytes, type: ANSWER[kind] };
       }),
     );
   }
 
+  #keepWithin(tenant: string, path: CheckpointPath, folder: string, bytes: number): void {
+    try {
+      this.checkpoints.checkRoom(tenant, path, bytes);
+    } catch (error) {
+      this.checkpoints.discard({ folder });
+      throw error;
+    }
+  }
+
   /** @param model served name of its base model */
   resume(session: Session, request: ResumeRequest, model: string): Run {
-    const { from, optimizer, seqId, userMetadata } = request;
-    const { folder, run } = this.checkpoints.readable(session.tenant, from);
+    const { from, optimizer, reader, seqId, userMetadata } = request;
+    const { folder, run } = this.checkpoints.readable(reader, from);
     const spec = { ...run, session: session.id, seqId, userMetadata };
     return this.runs.create(session, spec, model, { folder, optimizer });
   }
 
-  load(tenant: string, { from, optimizer, run: id, seqId }: LoadRequest): string {
-    const { folder, run: saved } = this.checkpoints.readable(tenant, from);
+  load(tenant: string, { from, optimizer, reader, run: id, seqId }: LoadRequest): string {
+    const { folder, run: saved } = this.checkpoints.readable(reader, from);
     const { baseModel, rank } = this.runs.get(tenant, id).spec;
     if (saved.baseModel !== baseModel || saved.rank !== rank) {
       throw new TwinkleError(
@@ -60,12 +69,25 @@ export class Saving {
     return this.runs.ask(tenant, id, seqId, (run, future) =>
       run.order(seqId, future, async (trainer) => {
         await trainer.call('train_load', { run: id, folder, optimizer });
+        run.unstepped = false;
         return { path: pathText(from), model_id: id, type: 'load_weights' };
       }),
     );
   }
 }
 
-function shapeOf({ spec: { attn, baseModel, mlp, rank, seed, unembed } }: Run) {
-  return { baseModel, rank, seed, attn, mlp, unembed };
+/** What was just written of a run, its size aside: for its tenant alone, and for ever. */
+export function checkpointOf(run: Run, path: CheckpointPath, folder: string): Omit<Checkpoint, 'bytes'> {
+  const { attn, baseModel, mlp, rank, seed, unembed, userMetadata: runMetadata } = run.spec;
+  return {
+    path,
+    tenant: run.session.tenant,
+    folder,
+    run: { baseModel, rank, seed, attn, mlp, unembed },
+    runMetadata,
+    time: Date.now(),
+    expires: null,
+    public: false,
+    userMetadata: null,
+  };
 }

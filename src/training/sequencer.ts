@@ -2,9 +2,14 @@
 
 export class Sequencer<T> {
   /** Number that is waited for. */
-  #next = 1;
+  #next: number;
   /** Null: the number is used up, and there is nothing to do for it. */
   readonly #held = new Map<number, T | null>();
+
+  /** @param first number that is waited for */
+  constructor(first = 1) {
+    this.#next = first;
+  }
 
   /** The first number that has not come; all before it have. */
   get next(): number {

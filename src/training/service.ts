@@ -1,31 +1,42 @@
 /** The service that gateways see: sessions, what they hold, and requests whose answers are fetched later. */
-import type { Inference } from '../serving/types.js';
+import { type Logger, SILENT } from '../observability/logger.js';
+import type { Inference, ServedModel } from '../serving/types.js';
+import { capabilitiesOf } from './capabilities.js';
 import { CheckpointFiles } from './checkpoint-files.js';
-import type { CheckpointPath } from './checkpoint-path.js';
 import { Checkpoints } from './checkpoints.js';
-import { type Future, Futures } from './futures.js';
+import { Futures } from './futures.js';
+import { HandOvers } from './hand-overs.js';
+import { KeptTraining } from './journal/kept-training.js';
+import { UNRECORDED } from './journal/recorder.js';
+import { TrainingJournal } from './journal/training-journal.js';
+import { DEFAULT_RULES, type TrainingRules, tenantCounts } from './limits.js';
+import { noAdapters } from './no-adapters.js';
+import { ParkedRuns } from './parked-runs.js';
+import { Residence } from './residence.js';
+import type { Run } from './run.js';
+import { RunLives } from './run-lives.js';
+import { RunWatch } from './run-watch.js';
 import { Runs } from './runs.js';
-import { SampleRun } from './sample-run.js';
 import { type Sampler, Samplers } from './samplers.js';
+import { Sampling } from './sampling.js';
+import type { SamplingHost } from './sampling-host.js';
 import { Saving } from './saving.js';
 import { type Session, Sessions } from './sessions.js';
 import type { TrainerHost } from './trainer.js';
+import type { HandOverRequest, LoadRequest, ResumeRequest, SaveRequest } from './types/checkpoints.js';
+import type { TrainingWatch } from './types/progress.js';
 import type {
   Capability,
-  Checkpoint,
   CompletionFeed,
   ComputeRequest,
-  LoadRequest,
   NewRun,
   NewSampler,
   NewSession,
   PendingRequest,
-  ResumeRequest,
   RunInfo,
   SampleRequest,
   SamplerInfo,
   SampleTicket,
-  SaveRequest,
   SessionInfo,
   StepRequest,
   TrainingService,
@@ -34,58 +45,116 @@ import type {
 /** A client that is silent for so long is gone: it would be heard every 10 s. */
 const SESSION_SILENCE_MS = 300_000;
 /** A client asks for an answer at once; one that was cut off for a while must still find it. */
-const KEEP_ANSWERS_MS = 1_800_000;
-const KEEP_ANSWERS_BYTES = 512 << 20;
+const KEEP_ANSWERS = { keepMs: 1_800_000, keepBytes: 512 << 20 };
 const SWEEP_MS = 10_000;
 
 export interface ServiceOptions {
   readonly inference: Inference;
   readonly trainers: TrainerHost;
+  readonly sampling: SamplingHost;
   /** Made with the first save. */
   readonly checkpointFolder: string;
+  /** Made with the first session. Default: nothing but checkpoints outlives the process. */
+  readonly journalFolder?: string;
+  /** Default: {@link DEFAULT_RULES}. */
+  readonly rules?: Partial<TrainingRules>;
+  /** Default: says nothing. */
+  readonly log?: Logger;
   nowMs(): number;
 }
 
 export class LocalTrainingService implements TrainingService, Disposable {
+  readonly watch: TrainingWatch;
   readonly #inference: Inference;
   readonly #trainers: TrainerHost;
   readonly #futures: Futures;
   readonly #sessions: Sessions;
-  readonly #samplers = new Samplers();
+  readonly #samplers: Samplers;
   readonly #runs: Runs;
-  readonly #checkpoints: Checkpoints;
+  readonly checkpoints: Checkpoints;
+  readonly #host: SamplingHost;
+  readonly #handOvers: HandOvers;
   readonly #saving: Saving;
+  readonly #sampling: Sampling;
+  readonly #journal: TrainingJournal | null;
   readonly #sweeper: NodeJS.Timeout;
+  #restored = false;
 
-  constructor({ checkpointFolder, inference, nowMs, trainers }: ServiceOptions) {
+  constructor(options: ServiceOptions) {
+    const {
+      checkpointFolder,
+      inference,
+      journalFolder: folder,
+      log = SILENT,
+      nowMs,
+      sampling: host,
+      trainers,
+    } = options;
+    const rules = { ...DEFAULT_RULES, ...options.rules };
+    const counts = tenantCounts(rules);
     this.#inference = inference;
+    this.#host = host;
     this.#trainers = trainers;
-    this.#futures = new Futures({ nowMs, keepMs: KEEP_ANSWERS_MS, keepBytes: KEEP_ANSWERS_BYTES });
-    this.#runs = new Runs(trainers, this.#futures);
-    this.#checkpoints = new Checkpoints(new CheckpointFiles(checkpointFolder), Date.now);
-    this.#saving = new Saving(this.#runs, this.#checkpoints);
-    this.#sessions = new Sessions({ nowMs, silenceMs: SESSION_SILENCE_MS, ended: (session) => this.#ended(session) });
-    this.#sweeper = setInterval(() => {
+    this.#journal = folder === undefined ? null : new TrainingJournal({ folder, log, nowMs });
+    const recorder = this.#journal ?? UNRECORDED;
+    this.#futures = new Futures({ nowMs, ...KEEP_ANSWERS, recorder, count: counts.pending });
+    this.#samplers = new Samplers(recorder, counts.samplers);
+    const checkpoints = new Checkpoints(new CheckpointFiles(checkpointFolder), Date.now, counts.checkpointBytes);
+    this.checkpoints = checkpoints;
+    const parked = new ParkedRuns(checkpoints);
+    const residence = new Residence({ host: trainers, parked, log, nowMs }, rules);
+    this.#runs = new Runs(trainers, this.#futures, residence, recorder, counts.runs);
+    this.watch = new RunWatch(this.#runs);
+    this.#saving = new Saving(this.#runs, checkpoints);
+    const lives = new RunLives(this.#runs, checkpoints, log);
+    const ended = (session: Session): void => this.#ended(session);
+    this.#sessions = new Sessions({ nowMs, silenceMs: SESSION_SILENCE_MS, ended, recorder, count: counts.sessions });
+    const served = (baseModel: string): string => this.#served(baseModel);
+    const parts = { futures: this.#futures, samplers: this.#samplers };
+    const saved = { samplers: this.#samplers, runs: this.#runs, checkpoints };
+    const handOvers = new HandOvers({ ...saved, host, served, now: Date.now });
+    this.#handOvers = handOvers;
+    this.#sampling = new Sampling({ ...parts, inference, host, handOvers, recorder, served });
+    const { again } = this.#sampling;
+    const kept = { ...parts, sessions: this.#sessions, runs: this.#runs, parked, again, keepMs: KEEP_ANSWERS.keepMs };
+    this.#journal?.attach(new KeptTraining(kept));
+    const sweep = (): void => {
       this.#sessions.sweep();
       this.#futures.sweep();
-      this.#checkpoints.sweep();
-    }, SWEEP_MS).unref();
+      checkpoints.sweep();
+      handOvers.sweep();
+      residence.sweep();
+      if (rules.maxLifeMs !== null) lives.sweep(rules.maxLifeMs);
+      if (this.#restored) parked.clean((run) => this.#runs.has(run), recorder);
+      void this.#journal?.sweep();
+    };
+    this.#sweeper = setInterval(sweep, Math.min(SWEEP_MS, rules.idleMs)).unref();
   }
 
+  /** Take up what a server before this one had in the same folder. Never rejects: what is wrong is logged, and said to whom it concerns. */
+  async restore(): Promise<void> {
+    await this.#journal?.restore();
+    this.#restored = true;
+  }
+
+  /** Nothing is recorded from now on: sessions go on in the next server as after kill -9. */
   [Symbol.dispose](): void {
     clearInterval(this.#sweeper);
+    this.#sampling[Symbol.dispose]();
+    this.#journal?.stop();
+  }
+
+  async close(): Promise<void> {
+    this[Symbol.dispose]();
+    await this.#journal?.close();
+  }
+
+  written(): Promise<void> | null {
+    return this.#journal?.written() ?? null;
   }
 
   capabilities(): readonly Capability[] {
-    return this.#inference.models().flatMap(({ card, names }) =>
-      card === null
-        ? []
-        : names.map((model) => ({
-            model,
-            maxContextLength: card.max_model_len,
-            trainable: this.#trainers.trains(names[0] ?? ''),
-          })),
-    );
+    return capabilitiesOf(this.#inference.models(), this.#trainers);
   }
 
   createSession(tenant: string, session: NewSession): SessionInfo {
@@ -108,10 +177,13 @@ export class LocalTrainingService implements TrainingService, Disposable {
     return this.#describe(this.#sessions.get(tenant, id));
   }
 
-  createSampler(tenant: string, { baseModel, seqId, session }: NewSampler): SamplerInfo {
+  createSampler(tenant: string, { of, seqId, session }: NewSampler): SamplerInfo {
     const owner = this.#sessions.get(tenant, session);
-    this.#served(baseModel);
-    return infoOf(this.#samplers.create(owner, seqId, baseModel));
+    const from = 'from' in of ? of.from : null;
+    const baseModel = 'from' in of ? this.checkpoints.readable(tenant, of.from).run.baseModel : of.baseModel;
+    const model = this.#served(baseModel);
+    if (from !== null && this.#host.adapts(model) === false) throw noAdapters(model);
+    return infoOf(this.#samplers.create(owner, seqId, baseModel, from));
   }
 
   sampler(tenant: string, id: string): SamplerInfo {
@@ -119,31 +191,11 @@ export class LocalTrainingService implements TrainingService, Disposable {
   }
 
   joinSampler(tenant: string, id: string): number {
-    return this.#samplers.get(tenant, id).join();
+    return this.#samplers.join(tenant, id);
   }
 
   sample(tenant: string, request: SampleRequest): SampleTicket {
-    const sampler = this.#samplers.get(tenant, request.sampler);
-    const { seqId } = request;
-    const known = sampler.requests.get(seqId);
-    if (known !== undefined) return ticketOf(known, request);
-    const owner = { tenant, session: sampler.session.id };
-    const future = this.#futures.open(owner, {
-      withdraw: () => run.abort(),
-      forgotten: () => sampler.requests.delete(seqId),
-    });
-    const run = new SampleRun(this.#inference, this.#served(sampler.baseModel), request, { tenant }, (answer) => {
-      future.settle(answer);
-      sampler.answered(seqId, future);
-    });
-    try {
-      run.start();
-    } catch (error) {
-      this.#futures.drop(future);
-      throw error;
-    }
-    sampler.requests.set(seqId, future);
-    return ticketOf(future, request);
+    return this.#sampling.ask(tenant, request);
   }
 
   request(tenant: string, id: string): PendingRequest | null {
@@ -160,12 +212,11 @@ export class LocalTrainingService implements TrainingService, Disposable {
   }
 
   run(tenant: string, id: string): RunInfo {
-    const run = this.#runs.get(tenant, id);
-    return this.#runs.describe(run, this.#served(run.spec.baseModel));
+    return this.#describeRun(this.#runs.get(tenant, id));
   }
 
   runs(tenant: string): readonly RunInfo[] {
-    return this.#runs.of(tenant).map((run) => this.#runs.describe(run, this.#served(run.spec.baseModel)));
+    return this.#runs.of(tenant).map((run) => this.#describeRun(run));
   }
 
   compute(tenant: string, request: ComputeRequest): string {
@@ -180,35 +231,19 @@ export class LocalTrainingService implements TrainingService, Disposable {
     return this.#saving.save(tenant, request);
   }
 
+  handOver(tenant: string, request: HandOverRequest): string {
+    return this.#handOvers.give(tenant, request);
+  }
+
   resume(tenant: string, request: ResumeRequest): { requestId: string; run: string } {
     const session = this.#sessions.get(tenant, request.session);
-    const checkpoint = this.#checkpoints.readable(tenant, request.from);
+    const checkpoint = this.checkpoints.readable(request.reader, request.from);
     const { created, id } = this.#saving.resume(session, request, this.#served(checkpoint.run.baseModel));
     return { requestId: created.id, run: id };
   }
 
   load(tenant: string, request: LoadRequest): string {
     return this.#saving.load(tenant, request);
-  }
-
-  checkpoints(tenant: string): readonly Checkpoint[] {
-    return this.#checkpoints.of(tenant);
-  }
-
-  checkpoint(tenant: string, path: CheckpointPath): Checkpoint {
-    return this.#checkpoints.readable(tenant, path);
-  }
-
-  removeCheckpoint(tenant: string, path: CheckpointPath): void {
-    this.#checkpoints.remove(tenant, path);
-  }
-
-  publishCheckpoint(tenant: string, path: CheckpointPath, isPublic: boolean): void {
-    this.#checkpoints.publish(tenant, path, isPublic);
-  }
-
-  keepCheckpoint(tenant: string, path: CheckpointPath, seconds: number | null): void {
-    this.#checkpoints.keepFor(tenant, path, seconds);
   }
 
   refused(tenant: string, run: string, seqId: number): void {
@@ -222,16 +257,7 @@ export class LocalTrainingService implements TrainingService, Disposable {
     after: number,
     retrieved: readonly string[],
   ): CompletionFeed {
-    const feed = this.#samplers.get(tenant, sampler).feed(clone);
-    for (const id of retrieved) {
-      const future = this.#futures.find(id, tenant);
-      if (future !== null && future.answer !== null) this.#futures.drop(future);
-    }
-    return {
-      completions: feed.after(after),
-      cursor: feed.cursor,
-      wait: (ms, gone) => feed.wait(ms, gone),
-    };
+    return this.#sampling.completions(tenant, sampler, clone, after, retrieved);
   }
 
   /**
@@ -239,12 +265,21 @@ export class LocalTrainingService implements TrainingService, Disposable {
    * @throws `MODEL_NOT_FOUND`
    */
   #served(baseModel: string): string {
-    const byFolder = this.#inference.models().find(({ card }) => card?.model === baseModel);
+    const folderOf = ({ card, names }: ServedModel): string => card?.model ?? this.#trainers.folder(names[0] ?? '');
+    const byFolder = this.#inference.models().find((model) => folderOf(model) === baseModel);
     return byFolder?.names[0] ?? this.#inference.find(baseModel).names[0] ?? baseModel;
+  }
+
+  /** Also one whose base model is not served any more. */
+  #describeRun(run: Run): RunInfo {
+    const { baseModel } = run.spec;
+    const served = this.#inference.models().some(({ names }) => names.includes(run.progress.labels.model));
+    return this.#runs.describe(run, served ? run.progress.labels.model : baseModel);
   }
 
   #ended(session: Session): void {
     this.#samplers.endSession(session);
+    this.#handOvers.endSession(session.id);
     this.#runs.endSession(session);
     this.#futures.endSession(session.id);
   }
@@ -261,11 +296,4 @@ export class LocalTrainingService implements TrainingService, Disposable {
   }
 }
 
-const infoOf = ({ baseModel, id }: Sampler): SamplerInfo => ({ id, baseModel });
-
-function ticketOf({ id }: Future, { count, sampler, seqId }: SampleRequest): SampleTicket {
-  return {
-    requestId: id,
-    sequenceIds: Array.from({ length: count }, (_, at) => `${sampler}:${seqId}:${at}`),
-  };
-}
+const infoOf = ({ baseModel, from, id }: Sampler): SamplerInfo => ({ id, baseModel, from });

@@ -7,9 +7,15 @@ import type { Trainer } from './trainer.js';
 
 /** Something to do for a run. */
 export type Operation =
-  | { readonly kind: 'pass'; readonly work: TrainWork; readonly tokens: number; done(outcome: TrainOutcome): void }
+  | {
+      readonly kind: 'pass';
+      readonly work: TrainWork;
+      readonly tokens: number;
+      sent(): void;
+      done(outcome: TrainOutcome): void;
+    }
   /** @param trainer to be asked at once */
-  | { readonly kind: 'call'; send(trainer: Trainer): Promise<void> };
+  | { readonly kind: 'call'; sent(): void; send(trainer: Trainer): Promise<void> };
 
 /** A run as the queue sees it. */
 export interface QueuedRun {
@@ -80,6 +86,7 @@ export class TrainerQueue {
     const operation = run.waiting.shift();
     this.#turn.delete(run);
     if (run.waiting.length > 0) this.#turn.add(run);
+    operation?.sent();
     return operation;
   }
 

@@ -17,4 +17,6 @@ export interface TrainerHost {
   folder(model: string): string;
   /** Those of a served model; the first to ask has them started. @throws `GANG_FAILED` and others: why they cannot be */
   open(model: string): Promise<Trainer>;
+  /** No run needs them: those that have no devices of their own end, until they are asked for again. */
+  close(model: string): void;
 }

@@ -1,6 +1,14 @@
 /** What the training service offers to gateways. Wire names stay in the gateways; bytes of results are Tinker's messages. */
 import type { OptimStepParams, TrainWork } from '../protocol/training.js';
 import type { CheckpointPath } from './checkpoint-path.js';
+import type {
+  CheckpointRegistry,
+  HandOverRequest,
+  LoadRequest,
+  ResumeRequest,
+  SaveRequest,
+} from './types/checkpoints.js';
+import type { TrainingWatch } from './types/progress.js';
 
 /** A request's answer. */
 export interface FutureResult {
@@ -17,8 +25,12 @@ export interface FutureFailure {
 /** A request whose answer is waited for. */
 export interface PendingRequest {
   readonly id: string;
+  /** What it was asked of: that says which message a protobuf answer is. */
+  readonly of: 'run' | 'sampler';
   /** Null: not yet. */
   readonly answer: FutureResult | FutureFailure | null;
+  /** Why nothing is done for it now, for want of room; null: it is under way. */
+  readonly paused: string | null;
   /** Resolves when there is an answer, after `ms`, or when `gone` is aborted. */
   wait(ms: number, gone: AbortSignal): Promise<void>;
   cancel(): void;
@@ -45,12 +57,15 @@ export interface SamplerInfo {
   readonly id: string;
   /** Name of the served model. */
   readonly baseModel: string;
+  /** What was trained of it; null: nothing. */
+  readonly from: CheckpointPath | null;
 }
 
 export interface NewSampler {
   readonly session: string;
   readonly seqId: number;
-  readonly baseModel: string;
+  /** A model as it is served, or what was saved of a run. */
+  readonly of: { readonly baseModel: string } | { readonly from: CheckpointPath };
 }
 
 /** Tokens are asked for. */
@@ -118,57 +133,6 @@ export interface RunInfo extends NewRun {
   readonly lastRequest: number;
 }
 
-/** The shape of a run, as a checkpoint keeps it. */
-export type RunShape = Pick<NewRun, 'baseModel' | 'rank' | 'seed' | 'attn' | 'mlp' | 'unembed'>;
-
-/** What was saved of a run. Kept as JSON: plain values alone. */
-export interface Checkpoint {
-  readonly path: CheckpointPath;
-  /** Whose it is. */
-  readonly tenant: string;
-  /** Where it lies. */
-  readonly folder: string;
-  readonly run: RunShape;
-  /** Of the run. */
-  readonly runMetadata: Readonly<Record<string, unknown>> | null;
-  /** Unix ms. */
-  readonly time: number;
-  readonly bytes: number;
-  /** Unix ms; null: never. */
-  readonly expires: number | null;
-  readonly public: boolean;
-  readonly userMetadata: Readonly<Record<string, unknown>> | null;
-}
-
-/** A run to be saved under a name. */
-export interface SaveRequest {
-  readonly run: string;
-  readonly seqId: number;
-  readonly name: string;
-  readonly ttlSeconds: number | null;
-  /** A checkpoint of that name goes. */
-  readonly overwrite: boolean;
-  readonly userMetadata: Readonly<Record<string, unknown>> | null;
-}
-
-/** A new run that goes on from a checkpoint. */
-export interface ResumeRequest {
-  readonly session: string;
-  readonly seqId: number;
-  readonly from: CheckpointPath;
-  /** With the optimizer's state. */
-  readonly optimizer: boolean;
-  readonly userMetadata: Readonly<Record<string, unknown>> | null;
-}
-
-/** A run whose weights are replaced by a checkpoint's. */
-export interface LoadRequest {
-  readonly run: string;
-  readonly seqId: number;
-  readonly from: CheckpointPath;
-  readonly optimizer: boolean;
-}
-
 /** One forward or forward_backward. */
 export interface ComputeRequest {
   readonly run: string;
@@ -195,6 +159,13 @@ export interface Capability {
  * `SAMPLER_NOT_FOUND`, `RUN_NOT_FOUND`, `MODEL_NOT_FOUND`.
  */
 export interface TrainingService {
+  /** Runs of all tenants: not for what a tenant asks. */
+  readonly watch: TrainingWatch;
+  /**
+   * To be awaited before anything is answered. Null: all that was promised so far survives the process. Otherwise resolves when it does.
+   * @throws (rejects) `JOURNAL_FAILED` while it cannot, `CONFIG_INVALID` when it never will
+   */
+  written(): Promise<void> | null;
   capabilities(): readonly Capability[];
   createSession(tenant: string, session: NewSession): SessionInfo;
   /** The session lives on. */
@@ -221,18 +192,13 @@ export interface TrainingService {
   step(tenant: string, request: StepRequest): string;
   /** As {@link compute}. @throws also `INVALID_REQUEST` for a name that exists */
   save(tenant: string, request: SaveRequest): string;
+  /** As {@link compute}; the answer names the sampler. @throws also `UNSUPPORTED_PARAMETER` where no engine takes adapters */
+  handOver(tenant: string, request: HandOverRequest): string;
   /** As {@link createRun}. @throws also `CHECKPOINT_NOT_FOUND` */
   resume(tenant: string, request: ResumeRequest): { readonly requestId: string; readonly run: string };
   /** As {@link compute}. @throws also `CHECKPOINT_NOT_FOUND` */
   load(tenant: string, request: LoadRequest): string;
-  /** Oldest first. */
-  checkpoints(tenant: string): readonly Checkpoint[];
-  /** One of the tenant's own, or a public one. @throws `CHECKPOINT_NOT_FOUND`, as all that follow */
-  checkpoint(tenant: string, path: CheckpointPath): Checkpoint;
-  removeCheckpoint(tenant: string, path: CheckpointPath): void;
-  publishCheckpoint(tenant: string, path: CheckpointPath, isPublic: boolean): void;
-  /** @param seconds from now on; null: for ever */
-  keepCheckpoint(tenant: string, path: CheckpointPath, seconds: number | null): void;
+  readonly checkpoints: CheckpointRegistry;
   /** A request of that number was refused: those behind it need not wait for it. Unknown runs are fine. */
   refused(tenant: string, run: string, seqId: number): void;
   /**

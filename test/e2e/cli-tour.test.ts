@@ -168,7 +168,18 @@ describe('without a server', () => {
 
   it('help fits a terminal and names every command', async () => {
     const { stdout } = await runCli(['--help']);
-    for (const command of ['serve', 'status', 'logs', 'stop', 'setup', 'doctor', 'list', 'inspect', 'completion']) {
+    for (const command of [
+      'serve',
+      'status',
+      'runs',
+      'logs',
+      'stop',
+      'setup',
+      'doctor',
+      'list',
+      'inspect',
+      'completion',
+    ]) {
       expect(stdout).toMatch(new RegExp(`^ {2}${command}\\b`, 'm'));
     }
     expect(Math.max(...stdout.split('\n').map((line) => line.length))).toBeLessThanOrEqual(100);

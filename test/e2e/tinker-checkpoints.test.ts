@@ -1,13 +1,14 @@
 /** The Tinker SDK saves a run; the server is killed; another one resumes it, bit for bit. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { DEMO_MODEL, PACKAGE_ROOT } from '../../src/config/package-root.js';
-import { CliServer } from '../support/cli.js';
+import type { RunStatus } from '../../src/runtime/types.js';
+import { CliServer, runCli } from '../support/cli.js';
 import { testPython } from '../support/pythons.js';
 
 let home: string;
@@ -31,7 +32,8 @@ async function run(url: string, half: 'save' | 'resume', input = ''): Promise<Re
 }
 
 it('what was saved is there after kill -9, and goes on as if nothing had been', async () => {
-  await using first = await CliServer.ready(['--cpu'], { TWINKLE_HOME: home });
+  // One run at a time: what is trained in turns is parked and loaded with each step.
+  await using first = await CliServer.ready(['--cpu', '--max-training-runs', '1'], { TWINKLE_HOME: home });
   const saved = await run(first.url, 'save');
   expect(saved).toEqual({
     path: expect.stringMatching(/^tinker:\/\/[0-9a-f-]{36}:train:0\/weights\/half-way$/),
@@ -48,18 +50,25 @@ it('what was saved is there after kill -9, and goes on as if nothing had been', 
     gone: ['NotFoundError', expect.stringContaining('half-way-too')],
     stranger: ['NotFoundError', expect.stringContaining('no checkpoint')],
     last: 'weights/short',
+    in_turns: Array.from({ length: 4 }, () => [expect.any(Number), expect.any(Number)]),
   });
   process.kill(first.pid, 'SIGKILL');
   await first.ended;
   await using second = await CliServer.ready(['--cpu'], { TWINKLE_HOME: home });
+  const states = JSON.parse((await runCli(['runs', '--json'], { TWINKLE_HOME: home })).stdout) as RunStatus[];
+  expect(states.map(({ state }) => state)).toEqual(['parked', 'parked', 'lost']);
   const resumed = await run(second.url, 'resume', JSON.stringify(saved));
   expect(resumed).toEqual({
     same: true,
     without_optimizer: true,
     run: [true, false, { who: 'e2e' }],
     loaded_in_place: true,
+    in_turns: true,
     missing: ['NotFoundError', expect.stringContaining('nothing')],
   });
+  const logs = readdirSync(home, { recursive: true }).map(String);
+  const said = logs.filter((path) => path.endsWith('head.log')).map((path) => readFileSync(join(home, path), 'utf8'));
+  expect(said.join('').match(/training_run_loaded/g)?.length).toBeGreaterThan(6);
   // Neither what was deleted, nor what lived for a second, nor anything half written.
   const kept = readdirSync(join(home, 'checkpoints'), { recursive: true }).map(String);
   const names = kept.flatMap((path) => /weights\/([^/]+)$/.exec(path)?.[1] ?? []);

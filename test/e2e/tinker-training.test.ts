@@ -1,12 +1,15 @@
 /** The Tinker SDK, unmodified, trains LoRA adapters of the built-in model; with a rank killed on the way. */
-import { spawn } from 'node:child_process';
+import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
+import { promisify } from 'node:util';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { DEMO_MODEL, PACKAGE_ROOT } from '../../src/config/package-root.js';
-import type { HeadStatus } from '../../src/runtime/types.js';
+import type { HeadStatus, RunDetail, RunStatus } from '../../src/runtime/types.js';
 import { CliServer, runCli } from '../support/cli.js';
+import { FlagProxy } from '../support/flag-proxy.js';
+import { oldTinker } from '../support/old-tinker.js';
 import { testPython } from '../support/pythons.js';
 
 let server: CliServer;
@@ -25,6 +28,20 @@ async function trainerPid(): Promise<number> {
   return pid;
 }
 
+/** What the owner of the server sees of the runs so far. */
+async function seesThemLearn(): Promise<void> {
+  const env = { TWINKLE_HOME: server.home };
+  const runs = JSON.parse((await runCli(['runs', '--json'], env)).stdout) as RunStatus[];
+  expect(runs.map(({ model, rank, state }) => [model, rank, state])).toContainEqual(['demo', 8, 'ready']);
+  const [first] = runs;
+  const shown = JSON.parse((await runCli(['runs', first?.id ?? '', '--json'], env)).stdout) as RunDetail;
+  const losses = shown.curve.map(({ lossPerToken }) => lossPerToken ?? Number.NaN);
+  expect(losses.length).toBeGreaterThanOrEqual(12);
+  expect(Math.min(...losses)).toBeLessThan((losses[0] ?? 0) / 10);
+  expect(shown).toMatchObject({ gradNorm: expect.any(Number), tokensPerSecond: expect.any(Number) });
+  expect((await runCli(['status'], env)).stdout).toMatch(/demo {3}training {2}ready {2}0 {5}\d+ +cpu .* \d runs?$/m);
+}
+
 it('learns, alone and beside others, refuses what is wrong, and says when its weights are lost', async () => {
   const script = join(PACKAGE_ROOT, 'test', 'e2e', 'clients', 'tinker_training.py');
   const env = { ...process.env, TINKER_API_KEY: 'tml-0123456789abcdef', HF_HUB_OFFLINE: '1' };
@@ -37,10 +54,11 @@ it('learns, alone and beside others, refuses what is wrong, and says when its we
   for await (const line of createInterface({ input: client.stdout })) {
     lines.push(line);
     if (line !== 'kill') continue;
+    await seesThemLearn();
     process.kill(await trainerPid(), 'SIGKILL');
     client.stdin.write('\n');
   }
-  expect((await ended)[0]).toBe(0);
+  expect(await ended).toEqual([0, null]);
   expect(JSON.parse(lines.at(-1) ?? '')).toEqual({
     info: [true, 8, ['train', '0']],
     learned: true,
@@ -65,4 +83,31 @@ it('learns, alone and beside others, refuses what is wrong, and says when its we
     corrupted: true,
     after: true,
   });
+});
+
+async function runShort(url: string, more: NodeJS.ProcessEnv): Promise<unknown> {
+  const script = join(PACKAGE_ROOT, 'test', 'e2e', 'clients', 'tinker_short.py');
+  const env = { ...process.env, TINKER_API_KEY: 'tml-fedcba9876543210', HF_HUB_OFFLINE: '1', ...more };
+  const { stdout } = await promisify(execFile)(await testPython(), [script, url, DEMO_MODEL], { env });
+  return JSON.parse(stdout);
+}
+
+const SHORT = {
+  learned: true,
+  logprobs: [[expect.any(Number)], true],
+  resumed: true,
+  sampled: [4, 4, 'length', true],
+  prompt: [null, true, null, 2],
+  refused: true,
+};
+
+it('takes compressed passes', async () => {
+  await using proxy = new FlagProxy(server.url, { proto_compress_fwdbwd: true });
+  expect(await runShort(await proxy.listen(), {})).toEqual({ version: '0.38.0', ...SHORT });
+  expect(proxy.encodings).toEqual(new Map([['/api/v1/forward_backward', 'zstd']]));
+});
+
+it('speaks JSON with an SDK that knows nothing else', async () => {
+  const seen = await runShort(server.url, { PYTHONPATH: await oldTinker('0.16.1') });
+  expect(seen).toEqual({ version: '0.16.1', ...SHORT });
 });

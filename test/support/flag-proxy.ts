@@ -7,6 +7,8 @@ import type { AddressInfo } from 'node:net';
 export class FlagProxy implements AsyncDisposable {
   /** Paths that passed, without the query. */
   readonly paths = new Set<string>();
+  /** Path → encoding of the last compressed body that passed. */
+  readonly encodings = new Map<string, string>();
   readonly #server: Server;
 
   constructor(
@@ -15,7 +17,10 @@ export class FlagProxy implements AsyncDisposable {
   ) {
     this.#server = createServer((incoming, outgoing) => {
       const path = incoming.url ?? '/';
-      this.paths.add(path.split('?')[0] ?? '');
+      const [bare = ''] = path.split('?');
+      this.paths.add(bare);
+      const { 'content-encoding': encoding } = incoming.headers;
+      if (encoding !== undefined) this.encodings.set(bare, encoding);
       if (path.endsWith('/client/config')) {
         incoming.resume();
         outgoing.setHeader('content-type', 'application/json').end(JSON.stringify(this.flags));

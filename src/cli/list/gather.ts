@@ -1,7 +1,7 @@
 /** Asks every running instance of a home folder at once; who does not answer becomes a note and hides nobody. */
 import type { ClusterSnapshot } from '../../cluster/api.js';
-import type { ClusterHeadStatus, HeadStatus, InstanceFile } from '../../runtime/types.js';
-import { askCluster, askStatus, type Silent } from '../admin.js';
+import type { ClusterHeadStatus, HeadStatus, InstanceFile, RunStatus } from '../../runtime/types.js';
+import { askCluster, askRuns, askStatus, type Silent } from '../admin.js';
 import { runningInstances } from '../home.js';
 
 /** A cluster and who told of it. */
@@ -32,6 +32,20 @@ export async function gatherClusters(home: string): Promise<Found<FoundCluster>>
     return 'silent' in snapshot ? snapshot : { snapshot, teller };
   });
   return { ...all, found: mergeClusters(all.found) };
+}
+
+/** What a server trains. */
+export interface FoundRuns {
+  readonly runs: readonly RunStatus[];
+  readonly teller: InstanceFile;
+}
+
+/** The runs of every server. */
+export function gatherRuns(home: string): Promise<Found<FoundRuns>> {
+  return gather(home, async (teller) => {
+    const answer = await askRuns(teller);
+    return 'silent' in answer ? answer : { ...answer, teller };
+  });
 }
 
 /** One entry a cluster, in order of first mention: the newest truth about it, and its head as teller. */

@@ -26,10 +26,15 @@ export function presentListing<Row extends object>(
   const selection = compileSelection(flags, kind);
   const home = homeFolder(flags.home, io);
   const paint = painter(io.stdout, io.env);
-  return present(`twinkle-node list ${command.name()}`, flags, io, async () => {
+  return present(titleOf(command), flags, io, async () => {
     const moment = await take(home);
     return flags.json === true ? drawJson(kind, moment, selection) : drawTable(kind, moment, selection, paint);
   });
+}
+
+/** `twinkle-node list gangs`. */
+function titleOf(command: Command): string {
+  return command.parent === null ? command.name() : `${titleOf(command.parent)} ${command.name()}`;
 }
 
 /** Show what `take` draws: once, or until a signal with `--watch`. */

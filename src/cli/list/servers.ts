@@ -1,5 +1,5 @@
 /** `status`: servers with their models and ranks, standalone heads in a line, and who does not answer. Pure. */
-import type { ClusterHeadStatus, HeadStatus, InstanceFile } from '../../runtime/types.js';
+import type { ClusterHeadStatus, HeadStatus, InstanceFile, TrainerStatus } from '../../runtime/types.js';
 import type { ScaleStatus, ServedModel } from '../../serving/types.js';
 import type { Silent } from '../admin.js';
 import type { Paint } from '../render/style.js';
@@ -61,7 +61,12 @@ function describe(file: InstanceFile, answer: Answered['answer'], since: string,
     );
   }
   const line = `${name}  ${state(answer.phase, paint)}  ${answer.url ?? 'without HTTP'}  ${process}  version ${answer.version}${membership(answer, paint)}\n`;
-  const rows = answer.models.flatMap((model) => modelRows(model, paint));
+  const rows = answer.models.flatMap((model) => [
+    ...modelRows(model, paint),
+    ...(answer.training ?? []).flatMap((ranks) =>
+      ranks.model === model.names[0] ? trainerRows(ranks, model, paint) : [],
+    ),
+  ]);
   if (rows.length === 0) return line;
   const ranks = table(['MODEL', 'REPLICA', 'STATE', 'RANK', 'PID', 'DEVICES', 'IN FLIGHT', 'RESTARTS', 'NOTE'], rows);
   return line + ranks.replace(/^(?=.)/gm, '  ');
@@ -94,6 +99,23 @@ function modelRows(model: ServedModel, paint: Paint): string[][] {
       note,
     ]),
   );
+}
+
+/** The ranks that train it, beside the replicas that sample. */
+function trainerRows(ranks: TrainerStatus, { names }: ServedModel, paint: Paint): string[][] {
+  const { devices, pids, reason, restarts, runs } = ranks;
+  const holds = runs === 0 ? 'no run' : `${runs} ${runs === 1 ? 'run' : 'runs'}`;
+  return pids.map((pid, rank) => [
+    names.join(', '),
+    'training',
+    state(ranks.state, paint),
+    String(rank),
+    pid === null ? '-' : String(pid),
+    devices[rank] ?? '-',
+    '-',
+    String(restarts),
+    reason === null ? holds : `${holds}; ${reason}`,
+  ]);
 }
 
 /** `weights of /checkpoints/7 since 2026-11-22T20:00:00.000Z`. */

@@ -1,5 +1,6 @@
 /** The words of `--state`, by listing: read by the command line without loading a listing. */
 import type { GroupStatus, NodeStatus } from '../../cluster/api.js';
+import type { RunStatus } from '../../runtime/types.js';
 import type { ModelState } from '../../serving/types.js';
 
 /** Of nodes. */
@@ -17,6 +18,9 @@ export const GANG_STATES = [
   'draining',
   'stopped',
 ] as const satisfies ModelState[];
+
+/** Of runs. */
+export const RUN_STATES = ['starting', 'ready', 'parked', 'lost'] as const satisfies RunStatus['state'][];
 
 /** Of devices, by what placement groups hold of them: nothing, a part, all. */
 export const DEVICE_STATES = ['free', 'shared', 'held'] as const;

@@ -16,3 +16,9 @@ export function painter(stream: Output, env: CliIo['env']): Paint {
   const paint = styleText as (format: Format, text: string, options?: { validateStream: boolean }) => string;
   return (format, text) => (coloured ? paint(format, text, { validateStream: false }) : text);
 }
+
+/** Whether a terminal shows characters of ASCII alone: a dumb one, or one whose locale says so. */
+export function isPlain({ TERM, LC_ALL, LC_CTYPE, LANG }: CliIo['env']): boolean {
+  const locale = LC_ALL || LC_CTYPE || LANG || '';
+  return TERM === 'dumb' || (locale !== '' && !/utf-?8/i.test(locale));
+}

@@ -2,6 +2,7 @@
 import { type FastifyInstance, fastify } from 'fastify';
 import { TwinkleError } from '../../errors.js';
 import type { FleetControl } from '../../serving/types/control.js';
+import type { TrainingWatch } from '../../training/types/progress.js';
 import { nextRequestId } from '../http/call.js';
 import { sendError, toTwinkleError } from '../http/error-reply.js';
 import { mountOperations } from '../operator/routes.js';
@@ -14,6 +15,8 @@ export interface AdminOptions {
   status(): unknown;
   /** The document of `GET /cluster`, plain JSON; asked anew at each request. Without it the route answers 404. */
   readonly cluster?: () => Promise<unknown>;
+  /** The runs of all tenants, as `GET /runs` and `GET /runs/<id>` tell them; without it the routes answer 404. */
+  readonly runs?: Pick<TrainingWatch, 'runs' | 'run'>;
   /** Operations on the served models, as `POST /sleep`; absent: the process serves none. */
   readonly control?: FleetControl;
 }
@@ -39,6 +42,7 @@ export async function startAdminServer(options: AdminOptions): Promise<FastifyIn
     }
     return reply.send(await options.cluster());
   });
+  if (options.runs !== undefined) mountRuns(app, options.runs);
   if (options.control !== undefined) mountOperations(app, options.control);
   try {
     await app.listen({ path: socketPath });
@@ -54,4 +58,13 @@ export async function startAdminServer(options: AdminOptions): Promise<FastifyIn
     );
   }
   return app;
+}
+
+function mountRuns(app: FastifyInstance, watch: NonNullable<AdminOptions['runs']>): void {
+  app.get('/runs', (_request, reply) => reply.send({ runs: watch.runs() }));
+  app.get<{ Params: { id: string } }>('/runs/:id', (request, reply) => {
+    const run = watch.run(request.params.id);
+    if (run === null) throw new TwinkleError('RUN_NOT_FOUND', `there is no training run \`${request.params.id}\` here`);
+    return reply.send(run);
+  });
 }

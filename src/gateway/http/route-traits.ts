@@ -16,7 +16,7 @@ export interface ErrorShape {
 export interface RouteTraits {
   /** Absent: OpenAI's. */
   readonly errors?: ErrorShape;
-  /** The body is protobuf, given to the handler as bytes, and nothing else will do. Absent: JSON. */
+  /** The body may also be protobuf, given to the handler as bytes. Absent: JSON alone. */
   readonly protobuf?: boolean;
   /** `kept`: handlers need the JSON text itself. `optional`: and a request may have none. Absent: only the parsed value. */
   readonly bodyText?: 'kept' | 'optional';

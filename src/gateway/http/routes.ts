@@ -52,10 +52,16 @@ function refuseMethod(
   });
 }
 
+/** The schema of the body, for the one of its types that has one. */
+function bodyOf({ body, traits }: RouteSpec): object | undefined {
+  return body === undefined || traits?.protobuf !== true ? body : { content: { 'application/json': { schema: body } } };
+}
+
 /** Mount the routes in an instance that is ours. */
 export function mountRoutes(app: FastifyInstance, context: GatewayContext, specs: readonly RouteSpec[]): void {
   for (const spec of specs) {
-    const { access, body, response, url } = spec;
+    const { access, response, url } = spec;
+    const body = bodyOf(spec);
     const meter = context.metrics.route(url, spec.methods.join(','));
     const { authenticate } = context;
     app.route({

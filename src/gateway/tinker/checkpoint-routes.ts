@@ -1,12 +1,27 @@
 /** Runs and checkpoints as the REST client lists and keeps them. */
+
+import { createHash, randomUUID } from 'node:crypto';
+import { TwinkleError } from '../../errors.js';
 import { type Static, Type } from '../../protocol/type.js';
-import { type CheckpointPath, KINDS, pathText, readPath } from '../../training/checkpoint-path.js';
-import type { Checkpoint, RunInfo } from '../../training/types.js';
+import { type CheckpointPath, KINDS, type NamedKind, pathText, readPath } from '../../training/checkpoint-path.js';
+import type { Checkpoint } from '../../training/types/checkpoints.js';
+import type { RunInfo } from '../../training/types.js';
 import type { RouteSpec } from '../http/routes.js';
-import { countOf, type TinkerCall, type TinkerRoutes } from './route.js';
+import { Id, optional, Request, SeqId } from './fields.js';
+import { readBy } from './reader.js';
+import { checkScope, countOf, type TinkerCall, type TinkerRoutes } from './route.js';
 import { Ttl } from './saving-routes.js';
 
 const WeightsInfo = Type.Object({ tinker_path: Type.String() });
+const CopyWeights = Request({
+  source_path: Type.String(),
+  session_id: optional(Id),
+  model_seq_id: optional(SeqId),
+  /** The SDK insists on one; all projects of a key are one here. */
+  destination_project_id: optional(Type.String()),
+  ttl_seconds: Ttl,
+  weights_access_token: optional(Type.String()),
+});
 const KeepFor = Type.Object({ ttl_seconds: Ttl });
 
 const iso = (ms: number): string => new Date(ms).toISOString();
@@ -14,7 +29,7 @@ const iso = (ms: number): string => new Date(ms).toISOString();
 function checkpointOf({ bytes, expires, path, public: isPublic, time, userMetadata }: Checkpoint): object {
   return {
     checkpoint_id: `${path.kind}/${path.name}`,
-    checkpoint_type: KINDS[path.kind],
+    checkpoint_type: KINDS[path.kind as NamedKind],
     time: iso(time),
     tinker_path: pathText(path),
     size_bytes: bytes,
@@ -26,10 +41,21 @@ function checkpointOf({ bytes, expires, path, public: isPublic, time, userMetada
 
 type ListedRun = Pick<RunInfo, 'id' | 'baseModel' | 'rank' | 'corrupted' | 'lastRequest' | 'userMetadata'>;
 
+interface SavedRun {
+  readonly run: ListedRun;
+  /** What was saved of it last, to go on from and to sample from. */
+  readonly last: Checkpoint | null;
+  readonly lastSampler: Checkpoint | null;
+}
+
 /** Those of living sessions, and those of which something was saved. */
-function runsOf({ tenant, training }: TinkerCall): { run: ListedRun; last: Checkpoint | null }[] {
+function runsOf({ tenant, training }: TinkerCall): SavedRun[] {
   const saved = new Map<string, Checkpoint>();
-  for (const checkpoint of training.checkpoints(tenant)) saved.set(checkpoint.path.run, checkpoint);
+  const last = new Map<string, Checkpoint>();
+  for (const checkpoint of training.checkpoints.of(tenant)) {
+    saved.set(checkpoint.path.run, checkpoint);
+    last.set(`${checkpoint.path.run}/${checkpoint.path.kind}`, checkpoint);
+  }
   const living = training.runs(tenant);
   const known = new Set(living.map(({ id }) => id));
   const ended = [...saved.values()].filter(({ path }) => !known.has(path.run));
@@ -43,10 +69,14 @@ function runsOf({ tenant, training }: TinkerCall): { run: ListedRun; last: Check
       userMetadata: runMetadata,
     })),
     ...living,
-  ].map((run) => ({ run, last: saved.get(run.id) ?? null }));
+  ].map((run) => ({
+    run,
+    last: last.get(`${run.id}/weights`) ?? null,
+    lastSampler: last.get(`${run.id}/sampler_weights`) ?? null,
+  }));
 }
 
-function runOf({ last, run }: { run: ListedRun; last: Checkpoint | null }): object {
+function runOf({ last, lastSampler, run }: SavedRun): object {
   return {
     training_run_id: run.id,
     base_model: run.baseModel,
@@ -56,7 +86,7 @@ function runOf({ last, run }: { run: ListedRun; last: Checkpoint | null }): obje
     lora_rank: run.rank,
     last_request_time: iso(run.lastRequest),
     last_checkpoint: last === null ? null : checkpointOf(last),
-    last_sampler_checkpoint: null,
+    last_sampler_checkpoint: lastSampler === null ? null : checkpointOf(lastSampler),
     user_metadata: run.userMetadata,
   };
 }
@@ -69,39 +99,41 @@ function page<T>({ request }: TinkerCall, all: readonly T[]) {
 }
 
 function listRuns(call: TinkerCall): object {
+  checkScope(call.request);
   const { cursor, items } = page(call, runsOf(call));
   return { training_runs: items.map(runOf), cursor };
 }
 
 function showRun(call: TinkerCall): object {
+  checkScope(call.request);
   const id = paramsOf(call).id;
   const found = runsOf(call).find(({ run }) => run.id === id);
   // Says that there is none.
-  return runOf(found ?? { run: call.training.run(call.tenant, id), last: null });
+  return runOf(found ?? { run: call.training.run(call.tenant, id), last: null, lastSampler: null });
 }
 
 function listCheckpoints(call: TinkerCall): object {
   const { id } = paramsOf(call);
-  const all = call.training.checkpoints(call.tenant).filter(({ path }) => path.run === id);
+  const all = call.training.checkpoints.of(call.tenant).filter(({ path }) => path.run === id);
   if (all.length === 0) showRun(call);
   return { checkpoints: all.map(checkpointOf) };
 }
 
 function listAll(call: TinkerCall): object {
-  const { cursor, items } = page(call, call.training.checkpoints(call.tenant));
+  const { cursor, items } = page(call, call.training.checkpoints.of(call.tenant));
   return { checkpoints: items.map(checkpointOf), cursor };
 }
 
 const paramsOf = ({ request }: TinkerCall) => request.params as { id: string; kind: string; name: string };
 
-/** @throws `INVALID_REQUEST`, `CHECKPOINT_NOT_FOUND` */
-function pathOf(call: TinkerCall): CheckpointPath {
+/** @throws `INVALID_REQUEST` */
+export function pathOf(call: TinkerCall): CheckpointPath {
   const { id, kind, name } = paramsOf(call);
   return readPath(`tinker://${id}/${kind}/${name}`, 'checkpoint');
 }
 
 function showWeights({ request, tenant, training }: TinkerCall): object {
-  const { run } = training.checkpoint(
+  const { run } = training.checkpoints.readable(
     tenant,
     readPath((request.body as Static<typeof WeightsInfo>).tinker_path, 'tinker_path'),
   );
@@ -116,6 +148,38 @@ function showWeights({ request, tenant, training }: TinkerCall): object {
   };
 }
 
+/** A run to hold a copy: that of a session's number, or one that the same request sent again finds again. */
+function copiedTo({ request, tenant }: TinkerCall, body: Static<typeof CopyWeights>): string {
+  const { model_seq_id: seqId, session_id: session } = body;
+  if ((session == null) !== (seqId == null)) {
+    throw new TwinkleError('INVALID_REQUEST', 'expected `session_id` and `model_seq_id` together', {
+      param: 'model_seq_id',
+    });
+  }
+  if (session != null) return `${session}:train:${seqId}`;
+  const once = request.headers['x-idempotency-key'];
+  if (typeof once !== 'string') return `${randomUUID()}:train:0`;
+  const hex = createHash('sha256').update(`${tenant} ${once}`).digest('hex');
+  const uuid = [hex.slice(0, 8), hex.slice(8, 12), hex.slice(12, 16), hex.slice(16, 20), hex.slice(20, 32)];
+  return `${uuid.join('-')}:train:0`;
+}
+
+function copy(call: TinkerCall): object {
+  const { request, tenant, training } = call;
+  const body = request.body as Static<typeof CopyWeights>;
+  const shown = request.headers['x-tinker-weights-access-token'];
+  const token = typeof shown === 'string' ? shown : body.weights_access_token;
+  const run = copiedTo(call, body);
+  // Only of a living session of the caller's own.
+  if (body.session_id != null) training.session(tenant, body.session_id);
+  if (training.runs(tenant).some(({ id }) => id === run)) {
+    throw new TwinkleError('INVALID_REQUEST', `run \`${run}\` exists: take another number`, { param: 'model_seq_id' });
+  }
+  const source = readBy(call, body.source_path, token);
+  const { path } = training.checkpoints.copy(tenant, { ...source, run, ttlSeconds: body.ttl_seconds ?? null });
+  return { tinker_path: pathText(path) };
+}
+
 export function checkpointRoutes(routes: TinkerRoutes): RouteSpec[] {
   const one = 'training_runs/:id/checkpoints/:kind/:name';
   return [
@@ -124,8 +188,9 @@ export function checkpointRoutes(routes: TinkerRoutes): RouteSpec[] {
     routes.get('training_runs/:id/checkpoints', 'What was saved of a run.', listCheckpoints),
     routes.get('checkpoints', "The key's checkpoints.", listAll),
     routes.post('weights_info', 'What a checkpoint is of.', WeightsInfo, showWeights),
+    routes.post('copy_weights', 'A checkpoint once more, as of another run.', CopyWeights, copy),
     routes.bodiless(['DELETE'], one, 'Remove a checkpoint.', (call) => {
-      call.training.removeCheckpoint(call.tenant, pathOf(call));
+      call.training.checkpoints.remove(call.tenant, pathOf(call));
       return {};
     }),
     routes.bodiless(
@@ -133,13 +198,13 @@ export function checkpointRoutes(routes: TinkerRoutes): RouteSpec[] {
       `${one}/publish`,
       'Let every key read a checkpoint, or its own alone.',
       (call) => {
-        call.training.publishCheckpoint(call.tenant, pathOf(call), call.request.method === 'POST');
+        call.training.checkpoints.publish(call.tenant, pathOf(call), call.request.method === 'POST');
         return {};
       },
     ),
     routes.put(`${one}/ttl`, 'How long a checkpoint is kept from now on.', KeepFor, (call) => {
       const { ttl_seconds } = call.request.body as Static<typeof KeepFor>;
-      call.training.keepCheckpoint(call.tenant, pathOf(call), ttl_seconds ?? null);
+      call.training.checkpoints.keepFor(call.tenant, pathOf(call), ttl_seconds ?? null);
       return {};
     }),
   ];

@@ -15,7 +15,7 @@ const DYNAMIC_CONFIG = { refresh_interval_sec: 300, sample_cancel_enabled: true,
 
 export function clientRoutes(routes: TinkerRoutes): RouteSpec[] {
   return [
-    routes.get('healthz', 'Whether the server is there.', () => ({ status: 'ok' })),
+    routes.open('healthz', 'Whether the server is there.', (_request, reply) => reply.send({ status: 'ok' })),
     routes.post('client/config', "The SDK's switches.", Client, () => CONFIG),
     routes.post('client/dynamic_config', "The SDK's switches that it asks for again.", Client, () => DYNAMIC_CONFIG),
     routes.get('get_server_capabilities', 'Models that clients may name.', ({ training }) => ({

@@ -6,6 +6,7 @@ import {
   type WireDatum,
 } from '../../protocol/tinker/forward-backward-request.js';
 import type { TrainInput, TrainWork } from '../../protocol/training.js';
+import { checkProvenance } from './provenance.js';
 import { denseTensor } from './tensor.js';
 
 const TOKEN_BYTES = 4;
@@ -21,7 +22,8 @@ export function readComputeRequest(body: Uint8Array): ForwardBackwardRequest {
   }
 }
 
-function tokensOf({ chunks }: WireDatum, at: number): Uint8Array {
+function tokensOf(datum: WireDatum, at: number): Uint8Array {
+  const { chunks } = datum;
   const parts = chunks.map((chunk) => {
     if ('tokens' in chunk) return chunk.tokens;
     throw new TwinkleError('UNSUPPORTED_PARAMETER', `datum ${at}: only text can be trained on, not ${chunk.other}`, {
@@ -30,7 +32,10 @@ function tokensOf({ chunks }: WireDatum, at: number): Uint8Array {
   });
   const [first] = parts;
   const bytes = parts.length === 1 && first !== undefined ? first : Buffer.concat(parts);
-  if (bytes.byteLength > 0 && bytes.byteLength % TOKEN_BYTES === 0) return bytes;
+  if (bytes.byteLength > 0 && bytes.byteLength % TOKEN_BYTES === 0) {
+    checkProvenance(datum, bytes.byteLength / TOKEN_BYTES, at);
+    return bytes;
+  }
   const problem = bytes.byteLength === 0 ? 'empty model_input' : 'model_input is no list of int32 tokens';
   throw new TwinkleError('INVALID_REQUEST', `datum ${at}: ${problem}`, { param: `data[${at}].model_input` });
 }

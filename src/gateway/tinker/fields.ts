@@ -27,3 +27,6 @@ export const onlyAdam = (param: string): TwinkleError =>
 export function checkOptimizer(optimizer: { readonly type: string } | null | undefined): void {
   if (optimizer != null && optimizer.type !== 'adamw') throw onlyAdam('optimizer_config.type');
 }
+
+export const noProjects = (param: string): TwinkleError =>
+  new TwinkleError('UNSUPPORTED_PARAMETER', `there are no projects here: leave \`${param}\` out`, { param });

@@ -1,12 +1,13 @@
 /** Answers that are fetched later: one by one, or as they come. */
-import type { FastifyReply } from 'fastify';
+import type { FastifyReply, FastifyRequest } from 'fastify';
 import { TwinkleError } from '../../errors.js';
 import { type Static, Type } from '../../protocol/type.js';
-import type { FutureFailure, FutureResult } from '../../training/types.js';
+import type { PendingRequest } from '../../training/types.js';
 import { callOf } from '../http/call.js';
 import { whenClosed } from '../http/closed.js';
 import type { RouteSpec } from '../http/routes.js';
 import { Id, optional, Request, SeqId } from './fields.js';
+import { jsonResult } from './json-result.js';
 import type { TinkerRoutes } from './route.js';
 
 /** The SDK hangs up after 45 s. */
@@ -37,12 +38,21 @@ function expired(id: string): TwinkleError {
   });
 }
 
-/** What the SDK takes for an answer, a failure, or a reason to ask again at once. */
-function send(reply: FastifyReply, id: string, answer: FutureResult | FutureFailure | null): FastifyReply {
-  if (answer === null) return reply.code(408).send({ type: 'try_again', request_id: id, queue_state: 'active' });
+const PROTOBUF = 'application/x-protobuf';
+
+/** What the SDK takes for an answer, a failure, or a reason to ask again at once. Answers are protobuf for who says that it reads it. */
+function send({ headers }: FastifyRequest, reply: FastifyReply, request: PendingRequest): FastifyReply {
+  const { answer, id, of, paused } = request;
+  if (answer === null) {
+    const state =
+      paused === null ? { queue_state: 'active' } : { queue_state: 'paused_capacity', queue_state_reason: paused };
+    return reply.code(408).send({ type: 'try_again', request_id: id, ...state });
+  }
   if ('error' in answer) return reply.send(answer);
-  const type = answer.kind === 'protobuf' ? 'application/x-protobuf' : 'application/json; charset=utf-8';
-  return reply.type(type).send(answer.bytes);
+  if (answer.kind === 'protobuf' && headers.accept?.includes(PROTOBUF) === true)
+    return reply.type(PROTOBUF).send(answer.bytes);
+  reply.type('application/json; charset=utf-8');
+  return reply.send(answer.kind === 'json' ? answer.bytes : JSON.stringify(jsonResult(of, answer.bytes)));
 }
 
 export function futureRoutes(routes: TinkerRoutes): RouteSpec[] {
@@ -57,7 +67,8 @@ export function futureRoutes(routes: TinkerRoutes): RouteSpec[] {
         const future = training.request(callOf(request).tenant, id);
         if (future === null) throw expired(id);
         if (future.answer === null) await future.wait(HOLD_MS, goneSignal(reply));
-        return send(reply, id, future.answer);
+        await training.written();
+        return send(request, reply, future);
       },
     ),
     routes.raw(
@@ -76,6 +87,7 @@ export function futureRoutes(routes: TinkerRoutes): RouteSpec[] {
           await feed.wait(holdMs, goneSignal(reply));
           feed = look([]);
         }
+        await training.written();
         const completions = feed.completions.map(({ requestId, size }) =>
           size === null
             ? { state: 'failed', request_id: requestId }

@@ -1,28 +1,41 @@
 /** What all of Tinker's routes have in common. */
 
 import type { FastifyRequest } from 'fastify';
-import { TwinkleError } from '../../errors.js';
+import { asTwinkleError, TwinkleError } from '../../errors.js';
 import type { TSchema } from '../../protocol/type.js';
 import type { TrainingService } from '../../training/types.js';
+import type { Authenticate } from '../http/auth.js';
 import { callOf } from '../http/call.js';
 import type { RouteSpec } from '../http/routes.js';
 import { TINKER_ERRORS } from './errors.js';
+import { noProjects } from './fields.js';
+import { Repeats } from './repeats.js';
 
 /** A handler's view of a request. */
 export interface TinkerCall {
   readonly training: TrainingService;
   readonly tenant: string;
+  readonly authenticate: Authenticate;
   readonly request: FastifyRequest;
 }
 
-/** The number of a request that is refused is used up. */
+/** The number of a request that is refused is used up, unless it is to be sent again. */
 export function accepted<T>({ tenant, training }: TinkerCall, run: string, seqId: number, make: () => T): T {
   try {
     return make();
   } catch (error) {
-    training.refused(tenant, run, seqId);
+    if (![429, 503].includes(asTwinkleError(error).status)) training.refused(tenant, run, seqId);
     throw error;
   }
+}
+
+/** As {@link accepted}, where the body may break its schema: then its fields may have any type. */
+export function judged<T>(call: TinkerCall, run: string, seqId: number, make: () => T): T {
+  const { request, tenant, training } = call;
+  const refusal = request.validationError;
+  if (refusal === undefined) return accepted(call, run, seqId, make);
+  if (typeof run === 'string' && Number.isSafeInteger(seqId)) training.refused(tenant, run, seqId);
+  throw refusal;
 }
 
 type Answer = (call: TinkerCall) => unknown;
@@ -31,10 +44,20 @@ const traits = { errors: TINKER_ERRORS } as const;
 
 /** Makes the routes of one service. An `answer` gives the body of the 200. */
 export class TinkerRoutes {
-  constructor(readonly training: TrainingService) {}
+  readonly #repeats = new Repeats();
+
+  constructor(
+    readonly training: TrainingService,
+    readonly authenticate: Authenticate,
+  ) {}
 
   post(path: string, summary: string, body: TSchema, answer: Answer): RouteSpec {
     return { ...this.#route(['POST'], path, summary, this.#handler(answer)), body };
+  }
+
+  /** As {@link post}, for what is to happen once however often it is sent, and has no number to tell by. */
+  postOnce(path: string, summary: string, body: TSchema, answer: (call: TinkerCall) => object): RouteSpec {
+    return this.post(path, summary, body, this.#repeats.once(answer));
   }
 
   /** As {@link post}, with the body's text kept for the handler to take. */
@@ -47,9 +70,9 @@ export class TinkerRoutes {
     return { ...this.post(path, summary, body, answer), judgesBody: true };
   }
 
-  /** The body is a protobuf message, as bytes. */
-  postProtobuf(path: string, summary: string, answer: Answer): RouteSpec {
-    return { ...this.#route(['POST'], path, summary, this.#handler(answer)), traits: { ...traits, protobuf: true } };
+  /** As {@link postJudged}; the body may also be a protobuf message, which reaches `answer` as bytes. */
+  postProtobuf(path: string, summary: string, body: TSchema, answer: Answer): RouteSpec {
+    return { ...this.postJudged(path, summary, body, answer), traits: { ...traits, protobuf: true } };
   }
 
   get(path: string, summary: string, answer: Answer): RouteSpec {
@@ -60,9 +83,14 @@ export class TinkerRoutes {
     return { ...this.#route(['PUT'], path, summary, this.#handler(answer)), body };
   }
 
-  /** Without a body, which the SDK says is JSON. */
-  bodiless(methods: RouteSpec['methods'], path: string, summary: string, answer: Answer): RouteSpec {
-    const route = this.#route(methods, path, summary, this.#handler(answer));
+  /** Without a body, which the SDK says is JSON. What was sent twice happens once. */
+  bodiless(
+    methods: RouteSpec['methods'],
+    path: string,
+    summary: string,
+    answer: (call: TinkerCall) => object,
+  ): RouteSpec {
+    const route = this.#route(methods, path, summary, this.#handler(this.#repeats.once(answer)));
     return { ...route, traits: { ...traits, bodyText: 'optional' } };
   }
 
@@ -71,13 +99,36 @@ export class TinkerRoutes {
     return { ...this.#route(['POST'], path, summary, handler), body };
   }
 
+  /** For who shows no key. */
+  open(path: string, summary: string, handler: RouteSpec['handler']): RouteSpec {
+    return { ...this.#route(['GET'], path, summary, handler), access: 'open' };
+  }
+
   #route(methods: RouteSpec['methods'], path: string, summary: string, handler: RouteSpec['handler']): RouteSpec {
     return { access: 'keyed', tag: 'tinker', traits, methods, url: `/api/v1/${path}`, summary, handler };
   }
 
   #handler(answer: Answer): RouteSpec['handler'] {
-    return (request) => answer({ training: this.training, tenant: callOf(request).tenant, request });
+    return (request) => {
+      const { authenticate, training } = this;
+      const given = answer({ training, tenant: callOf(request).tenant, authenticate, request });
+      return given instanceof Promise ? given.then((body) => this.#safe(body)) : this.#safe(given);
+    };
   }
+
+  /** Nothing is promised before it survives the process. */
+  #safe(body: unknown): unknown {
+    const written = this.training.written();
+    return written === null ? body : written.then(() => body);
+  }
+}
+
+/** There is nothing that a key could see beside its own, and there are no projects. @throws `INVALID_REQUEST`, `UNSUPPORTED_PARAMETER` */
+export function checkScope(request: FastifyRequest): void {
+  const { access_scope: scope, project_id: project } = request.query as Record<string, unknown>;
+  if (project !== undefined) throw noProjects('project_id');
+  if (scope === undefined || scope === 'owned' || scope === 'accessible') return;
+  throw new TwinkleError('INVALID_REQUEST', 'expected `access_scope` owned or accessible', { param: 'access_scope' });
 }
 
 /** A number of a query string. @throws `INVALID_REQUEST` */

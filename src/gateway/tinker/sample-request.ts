@@ -10,7 +10,8 @@ const MAX_SEQUENCES = 128;
 const MAX_INT = 2 ** 31 - 1;
 const TopK = Type.Integer({ minimum: 0, maximum: MAX_LOGPROBS });
 
-const Chunk = Type.Object({ type: Type.String(), tokens: Type.Optional(Type.Array(TokenId)) });
+/** The SDK 0.16 leaves the type out. */
+const Chunk = Type.Object({ type: optional(Type.String()), tokens: optional(Type.Array(TokenId)) });
 
 const SamplingParams = Type.Object(
   {
@@ -52,7 +53,8 @@ function unsupported(param: string, instead: string): TwinkleError {
 
 function tokensOf(chunks: AsampleBody['prompt']['chunks']): number[] {
   const tokens = chunks.flatMap(({ tokens, type }, at) => {
-    if (type !== 'encoded_text') throw unsupported(`prompt.chunks[${at}].type`, 'only encoded_text is');
+    if (type == null ? tokens == null : type !== 'encoded_text')
+      throw unsupported(`prompt.chunks[${at}].type`, 'only encoded_text is');
     return tokens ?? [];
   });
   if (tokens.length > 0) return tokens;

@@ -2,10 +2,12 @@
 
 import { TwinkleError } from '../../errors.js';
 import { type Static, Type } from '../../protocol/type.js';
+import { pathText, readPath } from '../../training/checkpoint-path.js';
+import type { NewSampler } from '../../training/types.js';
 import { takeBodyText } from '../http/json-body.js';
 import type { RouteSpec } from '../http/routes.js';
 import { Id, optional, Request, SeqId } from './fields.js';
-import type { TinkerRoutes } from './route.js';
+import type { TinkerCall, TinkerRoutes } from './route.js';
 import { AsampleBody, sampleRequestOf } from './sample-request.js';
 
 const CreateSamplingSession = Request({
@@ -16,14 +18,21 @@ const CreateSamplingSession = Request({
 });
 const JoinSamplingSession = Request({ sampling_session_id: Id });
 
-function baseModelOf({ base_model, model_path }: Static<typeof CreateSamplingSession>): string {
+function sourceOf(
+  call: TinkerCall,
+  { base_model, model_path }: Static<typeof CreateSamplingSession>,
+): NewSampler['of'] {
   if (model_path != null) {
-    const shown = JSON.stringify(model_path.slice(0, 200));
-    throw new TwinkleError('MODEL_NOT_FOUND', `there is no checkpoint ${shown} here: give base_model`, {
-      param: 'model_path',
-    });
+    const from = readPath(model_path, 'model_path');
+    const { baseModel } = call.training.checkpoints.readable(call.tenant, from).run;
+    if (base_model == null || base_model === baseModel) return { from };
+    throw new TwinkleError(
+      'INVALID_REQUEST',
+      `expected base_model \`${baseModel}\`, which the checkpoint is of, but received \`${base_model}\``,
+      { param: 'base_model' },
+    );
   }
-  if (base_model != null) return base_model;
+  if (base_model != null) return { baseModel: base_model };
   throw new TwinkleError('INVALID_REQUEST', 'expected `base_model` or `model_path` but received neither', {
     param: 'base_model',
   });
@@ -31,21 +40,16 @@ function baseModelOf({ base_model, model_path }: Static<typeof CreateSamplingSes
 
 export function samplingRoutes(routes: TinkerRoutes): RouteSpec[] {
   return [
-    routes.post(
-      'create_sampling_session',
-      'Weights to sample from.',
-      CreateSamplingSession,
-      ({ request, tenant, training }) => {
-        const body = request.body as Static<typeof CreateSamplingSession>;
-        const { id } = training.createSampler(tenant, {
-          session: body.session_id,
-          seqId: body.sampling_session_seq_id,
-          baseModel: baseModelOf(body),
-        });
-        return { type: 'create_sampling_session', sampling_session_id: id };
-      },
-    ),
-    routes.post(
+    routes.post('create_sampling_session', 'Weights to sample from.', CreateSamplingSession, (call) => {
+      const body = call.request.body as Static<typeof CreateSamplingSession>;
+      const { id } = call.training.createSampler(call.tenant, {
+        session: body.session_id,
+        seqId: body.sampling_session_seq_id,
+        of: sourceOf(call, body),
+      });
+      return { type: 'create_sampling_session', sampling_session_id: id };
+    }),
+    routes.postOnce(
       'join_sampling_session',
       'A number for one more client of a sampling session.',
       JoinSamplingSession,
@@ -55,8 +59,9 @@ export function samplingRoutes(routes: TinkerRoutes): RouteSpec[] {
       },
     ),
     routes.get('samplers/:id', 'What a sampling session samples from.', ({ request, tenant, training }) => {
-      const { baseModel, id } = training.sampler(tenant, (request.params as { id: string }).id);
-      return { sampler_id: id, base_model: baseModel, model_path: null };
+      const { baseModel, from, id } = training.sampler(tenant, (request.params as { id: string }).id);
+      const named = from !== null && from.kind !== 'handed_over';
+      return { sampler_id: id, base_model: baseModel, model_path: named ? pathText(from) : null };
     }),
     routes.postText(
       'asample',

@@ -1,10 +1,11 @@
 /** Sessions: begun, heard of, finished, looked at. */
 import { type Static, Type } from '../../protocol/type.js';
 import type { RouteSpec } from '../http/routes.js';
-import { Id, Metadata, optional, Request } from './fields.js';
-import { countOf, type TinkerRoutes } from './route.js';
+import { Id, Metadata, noProjects, optional, Request } from './fields.js';
+import { checkScope, countOf, type TinkerRoutes } from './route.js';
 
 const CreateSession = Request({
+  /** For the vendor's console: nothing that the SDK asks shows them. */
   tags: optional(Type.Array(Type.String())),
   user_metadata: Metadata,
   sdk_version: optional(Type.String()),
@@ -21,7 +22,8 @@ interface Params {
 export function sessionRoutes(routes: TinkerRoutes): RouteSpec[] {
   return [
     routes.post('create_session', 'Begin a session.', CreateSession, ({ request, tenant, training }) => {
-      const { display_name, user_metadata } = request.body as Static<typeof CreateSession>;
+      const { display_name, project_id, user_metadata } = request.body as Static<typeof CreateSession>;
+      if (project_id != null) throw noProjects('project_id');
       const key = request.headers['x-idempotency-key'];
       const { id } = training.createSession(tenant, {
         idempotencyKey: typeof key === 'string' && key !== '' ? key : null,
@@ -39,11 +41,13 @@ export function sessionRoutes(routes: TinkerRoutes): RouteSpec[] {
       return {};
     }),
     routes.get('sessions', "The key's sessions.", ({ request, tenant, training }) => {
+      checkScope(request);
       const offset = countOf(request, 'offset', 0);
       const all = training.sessions(tenant).map(({ id }) => id);
       return { sessions: all.slice(offset, offset + countOf(request, 'limit', 20)) };
     }),
     routes.get('sessions/:sid', 'What a session has.', ({ request, tenant, training }) => {
+      checkScope(request);
       const { displayName, runs, samplers, userMetadata } = training.session(tenant, (request.params as Params).sid);
       return {
         training_run_ids: runs,

@@ -4,7 +4,8 @@ import { type Static, Type } from '../../protocol/type.js';
 import type { RouteSpec } from '../http/routes.js';
 import { readComputeRequest, workOf } from './compute-request.js';
 import { Count, checkOptimizer, Id, Metadata, onlyAdam, optional, Request, SeqId } from './fields.js';
-import { accepted, type TinkerCall, type TinkerRoutes } from './route.js';
+import { jsonPass, PassBody } from './json-request.js';
+import { accepted, judged, type TinkerCall, type TinkerRoutes } from './route.js';
 
 const Optimizer = Type.Object(
   { type: Type.String(), version: optional(Type.Integer()) },
@@ -81,10 +82,20 @@ function getInfo({ request, tenant, training }: TinkerCall): object {
 
 function forwardBackward(call: TinkerCall): object {
   const { request, tenant, training } = call;
-  const asked = readComputeRequest(request.body as Uint8Array);
+  if (!(request.body instanceof Uint8Array)) return pass(call, 'forward_backward_input');
+  const asked = readComputeRequest(request.body);
   const { modelId: run, seqId } = asked;
   if (seqId < 1) throw new TwinkleError('INVALID_REQUEST', `expected a seq_id from 1 on but received ${seqId}`);
   const work = accepted(call, run, seqId, () => workOf(asked));
+  return { request_id: training.compute(tenant, { run, seqId, work }), model_id: run };
+}
+
+/** As SDKs before 0.24 ask for it, in JSON. */
+function pass(call: TinkerCall, field: 'forward_input' | 'forward_backward_input'): object {
+  const { request, tenant, training } = call;
+  const body = request.body as PassBody;
+  const { model_id: run, seq_id: seqId } = body;
+  const work = judged(call, run, seqId, () => workOf(jsonPass(body, field)));
   return { request_id: training.compute(tenant, { run, seqId, work }), model_id: run };
 }
 
@@ -92,11 +103,7 @@ function forwardBackward(call: TinkerCall): object {
 function optimStep(call: TinkerCall): object {
   const { request, tenant, training } = call;
   const { adam_params, model_id: run, optimizer_params, seq_id: seqId } = request.body as Static<typeof OptimStep>;
-  const refusal = request.validationError;
-  // Its fields may have any type then.
-  if (refusal !== undefined && !(typeof run === 'string' && Number.isSafeInteger(seqId))) throw refusal;
-  const adam = accepted(call, run, seqId, () => {
-    if (refusal !== undefined) throw refusal;
+  const adam = judged(call, run, seqId, () => {
     if (optimizer_params != null) throw onlyAdam('optimizer_params');
     return {
       learning_rate: adam_params?.learning_rate ?? 1e-4,
@@ -110,11 +117,27 @@ function optimStep(call: TinkerCall): object {
   return { request_id: training.step(tenant, { run, seqId, adam }), model_id: run };
 }
 
+/** A client whose switch `custom_loss_server_side` somebody has thrown. */
+function createCustomLoss(): never {
+  throw new TwinkleError(
+    'UNSUPPORTED_PARAMETER',
+    'this server does not compute losses of its clients: with the switch `custom_loss_server_side` off, forward_backward_custom computes them in the client',
+    { param: 'graph' },
+  );
+}
+
 export function trainingRoutes(routes: TinkerRoutes): RouteSpec[] {
   return [
     routes.post('create_model', 'A LoRA adapter to train.', CreateModel, createModel),
     routes.post('get_info', 'What a run trains.', ModelOnly, getInfo),
-    routes.postProtobuf('forward_backward', 'A forward pass, or one with its gradient.', forwardBackward),
+    routes.postProtobuf(
+      'forward_backward',
+      'A forward pass, or one with its gradient.',
+      PassBody('forward_backward_input'),
+      forwardBackward,
+    ),
+    routes.postJudged('forward', 'A forward pass.', PassBody('forward_input'), (call) => pass(call, 'forward_input')),
+    routes.post('create_custom_loss', 'Refused: clients compute their own losses.', Type.Object({}), createCustomLoss),
     routes.postJudged('optim_step', 'Step a run and clear its gradient.', OptimStep, optimStep),
   ];
 }

@@ -35,6 +35,13 @@ def steps(client: Any, data: list[types.Datum], count: int) -> list[float]:
     return [passed.result().metrics["loss:sum"] for passed, _ in asked]
 
 
+def in_turns(service: tinker.ServiceClient, folder: str) -> list[list[float]]:
+    """Two runs, one step of each after one of the other: their losses."""
+    clients = [service.create_lora_training_client(base_model=folder, rank=4, seed=seed).result() for seed in (5, 6)]
+    data = examples(clients[0].get_tokenizer())
+    return [[loss for client in clients for loss in steps(client, data, 1)] for _ in range(4)]
+
+
 def save(service: tinker.ServiceClient, rest: tinker.RestClient, folder: str) -> dict[str, Any]:
     """Train, save in between, go on."""
     client = service.create_lora_training_client(
@@ -68,10 +75,13 @@ def save(service: tinker.ServiceClient, rest: tinker.RestClient, folder: str) ->
     last = rest.get_training_run(run).result().last_checkpoint
     seen["last"] = last is not None and last.checkpoint_id
     rest.set_checkpoint_ttl_from_tinker_path(short, 1).result()
+    seen["in_turns"] = in_turns(service, folder)
     return seen
 
 
-def resume(service: tinker.ServiceClient, rest: tinker.RestClient, before: dict[str, Any]) -> dict[str, Any]:
+def resume(
+    service: tinker.ServiceClient, rest: tinker.RestClient, folder: str, before: dict[str, Any]
+) -> dict[str, Any]:
     """What was saved, in a server that was killed and started again."""
     path = before["path"]
     client = service.create_training_client_from_state_with_optimizer(path).result()
@@ -86,6 +96,7 @@ def resume(service: tinker.ServiceClient, rest: tinker.RestClient, before: dict[
     client.load_state_with_optimizer(path).result()
     seen["loaded_in_place"] = steps(client, data, 3) == before["further"]
     missing = path.replace("half-way", "nothing")
+    seen["in_turns"] = in_turns(service, folder) == before["in_turns"]
     seen["missing"] = error_of(lambda: service.create_training_client_from_state(missing).result())
     return seen
 
@@ -95,7 +106,8 @@ def main() -> None:
     url, folder, half = sys.argv[1:4]
     service = tinker.ServiceClient(base_url=url)
     rest = tinker.RestClient(base_url=url)
-    seen = save(service, rest, folder) if half == "save" else resume(service, rest, json.loads(sys.stdin.readline()))
+    before = {} if half == "save" else json.loads(sys.stdin.readline())
+    seen = save(service, rest, folder) if half == "save" else resume(service, rest, folder, before)
     print(json.dumps(seen))
 
 

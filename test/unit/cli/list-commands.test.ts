@@ -9,8 +9,8 @@ import { startAdminServer } from '../../../src/gateway/admin/admin-server.js';
 import { createFakeNative } from '../../../src/native/fake.js';
 import { fakeDeviceReport } from '../../../src/native/fake-devices.js';
 import { describeInstance, instancesFolder, writeInstance } from '../../../src/runtime/instance-file.js';
-import type { InstanceFile } from '../../../src/runtime/types.js';
-import { cluster, group, model, node, replica, server } from './list/fixtures.js';
+import type { InstanceFile, RunDetail } from '../../../src/runtime/types.js';
+import { cluster, group, model, node, replica, run, server } from './list/fixtures.js';
 import { Session } from './support.js';
 
 let session: Session;
@@ -47,7 +47,7 @@ function register(instance: string, kind: InstanceFile['kind'] = 'serve'): strin
 /** An instance whose admin socket answers so. */
 async function play(
   instance: string,
-  answers: { status?: unknown; cluster?: () => Promise<unknown> },
+  answers: { status?: unknown; cluster?: () => Promise<unknown>; runs?: readonly RunDetail[] },
   kind: InstanceFile['kind'] = 'serve',
 ): Promise<void> {
   const socketPath = register(instance, kind);
@@ -57,8 +57,16 @@ async function play(
       socketPath,
       status: () => status,
       ...(answers.cluster === undefined ? {} : { cluster: answers.cluster }),
+      ...(answers.runs === undefined ? {} : { runs: playedRuns(answers.runs) }),
     }),
   );
+}
+
+function playedRuns(details: readonly RunDetail[]) {
+  return {
+    runs: () => details.map(({ curve: _, ...status }) => status),
+    run: (id: string) => details.find((one) => one.id === id) ?? null,
+  };
 }
 
 /** An instance that answers every request with these words. */
@@ -195,6 +203,64 @@ describe('list gangs', () => {
     ]);
     expect(session.stderr).toMatch(/^odd .*its answer lists no models\n$/);
     expect(await json('list', 'gangs', '--state', 'Failed')).toEqual([]);
+  });
+});
+
+describe('runs', () => {
+  const curve = [1, 2].map((step) => ({ step, loss: 3 - step, lossPerToken: null }));
+  const other = 'other-session:train:3';
+
+  test('of every server; who is older is named; heads have none', async () => {
+    await play('serve1', { runs: [{ ...run(), curve }] });
+    await play('serve2', { runs: [{ ...run({ id: other, state: 'lost' }), curve }] });
+    await play('older', {});
+    await play('head1', {}, 'head');
+    await mumble('odd', 200, '{"runs": 7}');
+    expect(await json('runs')).toEqual([
+      { instance: 'serve1', ...run() },
+      { instance: 'serve2', ...run({ id: other, state: 'lost' }) },
+    ]);
+    expect(session.stderr.split('\n')).toEqual([
+      `older (server, pid ${process.pid}): it tells of no runs: it runs an older version`,
+      expect.stringContaining('it answered 200'),
+      '',
+    ]);
+    expect(await json('runs', '--state', 'lost', '--filter', 'rank=8')).toHaveLength(1);
+    session.stdout = '';
+    await session.run('runs', '--limit', '1');
+    expect(session.stdout).toMatch(/^RUN .*\nadc4764e:0 .*\n… 1 more \(--limit 1\)\n$/);
+  });
+
+  test('none, and nothing', async () => {
+    expect(await session.run('runs')).toBe(0);
+    await play('serve1', { runs: [] });
+    await session.run('runs');
+    expect(session.stdout).toBe(`nothing runs in ${session.home}\nno runs\n`);
+    expect(await json('runs')).toEqual([]);
+  });
+
+  test('one of them, with its curve', async () => {
+    await play('serve1', { runs: [{ ...run(), curve }] });
+    await play('serve2', { runs: [{ ...run({ id: other }), curve: [] }] });
+    expect(await json('runs', 'other')).toEqual({ instance: 'serve2', ...run({ id: other }), curve: [] });
+    session.stdout = '';
+    await session.run('runs', 'adc4764e:0');
+    expect(session.stdout).toMatch(
+      /^adc4764e-.* ready\n[\s\S]*\nloss of a step, by step\n2\.00 ┤⣀?[\s\S]*└─+\n {6}1 +2\n$/,
+    );
+    session.stdout = '';
+    session.env.TERM = 'dumb';
+    await session.run('runs', 'adc');
+    expect(session.stdout).toContain('2.00 +*');
+    expect(await session.run('runs', 'x')).toBe(2);
+    expect(session.stderr).toContain('there is no run "x"; see `twinkle-node runs`');
+  });
+
+  test('one of them is not chosen among others', async () => {
+    register('mute');
+    expect(await session.run('runs', 'adc', '--state', 'lost')).toBe(2);
+    expect(session.stderr).toContain('`--state` chooses among runs, and "adc" names one');
+    expect(session.stderr).not.toContain('mute');
   });
 });
 

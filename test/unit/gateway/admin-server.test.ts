@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { Client, request } from 'undici';
 import { expect, test } from 'vitest';
 import { startAdminServer } from '../../../src/gateway/admin/admin-server.js';
+import type { RunStatus } from '../../../src/training/types/progress.js';
 import { closeLater } from './harness.js';
 
 function socketPath(): string {
@@ -58,6 +59,17 @@ test('tells its cluster, or clearly that it has none', async () => {
     404,
     { error: { code: 'route_not_found', message: expect.stringContaining('keeps no cluster') } },
   ]);
+});
+
+test('tells of the runs that are trained, and of one with all that is known', async () => {
+  const status = { id: 's:train:0' } as RunStatus;
+  const runs = { runs: () => [status], run: (id: string) => (id === status.id ? { ...status, curve: [] } : null) };
+  const app = await startAdminServer({ socketPath: socketPath(), status: () => ({}), runs });
+  closeLater(() => app.close());
+  expect((await app.inject('/runs')).json()).toEqual({ runs: [status] });
+  expect((await app.inject('/runs/s%3Atrain%3A0')).json()).toEqual({ id: 's:train:0', curve: [] });
+  const none = await app.inject('/runs/s');
+  expect([none.statusCode, none.json().error.code]).toEqual([404, 'run_not_found']);
 });
 
 test('a taken or too long path is said', async () => {

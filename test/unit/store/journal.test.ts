@@ -59,9 +59,12 @@ describe.each(['kernel', 'disk'] as const)('a journal with sync: %s', (sync) => 
 
   it('writes by itself at the end of the tick', async () => {
     const { journal } = await openIt({ sync });
+    expect(journal.flushed).toBe(true);
     journal.append('unasked');
+    expect(journal.flushed).toBe(false);
     await new Promise((resolve) => setImmediate(resolve));
     await journal.flush();
+    expect(journal.flushed).toBe(true);
     expect(readFileSync(file(), 'utf8')).toContain('"unasked"');
     await journal.close();
   });

@@ -1,11 +1,11 @@
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { CheckpointFiles } from '../../../src/training/checkpoint-files.js';
 import { type CheckpointPath, checkName, readPath } from '../../../src/training/checkpoint-path.js';
 import { Checkpoints } from '../../../src/training/checkpoints.js';
-import type { Checkpoint } from '../../../src/training/types.js';
+import type { Checkpoint } from '../../../src/training/types/checkpoints.js';
 
 const RUN = '41e19319-58e8-4f2a-9aa3-daf341272b75:train:0';
 let root: string;
@@ -66,6 +66,12 @@ describe('a checkpoint', () => {
     again.checkFree(path('torn'));
   });
 
+  it('that is being written is not torn', () => {
+    const folder = write('a');
+    expect(checkpoints.of('t')).toEqual([]); // the first look at the disk
+    expect(existsSync(folder)).toBe(true);
+  });
+
   it('is replaced in one step: until the new one is whole the old one is there', () => {
     const old = save('a');
     const folder = write('a');
@@ -121,13 +127,57 @@ describe('a checkpoint', () => {
   });
 });
 
+describe('a copy', () => {
+  const RUN_OF_COPY = RUN.replace(/0$/, '1');
+  const copy = (tenant = 't', reader = 't') =>
+    checkpoints.copy(tenant, { from: path('a'), run: RUN_OF_COPY, ttlSeconds: 60, reader });
+
+  it('outlives what it is of, and shares its storage', () => {
+    const saved = save('a');
+    const made = copy();
+    expect(made).toMatchObject({
+      path: { run: RUN_OF_COPY, name: 'a' },
+      expires: now + 60_000,
+      bytes: 10,
+      public: false,
+    });
+    const inode = (folder: string) => statSync(join(folder, 'manifest.json')).ino;
+    expect(inode(made.folder)).toBe(inode(saved.folder));
+    checkpoints.remove('t', path('a'));
+    expect(open().readable('t', made.path)).toEqual(made);
+  });
+
+  it('is made once, however often it is asked for, and over nothing else', () => {
+    save('a');
+    expect(copy()).toEqual(copy());
+    checkpoints.remove('t', path('a'));
+    save('a');
+    expect(() => copy()).toThrow('take another name');
+  });
+
+  it('is of what its reader may read, and is the asker’s own', () => {
+    save('a');
+    expect(() => copy('o', 'o')).toThrow('no checkpoint');
+    expect(copy('o', 't').tenant).toBe('o');
+    expect(() => checkpoints.readable('t', { ...path('a'), run: RUN_OF_COPY })).toThrow('no checkpoint');
+  });
+});
+
+it('lists files but for its own notes', () => {
+  const { folder } = save('a');
+  writeFileSync(join(folder, 'adapter_model.safetensors'), 'weights');
+  const file = { name: 'adapter_model.safetensors', path: join(folder, 'adapter_model.safetensors'), bytes: 7 };
+  expect(checkpoints.list('t', path('a'))).toEqual([file]);
+});
+
 it.each(['..', '.', '.a', 'a/b', 'a b', '', 'a'.repeat(129), 'a@b', 'a\0', 'ä'])('refuses the name %j', (name) => {
   expect(() => checkName(name)).toThrow('letters, digits');
 });
 
 it('reads paths of its own kind alone', () => {
   expect(readPath(`tinker://${RUN}/weights/a.b-c_1`)).toEqual(path('a.b-c_1'));
-  expect(() => readPath(`tinker://${RUN}/sampler_weights/a`)).toThrow('no checkpoint');
+  expect(readPath(`tinker://${RUN}/sampler_weights/a`).kind).toBe('sampler_weights');
+  expect(() => readPath(`tinker://${RUN}/handed_over/a`)).toThrow('no checkpoint');
   for (const wrong of [
     `tinker://${RUN}/weights/`,
     `tinker://${RUN}/weights/..`,

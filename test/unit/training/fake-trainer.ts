@@ -78,6 +78,13 @@ export class FakeHost implements TrainerHost {
     return '/models/demo';
   }
 
+  /** Models whose ranks were not wanted any more. */
+  readonly closed: string[] = [];
+
+  close(model: string): void {
+    this.closed.push(model);
+  }
+
   async open(): Promise<Trainer> {
     if (this.failure !== null) throw this.failure;
     return this.trainer;

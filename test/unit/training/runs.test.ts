@@ -1,10 +1,16 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { TwinkleError } from '../../../src/errors.js';
+import { SILENT } from '../../../src/observability/logger.js';
+import { CheckpointFiles } from '../../../src/training/checkpoint-files.js';
+import { Checkpoints } from '../../../src/training/checkpoints.js';
 import { Futures } from '../../../src/training/futures.js';
+import { ParkedRuns } from '../../../src/training/parked-runs.js';
+import { Residence } from '../../../src/training/residence.js';
 import { Runs } from '../../../src/training/runs.js';
 import { LocalTrainingService } from '../../../src/training/service.js';
 import type { NewRun } from '../../../src/training/types.js';
 import { FakeInference } from '../gateway/fake-inference.js';
+import { FakeSampling } from './fake-sampling.js';
 import { FakeHost, flush, newRun, outcome } from './fake-trainer.js';
 
 let host: FakeHost;
@@ -15,7 +21,8 @@ beforeEach(() => {
   service = new LocalTrainingService({
     inference: new FakeInference(),
     trainers: host,
-    checkpointFolder: '/nowhere',
+    sampling: new FakeSampling(),
+    checkpointFolder: '/dev/null/nowhere',
     nowMs: () => 0,
   });
   session = service.createSession('t', { idempotencyKey: null, userMetadata: null, displayName: null }).id;
@@ -80,7 +87,9 @@ describe('a run', () => {
 
   it('does a request once, however often it is sent, also when its answer is gone', async () => {
     const futures = new Futures({ nowMs: () => 0, keepMs: 1000, keepBytes: 1000 });
-    const runs = new Runs(host, futures);
+    const parked = new ParkedRuns(new Checkpoints(new CheckpointFiles('/dev/null/nowhere'), Date.now));
+    const keeper = new Residence({ host, parked, log: SILENT, nowMs: () => 0 }, { maxRuns: 1, idleMs: 1 });
+    const runs = new Runs(host, futures, keeper);
     const owner = { id: 's', tenant: 't', userMetadata: null, displayName: null, idempotencyKey: null, heardMs: 0 };
     const { id: run } = runs.create(owner, spec(), 'demo');
     const ask = () => runs.ask('t', run, 1, (asked, future) => asked.compute({ run, seqId: 1, work: work() }, future));
@@ -180,10 +189,15 @@ describe('a run', () => {
   });
 
   it('is dropped by the ranks when its session ends, even while it is made', async () => {
+    host.trainer.automatic = false;
     const { run } = service.createRun('t', spec());
+    await flush();
     service.finish('t', session);
+    host.trainer.answer(0);
     await flush();
     expect(host.trainer.methods()).toEqual(['train_create', 'train_drop']);
+    host.trainer.automatic = true;
+    host.trainer.answer(1);
     expect(() => service.run('t', run)).toThrow('no training run');
     const next = service.createSession('t', { idempotencyKey: null, userMetadata: null, displayName: null }).id;
     service.createRun('t', spec({ session: next }));
@@ -201,6 +215,68 @@ describe('a run', () => {
     expect([service.request('o', requestId), service.runs('o')]).toEqual([null, []]);
     service.refused('o', run, 1);
     service.compute('t', { run, seqId: 1, work: work() });
+  });
+});
+
+describe('whoever owns the server', () => {
+  const states = () => service.watch.runs().map(({ state }) => state);
+
+  it('sees how a run begins, trains and is lost', async () => {
+    const { run } = service.createRun('t', spec());
+    expect(service.watch.runs()).toMatchObject([{ id: run, model: 'demo', rank: 8, state: 'starting', reason: null }]);
+    await flush();
+    service.compute('t', { run, seqId: 1, work: work() });
+    service.compute('t', { run, seqId: 2, work: { ...work(), forward_only: true } });
+    service.step('t', { run, seqId: 3, adam });
+    await flush();
+    const row = { state: 'ready', step: 1, steps: 1, datums: 1, tokens: 1, loss: 1, gradNorm: 2, queued: 0 };
+    expect(service.watch.runs()).toMatchObject([row]);
+    expect(service.watch.run(run)).toMatchObject({ ...row, curve: [{ step: 1, loss: 1 }] });
+    expect(service.watch.run('other')).toBeNull();
+
+    host.trainer.automatic = false;
+    for (let seqId = 4; seqId < 10; seqId++) service.compute('t', { run, seqId, work: work() });
+    expect(service.watch.runs()).toMatchObject([{ queued: 4 }]);
+    host.trainer.gone = true;
+    expect(service.watch.runs()).toMatchObject([{ state: 'lost', reason: expect.stringContaining('have ended') }]);
+    host.trainer.sent.at(-1)?.answer.reject(new TwinkleError('RANK_FAILED', 'rank 0 was killed'));
+    await flush();
+    expect(service.watch.runs()).toMatchObject([{ state: 'lost', reason: expect.stringContaining('was killed') }]);
+  });
+
+  it('sees the runs of all tenants, until their sessions end', async () => {
+    const other = service.createSession('o', { idempotencyKey: null, userMetadata: null, displayName: null }).id;
+    service.createRun('t', spec());
+    service.createRun('o', spec({ session: other }));
+    await flush();
+    expect(states()).toEqual(['ready', 'ready']);
+    service.finish('o', other);
+    expect(states()).toEqual(['ready']);
+  });
+
+  it('sees nothing that a client named', () => {
+    service.createRun('t', spec({ userMetadata: { secret: 'tml-key' } }));
+    expect(JSON.stringify(service.watch.runs())).not.toMatch(/secret|tml-key/);
+  });
+
+  it('hears of a step whose gradient was lost as of none', async () => {
+    const { run } = service.createRun('t', spec());
+    await flush();
+    host.trainer.automatic = false;
+    service.compute('t', { run, seqId: 1, work: work() });
+    service.step('t', { run, seqId: 2, adam });
+    const heard: unknown[] = [];
+    service.watch.on('stepped', (report) => heard.push(report.loss));
+    host.trainer.answer(1);
+    await flush();
+    host.trainer.sent[2]?.answer.reject(new TwinkleError('INVALID_REQUEST', 'the gradient is NaN'));
+    await flush();
+    expect([heard, service.watch.runs()[0]?.steps]).toEqual([[], 0]);
+    host.trainer.automatic = true;
+    service.compute('t', { run, seqId: 3, work: work() });
+    service.step('t', { run, seqId: 4, adam });
+    await flush();
+    expect(heard).toEqual([1]);
   });
 });
 

@@ -1,8 +1,8 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { TwinkleError } from '../../../src/errors.js';
 import { LocalTrainingService } from '../../../src/training/service.js';
-import type { SampleRequest } from '../../../src/training/types.js';
 import { FakeInference, logprobOf } from '../gateway/fake-inference.js';
+import { FakeSampling, sampleRequest } from './fake-sampling.js';
 import { FakeHost } from './fake-trainer.js';
 
 let inference: FakeInference;
@@ -16,7 +16,8 @@ beforeEach(() => {
   service = new LocalTrainingService({
     inference,
     trainers: new FakeHost(),
-    checkpointFolder: '/nowhere',
+    sampling: new FakeSampling(),
+    checkpointFolder: '/dev/null/nowhere',
     nowMs: () => now,
   });
 });
@@ -25,25 +26,8 @@ afterEach(() => service[Symbol.dispose]());
 const NEW = { idempotencyKey: null, userMetadata: null, displayName: null };
 const begin = (tenant = 't') => {
   const { id: session } = service.createSession(tenant, NEW);
-  return { session, sampler: service.createSampler(tenant, { session, seqId: 0, baseModel: 'demo' }).id };
+  return { session, sampler: service.createSampler(tenant, { session, seqId: 0, of: { baseModel: 'demo' } }).id };
 };
-const request = (sampler: string, changes: Partial<SampleRequest> = {}): SampleRequest => ({
-  sampler,
-  seqId: 0n,
-  prompt: [1, 2, 3],
-  count: 1,
-  maxTokens: 4,
-  seed: null,
-  stop: null,
-  temperature: 1,
-  topK: 0,
-  topP: 1,
-  promptLogprobs: false,
-  promptLogprobsLast: null,
-  topkPrompt: 0,
-  topkSample: 0,
-  ...changes,
-});
 const answerOf = (id: string) => service.request('t', id)?.answer ?? null;
 const lastCall = () => {
   const call = inference.calls.at(-1);
@@ -54,7 +38,7 @@ const lastCall = () => {
 describe('a sample request', () => {
   it('asks the engine for what it says', () => {
     const { sampler } = begin();
-    const ticket = service.sample('t', request(sampler, { count: 2, stop: ['\n'], seed: 7, topK: 5, seqId: 4n }));
+    const ticket = service.sample('t', sampleRequest(sampler, { count: 2, stop: ['\n'], seed: 7, topK: 5, seqId: 4n }));
     expect(ticket.sequenceIds).toEqual([`${sampler}:4:0`, `${sampler}:4:1`]);
     const { caller, model, params } = lastCall();
     expect([model, caller.tenant, params.n]).toEqual(['demo', 't', 2]);
@@ -69,23 +53,23 @@ describe('a sample request', () => {
       logprobs: 0,
       prompt_logprobs: null,
     });
-    service.sample('t', request(sampler, { seqId: 5n, stop: [] }));
+    service.sample('t', sampleRequest(sampler, { seqId: 5n, stop: [] }));
     expect(lastCall().params.sampling).toMatchObject({ stop: [], ignore_eos: true });
-    service.sample('t', request(sampler, { seqId: 6n, stop: [9], topkPrompt: 3, topkSample: 2 }));
+    service.sample('t', sampleRequest(sampler, { seqId: 6n, stop: [9], topkPrompt: 3, topkSample: 2 }));
     expect(lastCall().params.sampling).toMatchObject({ stop_token_ids: [9], logprobs: 2, prompt_logprobs: 3 });
   });
 
   it('runs once, however often it is sent', () => {
     const { sampler } = begin();
-    const first = service.sample('t', request(sampler));
-    expect(service.sample('t', request(sampler))).toEqual(first);
+    const first = service.sample('t', sampleRequest(sampler));
+    expect(service.sample('t', sampleRequest(sampler))).toEqual(first);
     expect(inference.calls).toHaveLength(1);
   });
 
   it('of a clone whose numbers are beyond 2⁵³ is not taken for the one before it', () => {
     const { sampler } = begin();
     const [first, second] = [683302102000000000n, 683302102000000001n].map((seqId) =>
-      service.sample('t', request(sampler, { seqId })),
+      service.sample('t', sampleRequest(sampler, { seqId })),
     );
     expect(first?.requestId).not.toBe(second?.requestId);
     expect(second?.sequenceIds).toEqual([`${sampler}:683302102000000001:0`]);
@@ -96,16 +80,16 @@ describe('a sample request', () => {
   it('that the queue refuses was never there', () => {
     const { sampler } = begin();
     inference.refusal = new TwinkleError('OVERLOADED', 'full');
-    expect(() => service.sample('t', request(sampler))).toThrow('full');
+    expect(() => service.sample('t', sampleRequest(sampler))).toThrow('full');
     inference.refusal = null;
-    const { requestId } = service.sample('t', request(sampler));
+    const { requestId } = service.sample('t', sampleRequest(sampler));
     expect(answerOf(requestId)).toBeNull();
     expect(inference.calls).toHaveLength(1);
   });
 
   it('begins anew when its replica breaks, twice', () => {
     const { sampler } = begin();
-    const { requestId } = service.sample('t', request(sampler));
+    const { requestId } = service.sample('t', sampleRequest(sampler));
     const broken = new TwinkleError('RANK_FAILED', 'rank 0 was killed');
     for (let losses = 0; losses < 2; losses++) {
       lastCall().send('x', { token_ids: [99], logprobs: [logprobOf('x', 0)] });
@@ -119,7 +103,7 @@ describe('a sample request', () => {
 
   it('keeps no token of the replica that broke', () => {
     const { sampler } = begin();
-    const { requestId } = service.sample('t', request(sampler));
+    const { requestId } = service.sample('t', sampleRequest(sampler));
     lastCall().send('x', { token_ids: [99], logprobs: [logprobOf('x', 0)] });
     lastCall().fail(new TwinkleError('RANK_FAILED', 'killed'));
     lastCall().send('y', { token_ids: [7], logprobs: [logprobOf('y', 0)], finish: 'length' });
@@ -132,14 +116,14 @@ describe('a sample request', () => {
 
   it('says whose fault a failure is', () => {
     const { sampler } = begin();
-    const { requestId } = service.sample('t', request(sampler));
+    const { requestId } = service.sample('t', sampleRequest(sampler));
     lastCall().fail(new TwinkleError('CONTEXT_LENGTH_EXCEEDED', 'too long'));
     expect(answerOf(requestId)).toEqual({ error: 'too long', category: 'user' });
   });
 
   it('fails when the engine leaves out what was asked for', () => {
     const { sampler } = begin();
-    const { requestId } = service.sample('t', request(sampler, { promptLogprobs: true }));
+    const { requestId } = service.sample('t', sampleRequest(sampler, { promptLogprobs: true }));
     lastCall().send('y', { token_ids: [7], logprobs: [logprobOf('y', 0)], finish: 'length' });
     lastCall().finish();
     expect(answerOf(requestId)).toMatchObject({ category: 'server' });
@@ -147,7 +131,7 @@ describe('a sample request', () => {
 
   it('that is cancelled stops in the engine', () => {
     const { sampler } = begin();
-    const { requestId } = service.sample('t', request(sampler));
+    const { requestId } = service.sample('t', sampleRequest(sampler));
     service.request('t', requestId)?.cancel();
     expect(lastCall().aborted).toBe(true);
   });
@@ -157,11 +141,13 @@ describe('a sampler', () => {
   it('is made once for its number, and for one model', () => {
     const { sampler, session } = begin();
     expect(sampler).toBe(`${session}:sample:0`);
-    expect(service.createSampler('t', { session, seqId: 0, baseModel: 'demo' }).id).toBe(sampler);
-    expect(() => service.createSampler('t', { session, seqId: 0, baseModel: 'alias/with-slash' })).toThrow('demo');
-    expect(() => service.createSampler('t', { session, seqId: 1, baseModel: 'none' })).toThrow('no model none');
-    const { id } = service.createSampler('t', { session, seqId: 1, baseModel: 'some/folder' });
-    service.sample('t', request(id));
+    expect(service.createSampler('t', { session, seqId: 0, of: { baseModel: 'demo' } }).id).toBe(sampler);
+    expect(() => service.createSampler('t', { session, seqId: 0, of: { baseModel: 'alias/with-slash' } })).toThrow(
+      'demo',
+    );
+    expect(() => service.createSampler('t', { session, seqId: 1, of: { baseModel: 'none' } })).toThrow('no model none');
+    const { id } = service.createSampler('t', { session, seqId: 1, of: { baseModel: 'some/folder' } });
+    service.sample('t', sampleRequest(id));
     expect(lastCall().model).toBe('demo');
   });
 
@@ -172,24 +158,26 @@ describe('a sampler', () => {
 
   it('ends with its session, and so do its requests', () => {
     const { sampler, session } = begin();
-    const { requestId } = service.sample('t', request(sampler));
+    const { requestId } = service.sample('t', sampleRequest(sampler));
     service.finish('t', session);
     expect(lastCall().aborted).toBe(true);
     expect(service.request('t', requestId)).toBeNull();
-    expect(() => service.sample('t', request(sampler))).toThrow(expect.objectContaining({ code: 'SAMPLER_NOT_FOUND' }));
+    expect(() => service.sample('t', sampleRequest(sampler))).toThrow(
+      expect.objectContaining({ code: 'SAMPLER_NOT_FOUND' }),
+    );
   });
 
   it('is nobody else’s', () => {
     const { sampler, session } = begin();
-    const { requestId } = service.sample('t', request(sampler));
+    const { requestId } = service.sample('t', sampleRequest(sampler));
     const refused = [
-      () => service.sample('o', request(sampler)),
+      () => service.sample('o', sampleRequest(sampler)),
       () => service.joinSampler('o', sampler),
       () => service.sampler('o', sampler),
       () => service.completions('o', sampler, 0, 0, []),
       () => service.session('o', session),
       () => service.heartbeat('o', session),
-      () => service.createSampler('o', { session, seqId: 9, baseModel: 'demo' }),
+      () => service.createSampler('o', { session, seqId: 9, of: { baseModel: 'demo' } }),
     ];
     for (const act of refused) expect(act).toThrow(TwinkleError);
     expect(service.request('o', requestId)).toBeNull();
@@ -198,10 +186,10 @@ describe('a sampler', () => {
 
   it('tells each of its clients which answers came', () => {
     const { sampler } = begin();
-    const own = service.sample('t', request(sampler)).requestId;
+    const own = service.sample('t', sampleRequest(sampler)).requestId;
     lastCall().send('y', { token_ids: [7], logprobs: [logprobOf('y', 0)], finish: 'stop' });
     lastCall().finish();
-    const cloned = service.sample('t', request(sampler, { seqId: 2_000_000_001n })).requestId;
+    const cloned = service.sample('t', sampleRequest(sampler, { seqId: 2_000_000_001n })).requestId;
     lastCall().fail(new TwinkleError('INVALID_REQUEST', 'no'));
     const feed = service.completions('t', sampler, 0, 0, []);
     expect(feed).toMatchObject({ completions: [{ requestId: own, size: expect.any(Number) }], cursor: 1 });
@@ -217,18 +205,19 @@ it('forgets sessions that are silent, and what they had', () => {
     using watched = new LocalTrainingService({
       inference,
       trainers: new FakeHost(),
-      checkpointFolder: '/nowhere',
+      sampling: new FakeSampling(),
+      checkpointFolder: '/dev/null/nowhere',
       nowMs: () => now,
     });
     const { id: session } = watched.createSession('t', NEW);
-    const { id: sampler } = watched.createSampler('t', { session, seqId: 0, baseModel: 'demo' });
+    const { id: sampler } = watched.createSampler('t', { session, seqId: 0, of: { baseModel: 'demo' } });
     now = 299_000;
     vi.advanceTimersByTime(10_000);
     watched.heartbeat('t', session);
     now = 599_000;
     vi.advanceTimersByTime(10_000);
     expect(watched.sessions('t')).toHaveLength(1);
-    const { requestId } = watched.sample('t', request(sampler));
+    const { requestId } = watched.sample('t', sampleRequest(sampler));
     watched.request('o', requestId);
     watched.request('t', requestId);
     now = 899_000;

@@ -15,12 +15,14 @@ function build() {
       kind: 'pass',
       work: { run: of.id, loss: name, config: {}, forward_only: false, tokens: Buffer.of(), lengths: [], inputs: [] },
       tokens,
+      sent: () => {},
       done: () => done.push(name),
       failed: (error) => done.push(`${name}: ${String(error)}`),
     });
   const step = (of: QueuedRun, name: string): void =>
     queue.add(of, {
       kind: 'call',
+      sent: () => {},
       send: async (to) => {
         const adam = { learning_rate: 1, beta1: 0, beta2: 0, eps: 0, weight_decay: 0, grad_clip_norm: 0 };
         await to.call('train_step', { run: of.id, ...adam });

@@ -6,7 +6,7 @@ import { drawTable, type Kind, type Moment } from '../../../../src/cli/list/pict
 import { compileSelection, type SelectionFlags } from '../../../../src/cli/list/selection.js';
 import type { Paint } from '../../../../src/cli/render/style.js';
 import type { GroupStatus, NodeStatus } from '../../../../src/cluster/api.js';
-import type { HeadStatus, InstanceFile } from '../../../../src/runtime/types.js';
+import type { HeadStatus, InstanceFile, RunStatus } from '../../../../src/runtime/types.js';
 import type { ReplicaStatus, ServedModel } from '../../../../src/serving/types.js';
 
 export const GIB = 2 ** 30;
@@ -114,6 +114,30 @@ export function server(overrides: Partial<HeadStatus> = {}): HeadStatus {
     phase: 'ready',
     cluster: { kind: 'own', connected: true },
     models: [model()],
+    ...overrides,
+  };
+}
+
+export function run(overrides: Partial<RunStatus> = {}): RunStatus {
+  return {
+    id: 'adc4764e-c6a2-4743-a528-be7888b62dc3:train:0',
+    model: 'demo',
+    rank: 8,
+    state: 'ready',
+    reason: null,
+    step: 150,
+    steps: 150,
+    datums: 466,
+    tokens: 43_680,
+    loss: 12.3456,
+    lossPerToken: 0.0216514,
+    gradNorm: 3.5,
+    tokensPerSecond: 1234.4,
+    stepMs: 36.7,
+    queueMs: 0.5,
+    queued: 0,
+    created: 1000,
+    lastRequest: 2000,
     ...overrides,
   };
 }

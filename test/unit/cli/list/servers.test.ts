@@ -46,6 +46,40 @@ describe('status', () => {
     expect(text({ replicas: [], scale: { ...scale, wanted: 0 } })).toContain('0 of 0 replicas ready, from 0 to 4');
   });
 
+  test('the ranks that train a model stand beside its replicas', () => {
+    const ranks = {
+      model: 'm',
+      state: 'ready' as const,
+      reason: null,
+      epoch: 1,
+      restarts: 0,
+      pids: [200],
+      devices: ['GPU-a'],
+      runs: 1,
+    };
+    const broken = {
+      ...ranks,
+      model: 'other',
+      state: 'failed' as const,
+      reason: 'rank 0 was killed',
+      pids: [null],
+      runs: 0,
+    };
+    const models = [model(), model({ names: ['other'], replicas: [replica({ id: 'other/0' })] })];
+    const answer = server({ models, training: [broken, { ...ranks, restarts: 2 }] });
+    const text = drawServers([{ file: instanceFile({}), answer }], '/h', 0, plain).text(200);
+    expect(text.split('\n').slice(1)).toEqual([
+      '  MODEL     REPLICA   STATE   RANK  PID  DEVICES  IN FLIGHT  RESTARTS  NOTE',
+      '  m, alias  m/0       ready   0     100  GPU-a    3          0',
+      '  m, alias  m/0       ready   1     -    GPU-b    3          0',
+      '  m, alias  training  ready   0     200  GPU-a    -          2         1 run',
+      '  other     other/0   ready   0     100  GPU-a    3          0',
+      '  other     other/0   ready   1     -    GPU-b    3          0',
+      '  other     training  failed  0     -    GPU-a    -          0         no run; rank 0 was killed',
+      '',
+    ]);
+  });
+
   test('one who does not answer hides nobody', () => {
     const all = [
       { file: instanceFile({ instance: 'mute' }), answer: { silent: 'no answer within 3 s' } },

@@ -3,6 +3,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { TwinkleError } from '../../../../src/errors.js';
 import { LocalTrainingService } from '../../../../src/training/service.js';
 import { deferred } from '../../../../src/util/deferred.js';
+import { FakeSampling } from '../../training/fake-sampling.js';
 import { FakeHost } from '../../training/fake-trainer.js';
 import { FakeInference, logprobOf } from '../fake-inference.js';
 import { gateway, listening } from '../harness.js';
@@ -19,7 +20,8 @@ beforeEach(async () => {
   training = new LocalTrainingService({
     inference,
     trainers: host,
-    checkpointFolder: '/nowhere',
+    sampling: new FakeSampling(),
+    checkpointFolder: '/dev/null/nowhere',
     nowMs: () => performance.now(),
   });
   const auth = { mode: 'anonymous', keyHashes: [], generatedKey: null } as const;
@@ -96,6 +98,20 @@ describe('sessions', () => {
     expect(late.json().detail).toContain('create a new one');
     expect((await get('sessions?limit=x')).statusCode).toBe(400);
   });
+
+  it.each([
+    ['sessions?access_scope=all', 'owned or accessible'],
+    ['training_runs?access_scope=all', 'owned or accessible'],
+    ['training_runs?project_id=p', 'no projects'],
+  ])('are not listed by %s', async (path, words) => {
+    const answer = await get(path);
+    expect([answer.statusCode, answer.json().detail]).toEqual([400, expect.stringContaining(words)]);
+  });
+
+  it('belong to no project', async () => {
+    const answer = await post('create_session', { project_id: 'p' });
+    expect([answer.statusCode, answer.json().detail]).toEqual([400, expect.stringContaining('no projects')]);
+  });
 });
 
 describe('samples', () => {
@@ -108,11 +124,12 @@ describe('samples', () => {
       sample_sequence_ids: [`${sampling_session_id}:1:0`],
     });
     const { request_id } = asked;
-    const waiting = post('retrieve_future', { request_id, allow_metadata_only: true });
+    const accept = { accept: 'application/x-protobuf' };
+    const waiting = post('retrieve_future', { request_id, allow_metadata_only: true }, accept);
     const call = inference.calls[0];
     call?.send('y', { token_ids: [7], logprobs: [logprobOf('y', 0)], finish: 'stop' });
     call?.finish();
-    const answers = [await waiting, await post('retrieve_future', { request_id, allow_metadata_only: false })];
+    const answers = [await waiting, await post('retrieve_future', { request_id, allow_metadata_only: false }, accept)];
     for (const answer of answers) {
       expect(answer.headers['content-type']).toBe('application/x-protobuf');
       // sequences[0] = {stop_reason: 0, tokens: [7], logprobs: [-0.5]}, prompt_cache_hit_tokens = 1
@@ -166,6 +183,7 @@ describe('samples', () => {
   it.each<[object, string]>([
     [{ prompt: { chunks: [] } }, 'at least one token'],
     [{ prompt: { chunks: [{ type: 'image', data: '', format: 'png' }] } }, 'only encoded_text'],
+    [{ prompt: { chunks: [{ data: '', format: 'png' }] } }, 'only encoded_text'],
     [{ prompt: { chunks: [{ type: 'encoded_text', tokens: [-1] }] } }, 'prompt.chunks[0].tokens[0]'],
     [{ num_samples: 0 }, 'num_samples'],
     [{ num_samples: 1e6 }, 'num_samples'],
@@ -188,7 +206,8 @@ describe('samples', () => {
 
   it.each<[object, number]>([
     [{ base_model: 'none' }, 404],
-    [{ model_path: 'tinker://a/sampler_weights/b' }, 404],
+    [{ model_path: 'tinker://a/sampler_weights/b' }, 400],
+    [{ model_path: 'tinker://41e19319-58e8-4f2a-9aa3-daf341272b75:train:0/sampler_weights/b' }, 404],
     [{}, 400],
   ])('from %j are refused', async (what, status) => {
     const { session_id } = (await post('create_session', {})).json();

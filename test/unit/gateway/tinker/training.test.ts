@@ -2,6 +2,7 @@ import { BinaryWriter, WireType } from '@bufbuild/protobuf/wire';
 import type { FastifyInstance } from 'fastify';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { LocalTrainingService } from '../../../../src/training/service.js';
+import { FakeSampling } from '../../training/fake-sampling.js';
 import { FakeHost } from '../../training/fake-trainer.js';
 import { FakeInference } from '../fake-inference.js';
 import { gateway } from '../harness.js';
@@ -17,7 +18,8 @@ beforeEach(async () => {
   training = new LocalTrainingService({
     inference,
     trainers: host,
-    checkpointFolder: '/nowhere',
+    sampling: new FakeSampling(),
+    checkpointFolder: '/dev/null/nowhere',
     nowMs: () => performance.now(),
   });
   ({ app } = await gateway({ inference, training }));
@@ -35,21 +37,23 @@ const CREATE = {
 };
 const ADAM = { learning_rate: 0.002, beta1: 0.9, beta2: 0.95, eps: 1e-12, weight_decay: 0, grad_clip_norm: 0 };
 
+const PROTOBUF = 'application/x-protobuf';
 async function post(path: string, payload: object | Uint8Array, type = 'application/json') {
   const body = payload instanceof Uint8Array ? Buffer.from(payload) : JSON.stringify(payload);
-  return await app.inject({ method: 'POST', url: `/api/v1/${path}`, payload: body, headers: { 'content-type': type } });
+  const headers = { accept: PROTOBUF, 'content-type': type };
+  return await app.inject({ method: 'POST', url: `/api/v1/${path}`, payload: body, headers });
 }
-const PROTOBUF = 'application/x-protobuf';
 
 interface Asked {
   readonly tokens?: number[] | null;
   readonly seqId?: number;
   readonly shape?: number[];
   readonly of?: string;
+  readonly spans?: readonly [number[], number[]];
 }
 
 /** A message with one datum of cross_entropy. */
-function message({ of = run, seqId = 1, shape = [2], tokens = [5, 6] }: Asked = {}): Uint8Array {
+function message({ of = run, seqId = 1, shape = [2], spans, tokens = [5, 6] }: Asked = {}): Uint8Array {
   const writer = new BinaryWriter();
   const inner = (field: number, write: () => void): void => {
     writer.tag(field, WireType.LengthDelimited).fork();
@@ -74,12 +78,30 @@ function message({ of = run, seqId = 1, shape = [2], tokens = [5, 6] }: Asked = 
         for (const extent of shape) writer.tag(4, WireType.Varint).int64(extent);
       });
     });
+    for (const [at, lengths] of (spans ?? []).entries()) {
+      for (const length of lengths) {
+        inner(3 + at, () =>
+          inner(1 + at, () => {
+            writer.tag(1, WireType.LengthDelimited).string('req-1:0');
+            writer.tag(2, WireType.Varint).int64(1);
+            writer.tag(3, WireType.Varint).int64(length);
+          }),
+        );
+      }
+    }
   });
   writer.tag(4, WireType.LengthDelimited).string('cross_entropy');
   return writer.finish();
 }
 
 describe('a run', () => {
+  it('takes provenance that fits, as the cookbook sends it with every loss', async () => {
+    const asked = await post('forward_backward', message({ spans: [[1, 1], [2]] }), PROTOBUF);
+    const { request_id } = asked.json();
+    expect((await post('retrieve_future', { request_id })).rawPayload.includes('loss:sum')).toBe(true);
+    expect(host.trainer.sent.at(-1)?.params).toMatchObject({ works: [{ run, lengths: [2] }] });
+  });
+
   it('is made, described as the SDK wants it, and listed', async () => {
     expect((await post('get_info', { model_id: run, type: 'get_info' })).json()).toEqual({
       type: 'get_info',
@@ -128,9 +150,32 @@ describe('a run', () => {
   });
 });
 
+it('is counted, its loss by the tokens that it is of', async () => {
+  await post('forward_backward', message(), PROTOBUF);
+  const stepped = await post('optim_step', { model_id: run, seq_id: 2, type: 'optim_step', adam_params: ADAM });
+  await post('retrieve_future', { request_id: stepped.json().request_id });
+  const { body } = await app.inject('/metrics');
+  const of = `{model="demo",run="${run}"}`;
+  expect(body.split('\n')).toEqual(
+    expect.arrayContaining([
+      'twinkle_training_steps_total{model="demo"} 1',
+      'twinkle_training_tokens_total{model="demo"} 2',
+      'twinkle_training_queue_seconds_count{model="demo"} 2',
+      'twinkle_training_runs{model="demo",state="ready"} 1',
+      `twinkle_training_run_loss${of} 1`,
+      `twinkle_training_run_loss_per_token${of} 0.5`,
+      `twinkle_training_run_grad_norm${of} 2`,
+    ]),
+  );
+});
+
 it.each<[string, () => Promise<Awaited<ReturnType<typeof post>>>, number, string]>([
   ['garbage', () => post('forward_backward', Buffer.from('garbage'), PROTOBUF), 400, 'no ForwardBackwardRequest'],
-  ['JSON for protobuf', () => post('forward_backward', {}), 415, 'application/x-protobuf'],
+  ['JSON by another name', () => post('forward_backward', {}, 'application/own+json'), 415, 'application/x-protobuf'],
+  ['spans too short', () => post('forward_backward', message({ spans: [[1], [2]] }), PROTOBUF), 400, 'cover 1 pos'],
+  ['half of the spans', () => post('forward_backward', message({ spans: [[2], []] }), PROTOBUF), 400, 'target_tokens'],
+  ['a span below 0', () => post('forward_backward', message({ spans: [[3, -1], [2]] }), PROTOBUF), 400, 'no Forward'],
+  ['a custom loss', () => post('create_custom_loss', { session_id: 's', graph: {} }), 400, 'forward_backward_custom'],
   ['protobuf for JSON', () => post('optim_step', message(), PROTOBUF), 415, 'application/json'],
   ['an image', () => post('forward_backward', message({ tokens: null }), PROTOBUF), 400, 'not image'],
   ['no tokens', () => post('forward_backward', message({ tokens: [] }), PROTOBUF), 400, 'empty model_input'],

@@ -3,6 +3,9 @@ import fc from 'fast-check';
 import { expect, it } from 'vitest';
 import { encodeForwardBackwardOutput } from '../../../../src/protocol/tinker/forward-backward-output.js';
 import { decodeForwardBackwardRequest } from '../../../../src/protocol/tinker/forward-backward-request.js';
+import { readForwardBackwardOutput } from '../../../../src/protocol/tinker/read-forward-backward-output.js';
+import { readSampleResponse } from '../../../../src/protocol/tinker/read-sample-response.js';
+import { encodeSampleResponse } from '../../../../src/protocol/tinker/sample-response.js';
 
 /** What the Tinker SDK 0.38 sent for one datum of nine tokens. */
 const REQUEST = Buffer.from(
@@ -109,6 +112,64 @@ it('ends with a message or an Error for any bytes', () => {
       } catch (error) {
         expect(error).toBeInstanceOf(Error);
       }
+    }),
+  );
+});
+
+it('reads outputs as they were written, whatever their shapes', () => {
+  const shapes = fc.array(fc.array(fc.nat(3), { minLength: 1, maxLength: 3 }), { maxLength: 5 });
+  fc.assert(
+    fc.property(shapes, fc.dictionary(fc.string(), fc.double({ noNaN: true })), (of, metrics) => {
+      const sizes = of.map((shape) => shape.reduce((size, extent) => size * extent, 1));
+      const total = sizes.reduce((sum, size) => sum + size, 0);
+      const values = Float32Array.from({ length: total }, (_, at) => at + 0.5);
+      const data = new Uint8Array(values.buffer);
+      const fields = ['a', 'b'].map((name) => ({ name, data }));
+      const read = readForwardBackwardOutput(encodeForwardBackwardOutput({ shapes: of, fields, metrics }));
+      expect(read.metrics).toEqual(new Map(Object.entries(metrics)));
+      let from = 0;
+      const expected = of.map((shape, at) => {
+        const data = values.slice(from, from + (sizes[at] ?? 0));
+        from += data.length;
+        const tensor = { data, shape: lengthOf(shape) };
+        return new Map([
+          ['a', tensor],
+          ['b', tensor],
+        ]);
+      });
+      expect(read.datums).toEqual(expected);
+    }),
+  );
+});
+
+/** Of nothing the bytes do not say how long it is. */
+const lengthOf = ([length = 0, ...trailing]: number[]): number[] => [trailing.includes(0) ? 0 : length, ...trailing];
+
+it('reads samples as they were written', () => {
+  const floats = (length: number) =>
+    fc.array(fc.float(), { minLength: length, maxLength: length }).map((all) => Float32Array.from(all));
+  const topk = fc
+    .tuple(fc.nat(3), fc.nat(3))
+    .chain(([k, rows]) =>
+      floats(k * rows).map((logprobs) => ({ k, rows, logprobs, tokenIds: new Int32Array(k * rows).fill(9) })),
+    );
+  const sequence = fc.nat(4).chain((length) =>
+    fc.record({
+      stopReason: fc.constantFrom('stop' as const, 'length' as const),
+      tokens: fc.constant(new Int32Array(length).fill(-1)),
+      logprobs: floats(length),
+      topk: fc.option(topk),
+    }),
+  );
+  const result = fc.record({
+    sequences: fc.array(sequence, { maxLength: 3 }),
+    promptLogprobs: fc.option(floats(3)),
+    topkPrompt: fc.option(topk),
+    cachedTokens: fc.nat(),
+  });
+  fc.assert(
+    fc.property(result, (written) => {
+      expect(readSampleResponse(encodeSampleResponse(written))).toEqual(written);
     }),
   );
 });

@@ -1,0 +1,55 @@
+/** Runs live so long at most: what they are at their end is saved under a name, for their clients to go on from. */
+import { asTwinkleError, TwinkleError } from '../errors.js';
+import type { Logger } from '../observability/logger.js';
+import { type CheckpointPath, pathText } from './checkpoint-path.js';
+import type { Checkpoints } from './checkpoints.js';
+import type { Run } from './run.js';
+import type { Runs } from './runs.js';
+import { checkpointOf } from './saving.js';
+import type { Trainer } from './trainer.js';
+
+export class RunLives {
+  /** Those that end behind what they were asked for. */
+  readonly #ending = new WeakSet<Run>();
+
+  constructor(
+    private readonly runs: Runs,
+    private readonly checkpoints: Checkpoints,
+    private readonly log: Logger,
+  ) {}
+
+  /** End those that are older. What cannot be saved lives on, until the next time. To be called now and then. */
+  sweep(maxLifeMs: number): void {
+    const before = Date.now() - maxLifeMs;
+    for (const run of this.runs.all()) {
+      if (run.loss !== null || run.since > before || this.#ending.has(run)) continue;
+      this.#ending.add(run);
+      const failed = (thrown: unknown): void => {
+        this.#ending.delete(run);
+        if (run.loss !== null) return;
+        this.log.warn({ run: run.id, error: asTwinkleError(thrown).message }, 'training_run_not_ended');
+      };
+      run.last((trainer) => this.#end(run, trainer, maxLifeMs), failed);
+    }
+  }
+
+  async #end(run: Run, trainer: Trainer, maxLifeMs: number): Promise<void> {
+    const path: CheckpointPath = { run: run.id, kind: 'weights', name: `ended-${Date.now()}` };
+    const folder = this.checkpoints.newFolder(run.session.tenant, path);
+    const { bytes } = await trainer.call('train_save', { run: run.id, folder, optimizer: true, handed_over: false });
+    if (run.loss !== null) {
+      this.checkpoints.discard({ folder }); // its session has ended meanwhile
+      return;
+    }
+    this.checkpoints.add({ ...checkpointOf(run, path, folder), bytes });
+    this.runs.end(run, over(run.id, maxLifeMs, path));
+  }
+}
+
+function over(run: string, maxLifeMs: number, path: CheckpointPath): TwinkleError {
+  return new TwinkleError(
+    'RUN_NOT_FOUND',
+    `run \`${run}\` has ended, as runs live ${maxLifeMs / 1000} s here: go on from \`${pathText(path)}\``,
+    { param: 'model_id' },
+  );
+}

@@ -1,0 +1,106 @@
+/** Checkpoints, and what is asked of them, in the words of the training service. */
+import type { CheckpointPath, NamedKind } from '../checkpoint-path.js';
+import type { NewRun } from '../types.js';
+
+/** The shape of a run, as a checkpoint keeps it. */
+export type RunShape = Pick<NewRun, 'baseModel' | 'rank' | 'seed' | 'attn' | 'mlp' | 'unembed'>;
+
+/** What was saved of a run. Kept as JSON: plain values alone. */
+export interface Checkpoint {
+  readonly path: CheckpointPath;
+  /** Whose it is. */
+  readonly tenant: string;
+  /** Where it lies. */
+  readonly folder: string;
+  readonly run: RunShape;
+  /** Of the run. */
+  readonly runMetadata: Readonly<Record<string, unknown>> | null;
+  /** Unix ms. */
+  readonly time: number;
+  readonly bytes: number;
+  /** Unix ms; null: never. */
+  readonly expires: number | null;
+  readonly public: boolean;
+  readonly userMetadata: Readonly<Record<string, unknown>> | null;
+  /** The folder that it was copied from; absent: it is no copy. */
+  readonly copyOf?: string;
+  /** Of a parked run: the number of the request that it goes on with. */
+  readonly next?: number;
+}
+
+/** A run to be saved under a name: to go on from (`weights`, with the optimizer), to sample from, or to be downloaded. */
+export interface SaveRequest {
+  readonly run: string;
+  readonly seqId: number;
+  readonly kind: NamedKind;
+  readonly name: string;
+  readonly ttlSeconds: number | null;
+  /** A checkpoint of that name goes. */
+  readonly overwrite: boolean;
+  readonly userMetadata: Readonly<Record<string, unknown>> | null;
+}
+
+/** Weights of a run for a new sampler of its session, under no name. */
+export interface HandOverRequest {
+  readonly run: string;
+  readonly seqId: number;
+  readonly samplerSeqId: number;
+  /** The weights change with the next such hand-over, for all samplers of the run that follow. */
+  readonly follows: boolean;
+}
+
+/** A checkpoint to be had once more, of a run that nobody trains. */
+export interface CopyRequest {
+  readonly from: CheckpointPath;
+  /** Id of that run. */
+  readonly run: string;
+  readonly ttlSeconds: number | null;
+  /** By whose right it is read. */
+  readonly reader: string;
+}
+
+/** A file of a checkpoint. */
+export interface CheckpointFile {
+  readonly name: string;
+  /** Where it lies. */
+  readonly path: string;
+  readonly bytes: number;
+}
+
+/** A new run that goes on from a checkpoint. */
+export interface ResumeRequest {
+  readonly session: string;
+  readonly seqId: number;
+  readonly from: CheckpointPath;
+  /** By whose right it is read. */
+  readonly reader: string;
+  /** With the optimizer's state. */
+  readonly optimizer: boolean;
+  readonly userMetadata: Readonly<Record<string, unknown>> | null;
+}
+
+/** A run whose weights are replaced by a checkpoint's. */
+export interface LoadRequest {
+  readonly run: string;
+  readonly seqId: number;
+  readonly from: CheckpointPath;
+  /** By whose right it is read. */
+  readonly reader: string;
+  readonly optimizer: boolean;
+}
+
+/** What was saved. All but `of` throw `CHECKPOINT_NOT_FOUND` for what is not there, or not the tenant's. */
+export interface CheckpointRegistry {
+  /** A tenant's own, oldest first. */
+  of(tenant: string): readonly Checkpoint[];
+  /** One of the tenant's own, or a public one. */
+  readable(tenant: string, path: CheckpointPath): Checkpoint;
+  remove(tenant: string, path: CheckpointPath): void;
+  publish(tenant: string, path: CheckpointPath, isPublic: boolean): void;
+  /** @param seconds from now on; null: for ever */
+  keepFor(tenant: string, path: CheckpointPath, seconds: number | null): void;
+  /** Storage is shared where the file system can. The same once more is the same copy. @throws also `INVALID_REQUEST` for a name that another has */
+  copy(tenant: string, request: CopyRequest): Checkpoint;
+  /** What whoever loads it elsewhere needs. */
+  list(tenant: string, path: CheckpointPath): readonly CheckpointFile[];
+}

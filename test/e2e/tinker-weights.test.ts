@@ -1,0 +1,64 @@
+/** The Tinker SDK samples from what two ranks trained together: fixed weights, followed ones, named ones; and downloads them. */
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { DEMO_MODEL, PACKAGE_ROOT } from '../../src/config/package-root.js';
+import { CliServer } from '../support/cli.js';
+import { testPython } from '../support/pythons.js';
+
+let home: string;
+beforeAll(() => {
+  home = mkdtempSync(join(tmpdir(), 'twinkle-weights-'));
+});
+afterAll(() => rmSync(home, { recursive: true, force: true }));
+
+it('samples from what was trained, on every rank alike', async () => {
+  await using server = await CliServer.ready(['--cpu', '--train-ranks', '2'], { TWINKLE_HOME: home });
+  const downloads = join(home, 'downloads');
+  mkdirSync(downloads);
+  const script = join(PACKAGE_ROOT, 'test', 'e2e', 'clients', 'tinker_weights.py');
+  const env = { ...process.env, TINKER_API_KEY: 'tml-0123456789abcdef', HF_HUB_OFFLINE: '1' };
+  const client = spawn(await testPython(), [script, server.url, DEMO_MODEL, downloads], {
+    env,
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  const ended = once(client, 'exit');
+  const said = await text(client.stdout);
+  expect((await ended)[0]).toBe(0);
+  const { base, gap, losses, path, ...seen } = JSON.parse(said) as Record<string, unknown>;
+  const [first = 0, last = 0] = [losses as number[]].flatMap((all) => [all[0] ?? 0, all.at(-1) ?? 0]);
+  expect([first > 50, last < 2, base !== ' The secret word is zebra.']).toEqual([true, true, true]);
+  // The same weights in both engines, in float32: what is left is the order of sums.
+  expect(gap).toBeLessThan(1e-3);
+  const nothing = expect.closeTo(0, 3);
+  expect(seen).toEqual({
+    snapshot: expect.stringMatching(/^ The secret word is zebra\./),
+    'base again': true,
+    followed: nothing,
+    'moved on': true,
+    'followed now': nothing,
+    'snapshot stays': nothing,
+    'says now': expect.stringMatching(/^ It is a green horse\./),
+    named: nothing,
+    'base of named': true,
+    'at once': 3,
+    files: ['adapter_config.json', 'adapter_model.safetensors'],
+    tensors: ['lora_A', 'lora_B'],
+    copy: nothing,
+    last: [true, true],
+    deleted: ['NotFoundError', expect.stringContaining('there is no checkpoint')],
+    stranger: ['NotFoundError', expect.stringContaining('there is no checkpoint')],
+  });
+  expect(path).toMatch(/^tinker:\/\/[0-9a-f-]{36}:train:0\/sampler_weights\/named$/);
+  expect(JSON.parse(readFileSync(join(downloads, 'adapter_config.json'), 'utf8'))).toMatchObject({
+    peft_type: 'LORA',
+    r: 8,
+  });
+  // Weights are nobody's whom they were not given to.
+  const models = (await (await fetch(`${server.url}/v1/models`)).json()) as { data: { id: string }[] };
+  expect(models.data.map(({ id }) => id).filter((id) => id.includes('tinker'))).toEqual([]);
+});

@@ -1,0 +1,75 @@
+import { expect, it } from 'vitest';
+import { RunSlots } from '../../../src/training/run-slots.js';
+
+interface Named {
+  readonly name: string;
+}
+let now = 0;
+function slotsOf(limit: number) {
+  now = 0;
+  const parked: string[] = [];
+  const slots = new RunSlots<Named>({ limit, nowMs: () => now, park: ({ name }) => parked.push(name) });
+  return { slots, parked };
+}
+const named = (...names: string[]): Named[] => names.map((name) => ({ name }));
+
+it('has no more taken off than wait, the longest idle first', async () => {
+  const { parked, slots } = slotsOf(3);
+  const [a, b, c, d] = named('a', 'b', 'c', 'd') as [Named, Named, Named, Named];
+  for (const one of [a, b, c]) {
+    expect(await slots.take(one)).toBe(true);
+    slots.idle(one);
+  }
+  slots.busy(a);
+  slots.idle(a);
+  const room = slots.take(d);
+  expect([parked, slots.waits(d), slots.wanted]).toEqual([['b'], true, true]);
+  slots.leave(b);
+  expect([await room, slots.waits(d), [...slots.held]]).toEqual([true, false, [a, c, d]]);
+});
+
+it('gives room in the order in which it was asked for, and not to who left', async () => {
+  const { slots } = slotsOf(1);
+  const [a, b, c] = named('a', 'b', 'c') as [Named, Named, Named];
+  await slots.take(a);
+  const rooms = [slots.take(b), slots.take(c)];
+  slots.leave(b);
+  slots.leave(a);
+  expect(await Promise.all(rooms)).toEqual([false, true]);
+  expect([...slots.held]).toEqual([c]);
+});
+
+it('tries nobody else when one could not be taken off, until the next sweep', async () => {
+  const { parked, slots } = slotsOf(2);
+  const [a, b, c] = named('a', 'b', 'c') as [Named, Named, Named];
+  for (const one of [a, b]) {
+    await slots.take(one);
+    slots.idle(one);
+  }
+  void slots.take(c);
+  slots.rest();
+  slots.stays(a);
+  slots.idle(a);
+  expect(parked).toEqual(['a']);
+  slots.sweep(1000);
+  expect(parked).toEqual(['a', 'b']);
+});
+
+it('takes off those that are idle for too long, a few at a time, and knows since when it is empty', async () => {
+  const { parked, slots } = slotsOf(64);
+  const all = named('a', 'b', 'c', 'd', 'e');
+  for (const one of all) {
+    await slots.take(one);
+    slots.idle(one);
+  }
+  now = 999;
+  slots.sweep(1000);
+  expect(parked).toEqual([]);
+  now = 1000;
+  slots.sweep(1000);
+  slots.sweep(1000);
+  expect(parked).toEqual(['a', 'b', 'c', 'd']);
+  for (const one of all) slots.leave(one);
+  now = 1500;
+  expect([slots.emptyFor(500), slots.emptyFor(501)]).toEqual([true, false]);
+});
