@@ -1,4 +1,6 @@
 /** Ranks that train, played by the test. */
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import type { Calls } from '../../../src/protocol/methods.js';
 import type { TrainOutcome } from '../../../src/protocol/training.js';
 import type { Trainer, TrainerHost } from '../../../src/training/trainer.js';
@@ -38,10 +40,17 @@ export class FakeTrainer implements Trainer {
   readonly sent: SentCall[] = [];
   /** False: the test answers calls itself. */
   automatic = true;
+  /** Names of the files that a save writes, each with its name as content; null: it writes nothing at all. */
+  files: readonly string[] | null = null;
 
   call: Trainer['call'] = async (method, params) => {
     const answer = deferred<never>();
     this.sent.push({ method, params: params as never, answer });
+    if (method === 'train_save' && this.files !== null) {
+      const { folder } = params as Calls['train_save']['params'];
+      mkdirSync(folder);
+      for (const name of this.files) writeFileSync(join(folder, name), name);
+    }
     if (this.automatic) this.answer(this.sent.length - 1);
     return await answer.promise;
   };

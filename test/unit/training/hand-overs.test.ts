@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it, vi } from 'vitest';
@@ -19,11 +19,7 @@ beforeEach(() => {
   vi.useFakeTimers({ toFake: ['Date', 'setInterval'] });
   root = mkdtempSync(join(tmpdir(), 'twinkle-hand-overs-'));
   trainers = new FakeHost();
-  const { call } = trainers.trainer;
-  trainers.trainer.call = async (method, params) => {
-    if (method === 'train_save') mkdirSync((params as unknown as { folder: string }).folder);
-    return await call(method, params);
-  };
+  trainers.trainer.files = [];
   sampling = new FakeSampling();
   const parts = { inference: new FakeInference(), trainers, sampling, checkpointFolder: root };
   service = new LocalTrainingService({ ...parts, nowMs: () => 0 });

@@ -1,4 +1,4 @@
-import { mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it } from 'vitest';
@@ -18,11 +18,7 @@ let service: LocalTrainingService;
 
 function open(rules: Partial<TrainingRules>): void {
   host = new FakeHost();
-  const { call } = host.trainer;
-  host.trainer.call = async (method, params) => {
-    if (method === 'train_save') mkdirSync((params as unknown as { folder: string }).folder);
-    return await call(method, params);
-  };
+  host.trainer.files = [];
   inference = new FakeInference();
   const parts = { inference, trainers: host, sampling: new FakeSampling(), checkpointFolder: join(root, 'c') };
   const journalFolder = join(root, 'journal');

@@ -1,4 +1,4 @@
-import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it, vi } from 'vitest';
@@ -19,11 +19,7 @@ beforeEach(async () => {
   vi.useFakeTimers({ toFake: ['Date', 'setInterval', 'clearInterval'] });
   root = mkdtempSync(join(tmpdir(), 'twinkle-lives-'));
   host = new FakeHost();
-  const { call } = host.trainer;
-  host.trainer.call = async (method, params) => {
-    if (method === 'train_save') mkdirSync((params as unknown as { folder: string }).folder);
-    return await call(method, params);
-  };
+  host.trainer.files = [];
   const rules = { maxLifeMs: LIFE_MS };
   const parts = { inference: new FakeInference(), trainers: host, sampling: new FakeSampling(), rules };
   service = new LocalTrainingService({ ...parts, checkpointFolder: root, nowMs: () => 0 });

@@ -1,4 +1,4 @@
-import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it } from 'vitest';
@@ -22,12 +22,7 @@ beforeEach(() => {
   root = mkdtempSync(join(tmpdir(), 'twinkle-saving-'));
   host = new FakeHost();
   sampling = new FakeSampling();
-  const { trainer } = host;
-  const { call } = trainer;
-  trainer.call = async (method, params) => {
-    if (method === 'train_save') mkdirSync((params as unknown as { folder: string }).folder);
-    return await call(method, params);
-  };
+  host.trainer.files = [];
   const parts = { inference: new FakeInference(), trainers: host, sampling, checkpointFolder: join(root, 'c') };
   service = new LocalTrainingService({ ...parts, nowMs: () => 0 });
   session = service.createSession('t', NEW).id;

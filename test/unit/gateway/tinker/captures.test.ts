@@ -1,6 +1,6 @@
 /** What the SDK 0.38 and a reference server said to each other, asked of this server: its answers have the same status and fields. */
 import { createHash } from 'node:crypto';
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { FastifyInstance } from 'fastify';
@@ -105,15 +105,7 @@ async function post(path: string, payload: object): Promise<Record<string, strin
 beforeAll(async () => {
   root = mkdtempSync(join(tmpdir(), 'twinkle-captures-'));
   const host = new FakeHost();
-  const { call } = host.trainer;
-  host.trainer.call = async (method, params) => {
-    const { folder } = params as unknown as { folder: string };
-    if (method === 'train_save') {
-      mkdirSync(folder);
-      for (const name of ['adapter_model.safetensors', 'adapter_config.json']) writeFileSync(join(folder, name), name);
-    }
-    return await call(method, params);
-  };
+  host.trainer.files = ['adapter_model.safetensors', 'adapter_config.json'];
   const parts = {
     inference: new FakeInference(),
     trainers: host,

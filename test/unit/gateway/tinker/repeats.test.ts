@@ -1,4 +1,4 @@
-import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { FastifyInstance } from 'fastify';
@@ -20,11 +20,7 @@ let run: string;
 beforeEach(async () => {
   root = mkdtempSync(join(tmpdir(), 'twinkle-repeats-'));
   host = new FakeHost();
-  const { call } = host.trainer;
-  host.trainer.call = async (method, params) => {
-    if (method === 'train_save') mkdirSync((params as unknown as { folder: string }).folder);
-    return await call(method, params);
-  };
+  host.trainer.files = [];
   inference = new FakeInference();
   const parts = { inference, trainers: host, sampling: new FakeSampling(), checkpointFolder: root };
   training = new LocalTrainingService({ ...parts, nowMs: () => performance.now() });

@@ -1,4 +1,4 @@
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { FastifyInstance } from 'fastify';
@@ -18,15 +18,7 @@ let run: string;
 beforeEach(async () => {
   root = mkdtempSync(join(tmpdir(), 'twinkle-weights-'));
   const host = new FakeHost();
-  const { call } = host.trainer;
-  host.trainer.call = async (method, params) => {
-    const { folder } = params as unknown as { folder: string };
-    if (method === 'train_save') {
-      mkdirSync(folder);
-      for (const name of ['adapter_config.json', 'manifest.json']) writeFileSync(join(folder, name), name);
-    }
-    return await call(method, params);
-  };
+  host.trainer.files = ['adapter_config.json', 'manifest.json'];
   const inference = new FakeInference();
   const parts = { inference, trainers: host, sampling: new FakeSampling(), checkpointFolder: root };
   training = new LocalTrainingService({ ...parts, nowMs: () => performance.now() });

@@ -6,9 +6,8 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { TwinkleError } from '../../../../src/errors.js';
 import { SILENT } from '../../../../src/observability/logger.js';
 import { LocalTrainingService } from '../../../../src/training/service.js';
-import type { SampleRequest } from '../../../../src/training/types.js';
 import { FakeInference } from '../../gateway/fake-inference.js';
-import { FakeSampling } from '../fake-sampling.js';
+import { FakeSampling, sampleRequest } from '../fake-sampling.js';
 import { FakeHost, flush, newRun } from '../fake-trainer.js';
 
 let folder: string;
@@ -65,22 +64,7 @@ const work = {
 };
 const adam = { learning_rate: 1, beta1: 0.9, beta2: 0.95, eps: 1e-12, weight_decay: 0, grad_clip_norm: 0 };
 const answerOf = (id: string) => service.request('t', id)?.answer ?? null;
-const sampleOf = (sampler: string, seqId = 0n): SampleRequest => ({
-  sampler,
-  seqId,
-  prompt: [1, 2, 3],
-  count: 1,
-  maxTokens: 4,
-  seed: 7,
-  stop: null,
-  temperature: 1,
-  topK: 0,
-  topP: 1,
-  promptLogprobs: false,
-  promptLogprobsLast: null,
-  topkPrompt: 0,
-  topkSample: 0,
-});
+const sampleOf = (sampler: string, seqId = 0n) => sampleRequest(sampler, { seqId, seed: 7 });
 
 describe('a server that was started again', () => {
   it('knows its sessions, whose silence counts from then on', async () => {
