@@ -73,6 +73,11 @@ function registerRuns(metrics: Metrics, watch: TrainingWatch): void {
   last('loss_per_token', 'That loss by the weight of its target tokens.', ({ lossPerToken }) => lossPerToken);
   last('grad_norm', 'Norm of the gradient of the last step, before clipping.', ({ gradNorm }) => gradNorm);
   last('tokens_per_second', 'Of the last steps, while they were computed.', ({ tokensPerSecond }) => tokensPerSecond);
+  last(
+    'sampler_gap',
+    'The most that log-probabilities of a sampler and of the trainer differed by, over the tokens of a prompt.',
+    ({ samplerGap }) => samplerGap,
+  );
   last('step_seconds', 'Time of the last step.', ({ stepMs }) => seconds(stepMs));
   last('queue_seconds', 'Longest wait of a request of the last step.', ({ queueMs }) => seconds(queueMs));
 }

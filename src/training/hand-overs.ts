@@ -4,11 +4,13 @@
  */
 import { basename } from 'node:path';
 import { TwinkleError } from '../errors.js';
+import { Agreement } from './agreement.js';
 import { type CheckpointPath, pathText } from './checkpoint-path.js';
 import type { Checkpoints } from './checkpoints.js';
 import { noAdapters } from './no-adapters.js';
 import type { Run } from './run.js';
 import type { Runs } from './runs.js';
+import type { Generate } from './sampler-source.js';
 import type { Samplers } from './samplers.js';
 import type { SamplerWeights, SamplingHost } from './sampling-host.js';
 import { checkpointOf } from './saving.js';
@@ -34,7 +36,11 @@ export class HandOvers {
   /** Path → when it was last sampled from. */
   readonly #used = new Map<string, number>();
 
-  constructor(private readonly parts: HandOverParts) {}
+  readonly #agreement: Agreement;
+
+  constructor(private readonly parts: HandOverParts) {
+    this.#agreement = new Agreement(() => parts.now());
+  }
 
   /** See `TrainingService.handOver`. */
   give(tenant: string, request: HandOverRequest): string {
@@ -85,19 +91,23 @@ export class HandOvers {
   async #write(run: Run, path: CheckpointPath, model: string, trainer: Trainer): Promise<void> {
     const { checkpoints, host } = this.parts;
     const folder = checkpoints.newFolder(run.session.tenant, path);
-    const { bytes } = await trainer.call('train_save', { run: run.id, folder, optimizer: false, handed_over: true });
+    const saved = trainer.call('train_save', { run: run.id, folder, optimizer: false, handed_over: true });
+    const comparison = this.#agreement.begin(run, trainer);
+    const { bytes } = await saved;
     const written = { ...checkpointOf(run, path, folder), bytes };
     const weights = weightsOf(written);
     if (path.name !== FOLLOWED) {
       // The first sample need not wait for it, and whoever saves hears what engines say against it.
       await host.prepare(model, weights);
       checkpoints.add(written);
-      return;
+    } else {
+      const discardOlder = checkpoints.addBeside(written);
+      await host.replace(model, weights);
+      await host.prepare(model, weights);
+      discardOlder();
     }
-    const discardOlder = checkpoints.addBeside(written);
-    await host.replace(model, weights);
-    await host.prepare(model, weights);
-    discardOlder();
+    const generate: Generate = (params, sink, caller) => host.generateWith(model, weights, params, sink, caller);
+    if (comparison !== null) void this.#agreement.end(run, comparison, generate);
   }
 
   #living({ path: { run }, tenant }: Checkpoint): boolean {

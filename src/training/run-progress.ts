@@ -33,6 +33,8 @@ export class RunProgress {
   datums = 0;
   tokens = 0;
   last: StepReport | null = null;
+  /** See `RunStatus.samplerGap`. */
+  samplerGap: number | null = null;
   /** Of the step whose requests are being sent. */
   #sent = nothingSent();
   /** Of the steps that the ranks have, in order. */

@@ -48,6 +48,7 @@ function statusOf(run: Run): RunStatus {
     tokensPerSecond: last?.tokensPerSecond ?? null,
     stepMs: last?.stepMs ?? null,
     queueMs: last?.queueMs ?? null,
+    samplerGap: progress.samplerGap,
     queued: waiting.length + early,
     // A run of a server before this one is older than this one knows.
     created: Math.min(since, lastRequest),

@@ -4,6 +4,7 @@ import { encodeForwardBackwardOutput } from '../protocol/tinker/forward-backward
 import type { TrainOutcome } from '../protocol/training.js';
 import { failureOf } from './failure.js';
 import type { Future } from './futures.js';
+import { probeOf } from './probe.js';
 import type { RunProgress } from './run-progress.js';
 import { Sequencer } from './sequencer.js';
 import type { Session } from './sessions.js';
@@ -49,6 +50,8 @@ export class Run implements QueuedRun {
   lastRequest = this.since;
   /** Why its weights are gone; null: they are not. */
   loss: TwinkleError | null = null;
+  /** Tokens that were trained on last, by which it is compared with what samples from it; null: none yet. */
+  probe: Int32Array | null = null;
   /** Its ranks have a gradient that no step has used: that is not part of what is saved. */
   unstepped = false;
   readonly #order: Sequencer<Asked>;
@@ -144,7 +147,10 @@ export class Run implements QueuedRun {
       sent: this.progress.taken('pass'),
       done: (outcome) => {
         this.progress.passed(work, outcome);
-        if (outcome.failure === null && !work.forward_only) this.unstepped = true;
+        if (outcome.failure === null && !work.forward_only) {
+          this.unstepped = true;
+          this.probe = probeOf(work);
+        }
         future.settle(answerOf(outcome));
       },
       failed: (error) => future.settle(this.#failure(error)),

@@ -58,6 +58,9 @@ it('samples from what was trained, on every rank alike', async () => {
     peft_type: 'LORA',
     r: 8,
   });
+  const metrics = await (await fetch(`${server.url}/metrics`)).text();
+  const agreement = /^twinkle_training_run_sampler_gap\{.*\} (.+)$/m.exec(metrics)?.[1];
+  expect(Number(agreement)).toBeLessThan(1e-3);
   // Weights are nobody's whom they were not given to.
   const models = (await (await fetch(`${server.url}/v1/models`)).json()) as { data: { id: string }[] };
   expect(models.data.map(({ id }) => id).filter((id) => id.includes('tinker'))).toEqual([]);

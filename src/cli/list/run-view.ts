@@ -60,6 +60,9 @@ function facts(run: ShownRun, { nowMs, paint }: RunViewOptions): string[] {
       'speed',
       `${count(run.tokensPerSecond)} tokens/s, a step ${milliseconds(run.stepMs)}, in the queue ${milliseconds(run.queueMs)}`,
     ],
+    ...(run.samplerGap === null
+      ? []
+      : [['gap', `${figure(run.samplerGap)} at most between log-probabilities of sampler and trainer`] as const]),
   ];
   return [
     `${paint('bold', run.id)}  ${paint(state.format, state.text)}`,

@@ -33,6 +33,7 @@ export const RUNS: Kind<RunRow> = {
     loss: 'value',
     lossPerToken: 'value',
     gradNorm: 'value',
+    samplerGap: 'value',
     tokensPerSecond: 'value',
     stepMs: 'value',
     queueMs: 'value',

@@ -37,6 +37,8 @@ export interface RunStatus {
   readonly stepMs: number | null;
   /** Of the last step: the longest that one of its requests waited before it was sent to the ranks. */
   readonly queueMs: number | null;
+  /** The most that the log-probabilities of a sampler and of the trainer differed by, over the tokens of a prompt; null: not compared yet. */
+  readonly samplerGap: number | null;
   /** Requests that wait to be sent. */
   readonly queued: number;
   /** Unix ms. */

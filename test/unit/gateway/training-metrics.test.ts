@@ -96,3 +96,10 @@ test('of many runs those that were asked of last have series, and all are counte
     'twinkle_training_runs{model="demo",state="ready"} 300',
   ]);
 });
+
+test('tells how far sampler and trainer of a run are apart, once they were compared', async () => {
+  runs = [run({ id: 'a', samplerGap: 0.25 }), run({ id: 'b' })];
+  expect(await series('twinkle_training_run_sampler_gap')).toEqual([
+    'twinkle_training_run_sampler_gap{model="demo",run="a"} 0.25',
+  ]);
+});

@@ -132,6 +132,7 @@ export function run(overrides: Partial<RunStatus> = {}): RunStatus {
     loss: 12.3456,
     lossPerToken: 0.0216514,
     gradNorm: 3.5,
+    samplerGap: null,
     tokensPerSecond: 1234.4,
     stepMs: 36.7,
     queueMs: 0.5,

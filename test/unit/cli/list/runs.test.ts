@@ -15,6 +15,7 @@ const young = run({
   loss: null,
   lossPerToken: null,
   gradNorm: null,
+  samplerGap: null,
   tokensPerSecond: null,
   stepMs: null,
   queueMs: null,
@@ -92,6 +93,9 @@ describe('one run', () => {
 
   test('without a step, or lost', () => {
     const young = { ...shown, curve: [], reason: 'rank 0 was killed', state: 'lost' as const };
+    expect(drawRun({ ...young, samplerGap: 3.8e-6 }, options).text(null)).toContain(
+      '  gap    0.0000038 at most between log-probabilities of sampler and trainer',
+    );
     expect(drawRun(young, options).text(null)).toMatch(
       / {2}lost\n {2}rank 0 was killed\n[\s\S]*\n\nit made no step\n$/,
     );
