@@ -33,8 +33,10 @@ const SIZES = [
 
 async function train(plan) {
   const child = fork(CLIENT, [JSON.stringify({ durationMs: 3000, vocabulary: 500, ...plan })]);
-  const [result] = await once(child, 'message');
-  await once(child, 'exit');
+  const ended = once(child, 'exit').then(([code]) => {
+    if (code !== 0) throw new Error(`the client ended with ${code}`);
+  });
+  const [[result]] = await Promise.all([once(child, 'message'), ended]);
   return result;
 }
 

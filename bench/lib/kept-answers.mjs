@@ -5,10 +5,12 @@ import { openSegments } from '../../dist/training/journal/segments.js';
 
 const NOTHING = { snapshot: () => [], keeps: () => true, move() {}, keptBytes: () => Number.POSITIVE_INFINITY };
 const SEGMENT_BYTES = 16 << 20;
+/** A key may have 256; who measures wants some for itself. */
+const RUNS_OF_KEY = 100;
 
 /**
  * @param {{runs: number, answers: number, bytes: number}} what runs, each with so many answers of so many bytes
- * @returns {Promise<{session: string, requests: string[]}>} the session, and the ids of all requests
+ * @returns {Promise<{requests: string[]}>} ids of all requests; the last ones are the tenant's `local`, the others' keys are nobody's
  */
 export async function keepAnswers(home, { runs, answers, bytes }) {
   const folder = join(home, 'training');
@@ -22,12 +24,16 @@ export async function keepAnswers(home, { runs, answers, bytes }) {
     onRecord() {},
     onError: fail,
   });
-  const session = randomUUID();
+  let session = '';
   const about = { userMetadata: null, displayName: null, idempotencyKey: null };
-  segments.append({ kind: 'session', id: session, tenant: 'local', ...about });
   const protobuf = Buffer.alloc(bytes, 'answer').toString('base64');
   const requests = [];
   for (let seqId = 0; seqId < runs; seqId++) {
+    if (seqId % RUNS_OF_KEY === 0) {
+      session = randomUUID();
+      const tenant = runs - seqId <= RUNS_OF_KEY ? 'local' : `key-${seqId}`;
+      segments.append({ kind: 'session', id: session, tenant, ...about });
+    }
     const run = `${session}:train:${seqId}`;
     const shape = { baseModel: 'mock', rank: 8, seed: 1, attn: true, mlp: true, unembed: true };
     const spec = { session, seqId, ...shape, userMetadata: null };
@@ -43,5 +49,5 @@ export async function keepAnswers(home, { runs, answers, bytes }) {
     await segments.flush();
   }
   await segments.close();
-  return { session, requests };
+  return { requests };
 }
