@@ -3,8 +3,7 @@
  * shared facts, measured on such a machine with its mock backend on Ray. What answers that are kept cost, and a start that finds them. With a model of 0.5 M parameters: the rate of training beside a bare
  * torch + PEFT loop that takes turns with it, and of eight tenants beside one.
  */
-import { execFileSync, fork } from 'node:child_process';
-import { once } from 'node:events';
+import { execFileSync } from 'node:child_process';
 import { mkdtempSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -14,8 +13,8 @@ import { median, quantile } from '../lib/load.mjs';
 import { enginePython } from '../lib/python.mjs';
 import { randomModel } from '../lib/random-model.mjs';
 import { startServer } from '../lib/server.mjs';
+import { train as trainAs } from '../lib/tinker-train.mjs';
 
-const CLIENT = fileURLToPath(new URL('../lib/tinker-client.mjs', import.meta.url));
 const LOOP = fileURLToPath(new URL('../peers/peft_loop.py', import.meta.url));
 const ENVIRONMENT = fileURLToPath(new URL('../../.ci/python-env', import.meta.url));
 /** By concurrency: what is to be reached, and what the Twinkle server does. */
@@ -31,15 +30,7 @@ const SIZES = [
   { datums: 8, tokens: 128 },
 ];
 
-async function train(plan) {
-  const child = fork(CLIENT, [JSON.stringify({ durationMs: 3000, vocabulary: 500, ...plan })]);
-  const ended = once(child, 'exit').then(([code]) => {
-    if (code !== 0) throw new Error(`the client ended with ${code}`);
-  });
-  const [[result]] = await Promise.all([once(child, 'message'), ended]);
-  return result;
-}
-
+const train = (plan) => trainAs({ durationMs: 3000, vocabulary: 500, ...plan });
 const middle = (values) => quantile(values, 0.5);
 
 async function* withoutModel() {

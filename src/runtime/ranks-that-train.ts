@@ -48,22 +48,18 @@ async function callAll<M extends Method>(
   const told = method === 'train_create' ? seeded(params as Calls['train_create']['params']) : params;
   // All leave within this turn, so every rank hears two calls in the same order.
   const answers = await Promise.allSettled(channels.map((channel) => channel.call(method, told, DEADLINE)));
-  const failed = answers.flatMap(({ status, ...answer }) =>
-    status === 'rejected' ? [asTwinkleError((answer as PromiseRejectedResult).reason)] : [],
-  );
+  const failed = answers.flatMap((answer) => (answer.status === 'rejected' ? [asTwinkleError(answer.reason)] : []));
   const [first] = failed;
-  if (first !== undefined)
-    throw failed.find(({ code }) => code === 'RANK_FAILED') ?? disagreed(method, failed, channels);
+  if (first !== undefined) {
+    const dead = failed.find(({ code }) => code === 'RANK_FAILED');
+    if (dead !== undefined) throw dead;
+    // What all refuse changes nothing. What some did leaves weights that differ: nobody can go on with them.
+    if (failed.length === answers.length) throw first;
+    throw new TwinkleError('RANK_FAILED', `its ranks disagree after ${method}`, { cause: first });
+  }
   const results = answers.flatMap((answer) => (answer.status === 'fulfilled' ? [answer.value] : []));
   if (method === 'train_pass') return mergePasses(results as TrainPassResult[]) as Calls[M]['result'];
   return results[0] as Calls[M]['result'];
-}
-
-/** What all refuse changes nothing. What some did and others did not leaves weights that differ: nobody can go on with them. */
-function disagreed(method: Method, failed: readonly TwinkleError[], ranks: readonly unknown[]): TwinkleError {
-  const [first] = failed;
-  if (first !== undefined && failed.length === ranks.length) return first;
-  return new TwinkleError('RANK_FAILED', `its ranks disagree after ${method}`, { cause: first });
 }
 
 /** Every rank must draw the same. */

@@ -13,9 +13,9 @@ import type { Runs } from './runs.js';
 import type { Generate } from './sampler-source.js';
 import type { Samplers } from './samplers.js';
 import type { SamplerWeights, SamplingHost } from './sampling-host.js';
-import { checkpointOf } from './saving.js';
 import type { Trainer } from './trainer.js';
 import type { Checkpoint, HandOverRequest } from './types/checkpoints.js';
+import { writeCheckpoint } from './write-checkpoint.js';
 
 /** Weights that nobody sampled from for so long are dropped, unless they are the run's newest. A checkpoint has a name and stays. */
 export const IDLE_MS = 1_800_000;
@@ -35,7 +35,6 @@ export interface HandOverParts {
 export class HandOvers {
   /** Path → when it was last sampled from. */
   readonly #used = new Map<string, number>();
-
   readonly #agreement: Agreement;
 
   constructor(private readonly parts: HandOverParts) {
@@ -90,11 +89,9 @@ export class HandOvers {
 
   async #write(run: Run, path: CheckpointPath, model: string, trainer: Trainer): Promise<void> {
     const { checkpoints, host } = this.parts;
-    const folder = checkpoints.newFolder(run.session.tenant, path);
-    const saved = trainer.call('train_save', { run: run.id, folder, optimizer: false, handed_over: true });
+    const saved = writeCheckpoint(checkpoints, run, path, trainer, 'handed over');
     const comparison = this.#agreement.begin(run, trainer);
-    const { bytes } = await saved;
-    const written = { ...checkpointOf(run, path, folder), bytes };
+    const written = await saved;
     const weights = weightsOf(written);
     if (path.name !== FOLLOWED) {
       // The first sample need not wait for it, and whoever saves hears what engines say against it.

@@ -3,9 +3,9 @@ import type { CheckpointPath } from './checkpoint-path.js';
 import type { Checkpoints } from './checkpoints.js';
 import type { Recorder } from './journal/recorder.js';
 import type { Run } from './run.js';
-import { checkpointOf } from './saving.js';
 import type { Trainer } from './trainer.js';
 import type { Checkpoint } from './types/checkpoints.js';
+import { writeCheckpoint } from './write-checkpoint.js';
 
 /** A copy that counts from its {@link ParkedRuns.record} on. */
 export type Copy = Omit<Checkpoint, 'next'>;
@@ -20,10 +20,7 @@ export class ParkedRuns {
 
   /** What the ranks have of it. @throws what they say, or the disk */
   async write(run: Run, trainer: Trainer): Promise<Copy> {
-    const path = pathOf(run.id);
-    const folder = this.checkpoints.newFolder(run.session.tenant, path);
-    const { bytes } = await trainer.call('train_save', { run: run.id, folder, optimizer: true, handed_over: false });
-    return { ...checkpointOf(run, path, folder), bytes };
+    return await writeCheckpoint(this.checkpoints, run, pathOf(run.id), trainer, 'all');
   }
 
   /** From now on the run is what was written. */

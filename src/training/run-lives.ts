@@ -5,8 +5,8 @@ import { type CheckpointPath, pathText } from './checkpoint-path.js';
 import type { Checkpoints } from './checkpoints.js';
 import type { Run } from './run.js';
 import type { Runs } from './runs.js';
-import { checkpointOf } from './saving.js';
 import type { Trainer } from './trainer.js';
+import { writeCheckpoint } from './write-checkpoint.js';
 
 export class RunLives {
   /** Those that end behind what they were asked for. */
@@ -35,13 +35,12 @@ export class RunLives {
 
   async #end(run: Run, trainer: Trainer, maxLifeMs: number): Promise<void> {
     const path: CheckpointPath = { run: run.id, kind: 'weights', name: `ended-${Date.now()}` };
-    const folder = this.checkpoints.newFolder(run.session.tenant, path);
-    const { bytes } = await trainer.call('train_save', { run: run.id, folder, optimizer: true, handed_over: false });
+    const written = await writeCheckpoint(this.checkpoints, run, path, trainer, 'all');
     if (run.loss !== null) {
-      this.checkpoints.discard({ folder }); // its session has ended meanwhile
+      this.checkpoints.discard(written); // its session has ended meanwhile
       return;
     }
-    this.checkpoints.add({ ...checkpointOf(run, path, folder), bytes });
+    this.checkpoints.add(written);
     this.runs.end(run, over(run.id, maxLifeMs, path));
   }
 }

@@ -55,7 +55,7 @@ export class Runs {
     if (!this.host.trains(model)) {
       throw new TwinkleError(
         'UNSUPPORTED_PARAMETER',
-        `model \`${model}\` cannot be trained here: only models of engine transformers are`,
+        `model \`${model}\` cannot be trained here: only models of engine transformers are, and of vllm with --enable-lora`,
         { param: 'base_model' },
       );
     }

@@ -6,6 +6,7 @@ import type { Run } from './run.js';
 import type { Runs } from './runs.js';
 import type { Session } from './sessions.js';
 import type { Checkpoint, LoadRequest, ResumeRequest, SaveRequest } from './types/checkpoints.js';
+import { writeCheckpoint } from './write-checkpoint.js';
 
 /** The `type` of the answer, as the SDK knows it. */
 const ANSWER: Record<NamedKind, string> = {
@@ -28,32 +29,31 @@ export class Saving {
         // In its turn: the one before it may have the same name.
         if (!overwrite) this.checkpoints.checkFree(path);
         this.checkpoints.checkRoom(tenant, path, 1); // how large it is, only writing tells
-        const folder = this.checkpoints.newFolder(tenant, path);
-        const optimizer = kind === 'weights';
-        const { bytes } = await trainer.call('train_save', { run: id, folder, optimizer, handed_over: false });
-        this.#keepWithin(tenant, path, folder, bytes);
-        const expires = this.checkpoints.until(ttlSeconds);
-        this.checkpoints.add({ ...checkpointOf(run, path, folder), bytes, expires, userMetadata });
-        return { path: pathText(path), size_bytes: bytes, type: ANSWER[kind] };
+        const contents = kind === 'weights' ? 'all' : 'weights';
+        const written = await writeCheckpoint(this.checkpoints, run, path, trainer, contents);
+        this.#keepWithin(written);
+        this.checkpoints.add({ ...written, expires: this.checkpoints.until(ttlSeconds), userMetadata });
+        return { path: pathText(path), size_bytes: written.bytes, type: ANSWER[kind] };
       }),
     );
   }
 
-  #keepWithin(tenant: string, path: CheckpointPath, folder: string, bytes: number): void {
+  #keepWithin(written: Checkpoint): void {
+    const { bytes, path, tenant } = written;
     try {
       this.checkpoints.checkRoom(tenant, path, bytes);
     } catch (error) {
-      this.checkpoints.discard({ folder });
+      this.checkpoints.discard(written);
       throw error;
     }
   }
 
-  /** @param model served name of its base model */
-  resume(session: Session, request: ResumeRequest, model: string): Run {
+  /** @param served the served name of a base model; throws `MODEL_NOT_FOUND` */
+  resume(session: Session, request: ResumeRequest, served: (baseModel: string) => string): Run {
     const { from, optimizer, reader, seqId, userMetadata } = request;
     const { folder, run } = this.checkpoints.readable(reader, from);
     const spec = { ...run, session: session.id, seqId, userMetadata };
-    return this.runs.create(session, spec, model, { folder, optimizer });
+    return this.runs.create(session, spec, served(run.baseModel), { folder, optimizer });
   }
 
   load(tenant: string, { from, optimizer, reader, run: id, seqId }: LoadRequest): string {
@@ -74,20 +74,4 @@ export class Saving {
       }),
     );
   }
-}
-
-/** What was just written of a run, its size aside: for its tenant alone, and for ever. */
-export function checkpointOf(run: Run, path: CheckpointPath, folder: string): Omit<Checkpoint, 'bytes'> {
-  const { attn, baseModel, mlp, rank, seed, unembed, userMetadata: runMetadata } = run.spec;
-  return {
-    path,
-    tenant: run.session.tenant,
-    folder,
-    run: { baseModel, rank, seed, attn, mlp, unembed },
-    runMetadata,
-    time: Date.now(),
-    expires: null,
-    public: false,
-    userMetadata: null,
-  };
 }

@@ -237,8 +237,7 @@ export class LocalTrainingService implements TrainingService, Disposable {
 
   resume(tenant: string, request: ResumeRequest): { requestId: string; run: string } {
     const session = this.#sessions.get(tenant, request.session);
-    const checkpoint = this.checkpoints.readable(request.reader, request.from);
-    const { created, id } = this.#saving.resume(session, request, this.#served(checkpoint.run.baseModel));
+    const { created, id } = this.#saving.resume(session, request, (baseModel) => this.#served(baseModel));
     return { requestId: created.id, run: id };
   }
 

@@ -1,15 +1,12 @@
 /** The Tinker SDK saves a run; the server is killed; another one resumes it, bit for bit. */
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { DEMO_MODEL, PACKAGE_ROOT } from '../../src/config/package-root.js';
 import type { RunStatus } from '../../src/runtime/types.js';
 import { CliServer, runCli } from '../support/cli.js';
-import { testPython } from '../support/pythons.js';
+import { tinkerClient } from '../support/tinker-client.js';
 
 let home: string;
 beforeAll(() => {
@@ -18,15 +15,9 @@ beforeAll(() => {
 afterAll(() => rmSync(home, { recursive: true, force: true }));
 
 async function run(url: string, half: 'save' | 'resume', input = ''): Promise<Record<string, unknown>> {
-  const script = join(PACKAGE_ROOT, 'test', 'e2e', 'clients', 'tinker_checkpoints.py');
-  const env = { ...process.env, TINKER_API_KEY: 'tml-0123456789abcdef', HF_HUB_OFFLINE: '1' };
-  const client = spawn(await testPython(), [script, url, DEMO_MODEL, half], {
-    env,
-    stdio: ['pipe', 'pipe', 'inherit'],
-  });
-  const ended = once(client, 'exit');
-  client.stdin.end(`${input}\n`);
-  const said = await text(client.stdout);
+  const { child, ended } = await tinkerClient('tinker_checkpoints.py', url, half);
+  child.stdin.end(`${input}\n`);
+  const said = await text(child.stdout);
   expect((await ended)[0]).toBe(0);
   return JSON.parse(said) as Record<string, unknown>;
 }

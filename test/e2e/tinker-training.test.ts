@@ -1,6 +1,5 @@
 /** The Tinker SDK, unmodified, trains LoRA adapters of the built-in model; with a rank killed on the way. */
-import { execFile, spawn } from 'node:child_process';
-import { once } from 'node:events';
+import { execFile } from 'node:child_process';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { promisify } from 'node:util';
@@ -11,6 +10,7 @@ import { CliServer, runCli } from '../support/cli.js';
 import { FlagProxy } from '../support/flag-proxy.js';
 import { oldTinker } from '../support/old-tinker.js';
 import { testPython } from '../support/pythons.js';
+import { tinkerClient } from '../support/tinker-client.js';
 
 let server: CliServer;
 beforeAll(async () => {
@@ -43,20 +43,14 @@ async function seesThemLearn(): Promise<void> {
 }
 
 it('learns, alone and beside others, refuses what is wrong, and says when its weights are lost', async () => {
-  const script = join(PACKAGE_ROOT, 'test', 'e2e', 'clients', 'tinker_training.py');
-  const env = { ...process.env, TINKER_API_KEY: 'tml-0123456789abcdef', HF_HUB_OFFLINE: '1' };
-  const client = spawn(await testPython(), [script, server.url, DEMO_MODEL], {
-    env,
-    stdio: ['pipe', 'pipe', 'inherit'],
-  });
-  const ended = once(client, 'exit');
+  const { child, ended } = await tinkerClient('tinker_training.py', server.url);
   const lines: string[] = [];
-  for await (const line of createInterface({ input: client.stdout })) {
+  for await (const line of createInterface({ input: child.stdout })) {
     lines.push(line);
     if (line !== 'kill') continue;
     await seesThemLearn();
     process.kill(await trainerPid(), 'SIGKILL');
-    client.stdin.write('\n');
+    child.stdin.write('\n');
   }
   expect(await ended).toEqual([0, null]);
   expect(JSON.parse(lines.at(-1) ?? '')).toEqual({

@@ -1,25 +1,16 @@
 /** The Tinker SDK trains a model that vLLM serves, and samples what was trained: replaced under what runs, and told again to an engine that was killed. */
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { createInterface } from 'node:readline';
 import { expect, it } from 'vitest';
-import { DEMO_MODEL, PACKAGE_ROOT } from '../../src/config/package-root.js';
 import { CliServer } from '../support/cli.js';
 import { post } from '../support/http.js';
-import { testPython } from '../support/pythons.js';
+import { tinkerClient } from '../support/tinker-client.js';
 
 const ARGS = ['demo', '--engine', 'vllm', '--cpu', '--dtype', 'float32', '--max-model-len', '512'];
-const CLIENT = `${PACKAGE_ROOT}/test/e2e/clients/tinker_vllm.py`;
 
 it('trains and samples through vLLM', async () => {
   await using server = await CliServer.ready([...ARGS, '--enable-lora', '--max-lora-rank', '16']);
-  const env = { ...process.env, TINKER_API_KEY: 'tml-0123456789abcdef', HF_HUB_OFFLINE: '1' };
-  const client = spawn(await testPython(), [CLIENT, server.url, DEMO_MODEL], {
-    env,
-    stdio: ['pipe', 'pipe', 'inherit'],
-  });
-  const ended = once(client, 'exit');
-  const said = createInterface({ input: client.stdout })[Symbol.asyncIterator]();
+  const { child, ended } = await tinkerClient('tinker_vllm.py', server.url);
+  const said = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
   expect((await said.next()).value).toBe('ready');
 
   // Nobody else learns whose weights are there.
@@ -30,7 +21,7 @@ it('trains and samples through vLLM', async () => {
 
   const [pid = 0] = await server.rankPids();
   process.kill(pid, 'SIGKILL');
-  client.stdin.end('\n');
+  child.stdin.end('\n');
   const { path, ...seen } = JSON.parse((await said.next()).value as string) as Record<string, unknown>;
   expect((await ended)[0]).toBe(0);
   await server.event('recovered');

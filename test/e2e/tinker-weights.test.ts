@@ -1,14 +1,11 @@
 /** The Tinker SDK samples from what two ranks trained together: fixed weights, followed ones, named ones; and downloads them. */
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { DEMO_MODEL, PACKAGE_ROOT } from '../../src/config/package-root.js';
 import { CliServer } from '../support/cli.js';
-import { testPython } from '../support/pythons.js';
+import { tinkerClient } from '../support/tinker-client.js';
 
 let home: string;
 beforeAll(() => {
@@ -20,14 +17,8 @@ it('samples from what was trained, on every rank alike', async () => {
   await using server = await CliServer.ready(['--cpu', '--train-ranks', '2'], { TWINKLE_HOME: home });
   const downloads = join(home, 'downloads');
   mkdirSync(downloads);
-  const script = join(PACKAGE_ROOT, 'test', 'e2e', 'clients', 'tinker_weights.py');
-  const env = { ...process.env, TINKER_API_KEY: 'tml-0123456789abcdef', HF_HUB_OFFLINE: '1' };
-  const client = spawn(await testPython(), [script, server.url, DEMO_MODEL, downloads], {
-    env,
-    stdio: ['ignore', 'pipe', 'inherit'],
-  });
-  const ended = once(client, 'exit');
-  const said = await text(client.stdout);
+  const { child, ended } = await tinkerClient('tinker_weights.py', server.url, downloads);
+  const said = await text(child.stdout);
   expect((await ended)[0]).toBe(0);
   const { base, gap, losses, path, ...seen } = JSON.parse(said) as Record<string, unknown>;
   const [first = 0, last = 0] = [losses as number[]].flatMap((all) => [all[0] ?? 0, all.at(-1) ?? 0]);

@@ -2,16 +2,15 @@
  * Training on real GPUs: tokens per second of a pipelined client beside a bare torch + PEFT loop, by turns; of two ranks beside one; and how long
  * after a step its weights are sampled from. Random weights in the shape of Qwen3-1.7B (`GPU_TEST_SHAPE`), LoRA of rank 32 in every linear layer.
  */
-import { execFileSync, fork } from 'node:child_process';
-import { once } from 'node:events';
+import { execFileSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { randomModel } from '../../bench/lib/random-model.mjs';
 import { forwardBackward } from '../../bench/lib/tinker-message.mjs';
+import { train as trainAs } from '../../bench/lib/tinker-train.mjs';
 import { FAKE_DEVICES, median, PYTHON, Report } from './lib/report.mjs';
 import { serve } from './lib/server.mjs';
 import { smiDevices } from './lib/smi.mjs';
 
-const CLIENT = fileURLToPath(new URL('../../bench/lib/tinker-client.mjs', import.meta.url));
 const LOOP = fileURLToPath(new URL('../../bench/peers/peft_loop.py', import.meta.url));
 const SHAPE = process.env.GPU_TEST_SHAPE ?? 'qwen3-1.7b';
 const [DATUMS, TOKENS] = (process.env.GPU_TEST_BATCH ?? '8x1024').split('x').map(Number);
@@ -26,12 +25,7 @@ const perStep = DATUMS * TOKENS;
 async function train(port) {
   const size = { datums: DATUMS, tokens: TOKENS, vocabulary: 3000, rank: RANK };
   const plan = { port, runs: 1, model: 'm', step: true, depth: 4, durationMs: 6000, warmMs: 3000, ...size };
-  const child = fork(CLIENT, [JSON.stringify(plan)]);
-  const ended = once(child, 'exit').then(([code]) => {
-    if (code !== 0) throw new Error(`the client ended with ${code}`);
-  });
-  const [[result]] = await Promise.all([once(child, 'message'), ended]);
-  return result.perSecond * perStep;
+  return (await trainAs(plan)).perSecond * perStep;
 }
 
 function bareLoop(adapters) {

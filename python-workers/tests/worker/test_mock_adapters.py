@@ -9,9 +9,9 @@ import msgspec
 import pytest
 from mock_support import engine, request, run
 
+from twinkle_worker.engines.adapter_routes import LOAD, UNLOAD
 from twinkle_worker.engines.base import RequestError
 from twinkle_worker.engines.mock import MockEngine
-from twinkle_worker.engines.mock_adapters import LOAD, UNLOAD
 from twinkle_worker.protocol import GenerateParams, HttpParams, HttpPart, TokenDelta
 
 

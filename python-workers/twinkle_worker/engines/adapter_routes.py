@@ -89,8 +89,12 @@ def unknown_adapter(name: str) -> RequestError:
 
 def answer(command: AdapterCommand) -> HttpPart:
     """The whole answer to a command that was carried out."""
-    done = "added" if isinstance(command, LoadAdapter) else "removed"
-    text = f"Success: LoRA adapter '{command.name}' {done} successfully."
+    return done(command.name, "added" if isinstance(command, LoadAdapter) else "removed")
+
+
+def done(name: str, what: str) -> HttpPart:
+    """Success in vLLM's words. ``what``: added or removed."""
+    text = f"Success: LoRA adapter '{name}' {what} successfully."
     return HttpPart(body=text.encode(), status=200, headers=[("content-type", "text/plain; charset=utf-8")])
 
 

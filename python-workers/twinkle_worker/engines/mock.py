@@ -32,8 +32,9 @@ from ..protocol import (
     TokenizeParams,
     TokenizeResult,
 )
+from .adapter_routes import LOAD, UNLOAD
 from .base import LoadError, Progress, RequestError, StepItem
-from .mock_adapters import LOAD, UNLOAD, MockAdapter, MockAdapters
+from .mock_adapters import MockAdapter, MockAdapters
 from .mock_http import MockServer
 from .mock_options import parse_fault, parse_options
 from .mock_text import FIRST_WORD, VOCAB, WORDS, cut, logprob, text_of, tokens_of

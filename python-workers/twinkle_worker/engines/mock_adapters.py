@@ -8,10 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ..protocol import HttpPart
-from .base import RequestError
-
-LOAD = "/v1/load_lora_adapter"
-UNLOAD = "/v1/unload_lora_adapter"
+from .adapter_routes import LOAD, done, unknown_adapter
 
 
 class MockAdapter:
@@ -31,7 +28,7 @@ class MockAdapters:
         """A loaded adapter. Raises RequestError."""
         found = self._loaded.get(name)
         if found is None:
-            raise RequestError("MODEL_NOT_FOUND", f"The model `{name}` does not exist.", "model")
+            raise unknown_adapter(name)
         return found
 
     def command(self, path: str, body: str) -> HttpPart:
@@ -57,12 +54,12 @@ class MockAdapters:
             self._loaded[name] = MockAdapter(key)
         else:
             known.key = key
-        return _text(200, f"Success: LoRA adapter '{name}' added successfully.")
+        return done(name, "added")
 
     def _unload(self, name: str) -> HttpPart:
         if self._loaded.pop(name, None) is None:
             return _refusal(404, f"The lora adapter '{name}' cannot be found.")
-        return _text(200, f"Success: LoRA adapter '{name}' removed successfully.")
+        return done(name, "removed")
 
 
 def _checksum(folder: Path) -> int:
@@ -74,7 +71,3 @@ def _checksum(folder: Path) -> int:
 def _refusal(status: int, message: str) -> HttpPart:
     body = {"error": {"message": message, "type": "InvalidUserInput", "param": None, "code": status}}
     return HttpPart(status=status, headers=[("content-type", "application/json")], body=json.dumps(body).encode())
-
-
-def _text(status: int, body: str) -> HttpPart:
-    return HttpPart(status=status, headers=[("content-type", "text/plain; charset=utf-8")], body=body.encode())

@@ -7,6 +7,7 @@ import type { NewSampler } from '../../training/types.js';
 import { takeBodyText } from '../http/json-body.js';
 import type { RouteSpec } from '../http/routes.js';
 import { Id, optional, Request, SeqId } from './fields.js';
+import { checkBaseModel } from './reader.js';
 import type { TinkerCall, TinkerRoutes } from './route.js';
 import { AsampleBody, sampleRequestOf } from './sample-request.js';
 
@@ -24,13 +25,8 @@ function sourceOf(
 ): NewSampler['of'] {
   if (model_path != null) {
     const from = readPath(model_path, 'model_path');
-    const { baseModel } = call.training.checkpoints.readable(call.tenant, from).run;
-    if (base_model == null || base_model === baseModel) return { from };
-    throw new TwinkleError(
-      'INVALID_REQUEST',
-      `expected base_model \`${baseModel}\`, which the checkpoint is of, but received \`${base_model}\``,
-      { param: 'base_model' },
-    );
+    checkBaseModel(call, call.tenant, from, base_model);
+    return { from };
   }
   if (base_model != null) return { baseModel: base_model };
   throw new TwinkleError('INVALID_REQUEST', 'expected `base_model` or `model_path` but received neither', {

@@ -5,7 +5,7 @@ import { type Static, Type } from '../../protocol/type.js';
 import type { NamedKind } from '../../training/checkpoint-path.js';
 import type { RouteSpec } from '../http/routes.js';
 import { Count, checkOptimizer, Id, Metadata, optional, Request, SeqId } from './fields.js';
-import { readBy } from './reader.js';
+import { checkBaseModel, readBy } from './reader.js';
 import { accepted, type TinkerCall, type TinkerRoutes } from './route.js';
 
 /** Ten years. */
@@ -130,16 +130,7 @@ function load(call: TinkerCall): object {
   }
   checkOptimizer(body.optimizer_config);
   const { from, reader } = readBy(call, body.path, body.weights_access_token);
-  const { baseModel } = training.checkpoints.readable(reader, from).run;
-  if (body.base_model != null && body.base_model !== baseModel) {
-    throw new TwinkleError(
-      'INVALID_REQUEST',
-      `expected base_model \`${baseModel}\`, which the checkpoint is of, but received \`${body.base_model}\``,
-      {
-        param: 'base_model',
-      },
-    );
-  }
+  checkBaseModel(call, reader, from, body.base_model);
   const { requestId, run } = training.resume(tenant, {
     session: body.session_id,
     seqId: body.model_seq_id,
