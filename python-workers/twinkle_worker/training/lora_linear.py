@@ -15,17 +15,15 @@ from torch import Tensor, nn
 from .lora_context import LoraContext, Segment
 from .targets import Targets
 
+_WIDE = "dtype_out" in torch.ops.aten.addmm.overloads()
+"""Whether this torch has, on CUDA, products of narrow numbers that are added up in a float32 tensor."""
+
 
 class LoraLinear(nn.Linear):
-    """Takes the place of a linear layer and shares its weight and bias, under the same names."""
+    """What :func:`install` makes of a linear layer."""
 
-    def __init__(self, base: nn.Linear, index: int, context: LoraContext) -> None:
-        nn.Module.__init__(self)
-        self.in_features, self.out_features = base.in_features, base.out_features
-        self.weight, self.bias = base.weight, base.bias
-        self.train(base.training)
-        self._index = index
-        self._context = context
+    _index: int
+    _context: LoraContext
 
     def forward(self, input: Tensor) -> Tensor:
         """Rows [..., in] to [..., out], in the dtype of the weight."""
@@ -97,6 +95,8 @@ def _add_product(into: Tensor, left: Tensor, right: Tensor, scale: float) -> Non
     add = torch.addmm if into.ndim == 2 else torch.baddbmm
     if into.dtype == left.dtype and into.is_contiguous():
         add(into, left, right, alpha=scale, out=into)
+    elif into.is_cuda and into.dtype == torch.float32 and _WIDE and into.is_contiguous():
+        add(into, left, right, alpha=scale, out_dtype=torch.float32, out=into)
     elif into.dtype in (left.dtype, torch.float32):
         into.add_(left @ right, alpha=scale)
     else:
@@ -104,9 +104,8 @@ def _add_product(into: Tensor, left: Tensor, right: Tensor, scale: float) -> Non
 
 
 def install(model: nn.Module, targets: Targets, context: LoraContext) -> None:
-    """Replace every target of ``model`` in place."""
+    """Make every target of ``model`` a LoraLinear. They stay the same objects, since who shards their weights has hold of them."""
     for target in targets.found:
-        path, _, name = target.name.rpartition(".")
-        base = model.get_submodule(target.name)
-        assert isinstance(base, nn.Linear)
-        setattr(model.get_submodule(path), name, LoraLinear(base, target.index, context))
+        module: Any = model.get_submodule(target.name)
+        module.__class__ = LoraLinear
+        module._index, module._context = target.index, context

@@ -32,7 +32,8 @@ def read_adapter(path: str, targets: LoraTargets) -> dict[str, Pair]:
         if not folder.is_dir():
             raise AdapterRefusal(f"{path} is no folder; name the one with {CONFIG} and {WEIGHTS}")
         config = parse_config(_file(folder, CONFIG).read_bytes())
-        with safe_open(_file(folder, WEIGHTS), "pt") as file:
+        # Tensors go to the device as they are, and are turned there: that many small turned copies take a CPU several times longer.
+        with safe_open(_file(folder, WEIGHTS), "pt", str(targets.device)) as file:
             return _read(file, config, targets)
     except (OSError, SafetensorError) as error:
         raise AdapterRefusal(f"the adapter in {path} cannot be read: {error}; save it again") from error
@@ -72,7 +73,9 @@ def _read(file: Any, config: LoraConfig, targets: LoraTargets) -> dict[str, Pair
         _check_shapes(file, layer, names, config.rank_of(layer), targets)
     for name, base in copies.items():
         _check_copy(name, file.get_tensor(name), base)
-    return {layer: _pair(file, layer, names, config.scale_of(layer), targets) for layer, names in halves.items()}
+    pairs = {layer: _pair(file, layer, names, config.scale_of(layer), targets) for layer, names in halves.items()}
+    _check_finite(pairs)
+    return pairs
 
 
 def _check_shapes(file: Any, layer: str, names: Mapping[str, str], rank: int, targets: LoraTargets) -> None:
@@ -103,11 +106,21 @@ def _pair(file: Any, layer: str, names: Mapping[str, str], scale: float, targets
             f"expected floating point numbers for {layer} but received {a.dtype}; save the adapter again"
         )
     # A copy in any case: without one, a tensor lives in the file, which may be replaced or cut short later.
-    a, b = a.mT.to(weight, copy=True).contiguous(), (b.float() * scale).mT.to(weight).contiguous()
-    for half, tensor in (("A", a), ("B", b)):
-        if not bool(tensor.isfinite().all()):
-            raise AdapterRefusal(
-                f"{layer}.lora_{half}.weight has numbers that are not finite in {weight.dtype}; the training diverged, "
-                "or the numbers need a wider dtype"
-            )
-    return a, b
+    return (
+        a.mT.to(weight.dtype).clone(memory_format=torch.contiguous_format),
+        (b.float() * scale).mT.to(weight.dtype).contiguous(),
+    )
+
+
+def _check_finite(pairs: Mapping[str, Pair]) -> None:
+    tensors = [tensor for pair in pairs.values() for tensor in pair]
+    # One number to wait for instead of one for each tensor. The sum may overflow where no tensor has to be blamed.
+    if bool(torch.nn.utils.get_total_norm(tensors, 1.0).isfinite()):
+        return
+    for layer, pair in pairs.items():
+        for half, tensor in zip("AB", pair, strict=True):
+            if not bool(tensor.isfinite().all()):
+                raise AdapterRefusal(
+                    f"{layer}.lora_{half}.weight has numbers that are not finite in {tensor.dtype}; the training diverged, "
+                    "or the numbers need a wider dtype"
+                )

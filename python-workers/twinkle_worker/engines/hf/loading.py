@@ -14,6 +14,7 @@ import torch
 from ...protocol import SamplingDefaults
 from ..base import LoadError, Progress
 from ..sampling_defaults import sampling_defaults
+from .fused_norm import fuse_norms
 from .model_files import checked_folder
 from .options import EngineOptions
 from .support import check_config, check_model, context_length
@@ -84,6 +85,8 @@ def load_model(name: str, options: EngineOptions, progress: Progress) -> LoadedM
         )
     check_model(model)
     model = _guard("weights", name, lambda: model.eval().requires_grad_(False).to(device))
+    if device.type == "cuda":  # where launches cost; on CPUs there is no such kernel
+        fuse_norms(model)
     progress("weights", 1.0, "")
     return LoadedModel(
         model=model,

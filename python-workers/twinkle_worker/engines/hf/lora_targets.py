@@ -20,10 +20,16 @@ _ROWS = 3
 
 
 class LoraTargets:
-    """The layers of one model, by name."""
+    """The layers of one model, by name.
 
-    def __init__(self, model: nn.Module, layers: Mapping[str, nn.Linear], closed: Mapping[str, str]) -> None:
+    device: where adapters are wanted
+    """
+
+    def __init__(
+        self, model: nn.Module, layers: Mapping[str, nn.Linear], closed: Mapping[str, str], device: torch.device
+    ) -> None:
         """``closed``: why a layer can have no LoRA, by its name."""
+        self.device = device
         self._model = model
         self._layers = layers
         self._closed = closed
@@ -67,7 +73,7 @@ def find_lora_targets(model: Any, runner: ModelRunner, device: torch.device, voc
     for module, look in looks.items():
         problem = look.problem if len(names[module]) == 1 else "stands in several places of this model"
         closed |= dict.fromkeys(names[module], problem) if problem is not None else {}
-    return LoraTargets(model, layers, closed)
+    return LoraTargets(model, layers, closed, device)
 
 
 class _Look:
