@@ -81,7 +81,7 @@ export const ERRORS = {
   CHECKPOINT_NOT_FOUND: { ...invalid, status: 404, type: 'not_found_error', title: 'No such checkpoint.' },
   CHECKPOINT_DAMAGED: { ...internal, title: 'A checkpoint is torn or was changed.' },
   CHECKPOINT_EXISTS: { ...invalid, title: 'A checkpoint of that name exists.' },
-  STORAGE_FAILED: { ...internal, title: 'The disk is full or refuses.' },
+  STORAGE_FAILED: { ...internal, title: 'The disk, or the store of checkpoints, is full or refuses.' },
   OUT_OF_MEMORY: { ...internal, title: 'The device has too little memory for this request.' },
   NON_FINITE: { ...invalid, title: 'A loss or a gradient is not finite.' },
   FUTURE_EXPIRED: {

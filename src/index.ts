@@ -33,5 +33,12 @@ export type { UpdateWeightsOptions } from './runtime/embedded-weights.js';
 export type { ChatMessage, GeneratedPiece, GenerateOptions } from './runtime/generate-stream.js';
 export type { HeadEvents, HeadStatus } from './runtime/types.js';
 export type { NamedTensor, ServedWeights, UpdateMode, WeightSource, WeightStore } from './serving/types/weights.js';
-export type { ModelState, ReplicaStatus, ScaleStatus, ServedModel, StartProgress } from './serving/types.js';
+export type {
+  DeviceTurn,
+  ModelState,
+  ReplicaStatus,
+  ScaleStatus,
+  ServedModel,
+  StartProgress,
+} from './serving/types.js';
 export type { Tensor, TensorStore } from './tensor/tensor-store.js';

@@ -1,10 +1,11 @@
 /**
  * A process that trains as the Tinker SDK does, without the SDK's own cost: each run asks for a forward_backward, waits for its answer, and asks
- * again. Plan on the command line; sends `{ perSecond, p50Ms, p99Ms }`.
+ * again. Plan on the command line; sends `{ perSecond, p50Ms, p99Ms }`. With `samples` it samples instead, and sends what sampleRounds says.
  */
-import { Agent, request } from 'node:http';
 import { quantile } from './load.mjs';
+import { tinkerHttp } from './tinker-http.mjs';
 import { forwardBackward } from './tinker-message.mjs';
+import { sampleRounds } from './tinker-samples.mjs';
 
 const {
   port,
@@ -19,35 +20,9 @@ const {
   step = false,
   depth = 1,
   nothing = false,
+  samples = null,
 } = JSON.parse(process.argv[2]);
-const agent = new Agent({ keepAlive: true, maxSockets: runs });
-
-function post(path, body, type = 'application/json') {
-  return new Promise((resolve, reject) => {
-    const accept = 'application/x-protobuf, application/json';
-    const headers = { accept, 'content-type': type, 'content-length': Buffer.byteLength(body) };
-    const sent = request(
-      { agent, host: '127.0.0.1', port, method: 'POST', path: `/api/v1/${path}`, headers },
-      (answer) => {
-        const parts = [];
-        answer.on('data', (part) => parts.push(part));
-        answer.on('end', () => {
-          const bytes = Buffer.concat(parts);
-          if (answer.statusCode === 200) resolve(bytes);
-          else reject(new Error(`${path}: ${answer.statusCode} ${bytes}`));
-        });
-      },
-    );
-    sent.on('error', reject);
-    sent.end(body);
-  });
-}
-const json = async (path, body) => JSON.parse(await post(path, JSON.stringify(body)));
-
-async function answered(request_id) {
-  const bytes = await post('retrieve_future', JSON.stringify({ request_id, allow_metadata_only: true }));
-  if (bytes[0] === 0x7b && JSON.parse(bytes).error !== undefined) throw new Error(String(bytes));
-}
+const { answered, close, json, post } = tinkerHttp(port, runs ?? samples.concurrent);
 
 async function begin(session_id, model_seq_id) {
   const lora_config = { rank, seed: 1 };
@@ -89,19 +64,26 @@ async function train(run, until) {
   while (asked.length > 0) await finish();
 }
 
-const { session_id } = await json('create_session', {});
-const all = [];
-for (let run = 0; run < runs; run++) all.push(await begin(session_id, run));
-await Promise.all(all.map((run) => train(run, performance.now() + warmMs)));
-await json(`sessions/${session_id}/finish`, {}); // its runs make room
-times.length = 0;
-const { session_id: second } = await json('create_session', {});
-const fresh = [];
-for (let run = 0; run < runs; run++) fresh.push(await begin(second, run));
-const begun = performance.now();
-await Promise.all(fresh.map((run) => train(run, begun + durationMs)));
-const perSecond = (times.length / (performance.now() - begun)) * 1000;
-await json(`sessions/${second}/finish`, {});
-process.send({ perSecond, p50Ms: quantile(times, 0.5), p99Ms: quantile(times, 0.99) });
-agent.destroy();
+/** Runs that were there before, then those that are measured. */
+async function trained() {
+  const { session_id } = await json('create_session', {});
+  const all = [];
+  for (let run = 0; run < runs; run++) all.push(await begin(session_id, run));
+  await Promise.all(all.map((run) => train(run, performance.now() + warmMs)));
+  await json(`sessions/${session_id}/finish`, {}); // its runs make room
+  times.length = 0;
+  const { session_id: second } = await json('create_session', {});
+  const fresh = [];
+  for (let run = 0; run < runs; run++) fresh.push(await begin(second, run));
+  const begun = performance.now();
+  await Promise.all(fresh.map((run) => train(run, begun + durationMs)));
+  const perSecond = (times.length / (performance.now() - begun)) * 1000;
+  await json(`sessions/${second}/finish`, {});
+  return { perSecond, p50Ms: quantile(times, 0.5), p99Ms: quantile(times, 0.99) };
+}
+
+process.send(
+  samples === null ? await trained() : await sampleRounds({ answered, json }, { model, vocabulary, ...samples }),
+);
+close();
 process.disconnect();

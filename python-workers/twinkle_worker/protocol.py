@@ -42,9 +42,9 @@ class Call(msgspec.Struct, frozen=True, tag_field="t", tag="call"):
 
 
 class CreateRunParams(msgspec.Struct, frozen=True):
-    """A new run: a LoRA adapter of the base model, and its gradient.
+    """A new run: a LoRA adapter of the base model, or all of it, and its gradient.
 
-    rank: of its LoRA
+    rank: of its LoRA; 0: the parameters of the model themselves are trained
     """
 
     run: str
@@ -702,6 +702,7 @@ METHOD_PARAMS: dict[str, Any] = {
     "train_step": OptimStepParams,
     "train_save": SaveRunParams,
     "train_load": LoadRunParams,
+    "train_release": Any,
     "shutdown": Any,
     "generate": GenerateParams,
     "http": HttpParams,

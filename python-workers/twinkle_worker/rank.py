@@ -196,7 +196,15 @@ class Rank:
                 return self._segments.detach(params.segment)
             case "tensor_summary":
                 return self._segments.summary(params.tensor)
-            case "train_create" | "train_drop" | "train_pass" | "train_step" | "train_save" | "train_load":
+            case (
+                "train_create"
+                | "train_drop"
+                | "train_pass"
+                | "train_step"
+                | "train_save"
+                | "train_load"
+                | "train_release"
+            ):
                 if not isinstance(self._engine, TrainingCalls) or not self._loaded:
                     raise RequestError("PROTOCOL", f"this rank does not train, so {method!r} cannot be answered")
                 return self._engine.train(method, params)

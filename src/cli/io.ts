@@ -2,7 +2,7 @@
 import type { Command } from 'commander';
 import type { ServeConfig } from '../config/types.js';
 import type { Native } from '../native/types.js';
-import type { HeadOptions } from '../runtime/head.js';
+import type { HeadOptions } from '../runtime/head-options.js';
 import type { startStandaloneHead } from '../runtime/start-head.js';
 import type { Head } from '../runtime/types.js';
 

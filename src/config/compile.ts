@@ -16,6 +16,8 @@ import { expandHome } from './model.js';
 import { environmentName, isOptionKey, OPTION_KEYS, type OptionKey } from './options.js';
 import { compileHeadAddress } from './placement.js';
 import { environmentLayer, type Layer, located, type Origin, Settings, type Written } from './settings.js';
+import { withSleep } from './sleep-while-training.js';
+import { checkTrainShard } from './train-shard.js';
 import { compileTraining } from './training.js';
 import type { EngineName, ModelConfig, OfferedDevice, ServeConfig } from './types.js';
 import type { YamlEntry } from './yaml-file.js';
@@ -110,8 +112,10 @@ export async function compileConfig(input: ConfigInput, services: ConfigServices
     userHome: input.userHome,
     env: input.env,
   };
-  const { models, offer: all, warnings } = await compileModels(written, source, services);
+  const { models: asWritten, offer: all, warnings } = await compileModels(written, source, services);
+  const models = withSleep(asWritten, settings);
   const { warnings: ofTraining, ...training } = await compileTraining(settings, source, input.env);
+  checkTrainShard(settings, training, models);
   const offer = withoutDevices(all, training.devices ?? []);
   await services.checkModels?.(models, offer.devices);
   // Last, because it may write: nothing is left behind by a start that is refused.

@@ -103,6 +103,27 @@ export const SERVE_OPTIONS = {
     min: 1,
     max: 64,
   },
+  'train-shard': {
+    kind: 'switch',
+    arg: null,
+    help: 'Spread a model over the ranks that train it, two at least: for models that do not fit one device',
+    group: 'Devices',
+    default: null,
+  },
+  'train-full': {
+    kind: 'switch',
+    arg: null,
+    help: 'Runs of rank 0 may train all parameters of a model, alone on it: 16 bytes each beside the model',
+    group: 'Devices',
+    default: null,
+  },
+  'sleep-while-training': {
+    kind: 'switch',
+    arg: null,
+    help: 'With engine vllm: replicas sleep while their model is trained on the same GPUs, and wake to sample',
+    group: 'Devices',
+    default: null,
+  },
   'num-cpus': {
     kind: 'integer',
     arg: 'N',
@@ -254,6 +275,13 @@ export const SERVE_OPTIONS = {
     group: 'Runtime',
     default: null,
     min: 1,
+  },
+  'checkpoint-store': {
+    kind: 'text',
+    arg: 'URL',
+    help: 'Keep checkpoints in a bucket, e.g. s3://bucket/prefix; none: in the home folder',
+    group: 'Runtime',
+    default: null,
   },
   'shutdown-timeout': {
     kind: 'seconds',

@@ -2,6 +2,7 @@
  * The compiled configuration: defaults are in, nothing is optional, nothing is checked again later.
  * What users write (flags, environment, YAML, `createServer` options) becomes this in `compile.ts`.
  */
+import type { BucketPlace } from '../util/bucket-url.js';
 
 /** Engines that `--engine` names. */
 export type EngineName = 'vllm' | 'transformers' | 'mock';
@@ -123,8 +124,14 @@ export interface NodeConfig {
 export interface TrainingConfig {
   /** One rank on each, from the start; null: those of the model's replicas, from the first run on. */
   readonly devices: readonly DeviceChoice[] | null;
+  /** Replicas of a model sleep while it is trained on their devices. */
+  readonly sleepWhileTraining: boolean;
+  /** Each rank holds a part of every layer, not the whole model. */
+  readonly shard: boolean;
   /** Ranks at most; null: one on each device, or one on CPUs. */
   readonly ranks: number | null;
+  /** Whether runs may train all parameters of a model. */
+  readonly full: boolean;
   /** Runs of a model that are on its ranks at a time. */
   readonly maxRuns: number;
   /** A run that was idle for so long is parked; ranks without a run for so long end. */
@@ -133,6 +140,8 @@ export interface TrainingConfig {
   readonly maxLifeMs: number | null;
   /** Of a key's checkpoints; null: as many as the disk takes. */
   readonly maxCheckpointBytes: number | null;
+  /** Where checkpoints that clients can name are kept; null: in the home folder alone. */
+  readonly checkpointStore: BucketPlace | null;
 }
 
 /** As in the device report. */

@@ -36,6 +36,12 @@ export interface ServeOptions {
   readonly trainGpus?: string | readonly (number | string)[];
   /** Ranks that train a model together at most; none: one on each of its devices, or one on CPUs. */
   readonly trainRanks?: number;
+  /** Runs of rank 0 may train all parameters of a model, alone on it: 16 bytes each beside the model. */
+  readonly trainFull?: boolean;
+  /** Spread a model over the ranks that train it, two at least: for models that do not fit one device. */
+  readonly trainShard?: boolean;
+  /** With engine vllm: replicas sleep while their model is trained on the same GPUs, and wake to sample. */
+  readonly sleepWhileTraining?: boolean;
   /** Training runs of a model that are on its devices at a time; one more has another one parked on disk. */
   readonly maxTrainingRuns?: number;
   /** Seconds: a run that nobody asked anything of for so long is parked; ranks that train and have no run for so long end. */
@@ -44,6 +50,8 @@ export interface ServeOptions {
   readonly maxRunLife?: number;
   /** Bytes of the checkpoints of one API key at most; none: as much as the disk takes. */
   readonly maxCheckpointBytes?: number | string;
+  /** Keep checkpoints in a bucket: `'s3://bucket/prefix'`; none: in the home folder. */
+  readonly checkpointStore?: string;
   /** CPUs that this machine offers; none: those that this process may use. */
   readonly numCpus?: number;
   /** How the ranks of a replica lie on nodes. */

@@ -76,6 +76,11 @@ export const ENGINE_ARGS: Readonly<Record<EngineName, Readonly<Record<string, En
   },
   mock: {
     step_ms: { kind: 'number', min: 0, help: 'Duration of one engine step' },
+    sleep_ms: {
+      kind: 'number',
+      min: 0,
+      help: 'It can sleep as vLLM can; falling asleep and waking up take so long each',
+    },
     load_ms: { kind: 'number', min: 0, help: 'Duration of a load' },
     max_num_seqs: maxNumSeqs,
     routes: { kind: 'string', help: 'Paths of its HTTP application, with commas' },

@@ -1,12 +1,13 @@
 /** The `twinkle_*` metrics of a gateway: what is counted as it happens, and what is asked of `Inference` at each scrape. */
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import type { Cell, HistogramCell, Metrics } from '../observability/metrics.js';
-import type { Inference, ModelState, ReplicaStatus } from '../serving/types.js';
+import type { DeviceTurn, Inference, ModelState, ReplicaStatus } from '../serving/types.js';
 
 const REQUEST_SECONDS = [0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300];
 const FIRST_TOKEN_SECONDS = [0.001, 0.005, 0.01, 0.02, 0.04, 0.08, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60];
 const TOKEN_SECONDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 1, 2.5];
 const STATES: readonly ModelState[] = ['starting', 'ready', 'restarting', 'failed', 'draining', 'stopped'];
+const HOLDERS: readonly DeviceTurn['holder'][] = ['sampling', 'training', 'changing'];
 const LAG_RESOLUTION_MS = 100;
 
 /** Accounts of one route. */
@@ -55,6 +56,17 @@ function registerReplicas(metrics: Metrics, inference: Inference): void {
   );
   metrics.gauge('twinkle_replica_in_flight', 'Requests that a replica is working on.', labels, (report) =>
     each((of, { inFlight }) => report(of, inFlight)),
+  );
+  metrics.gauge(
+    'twinkle_device_turn',
+    'Whether it is the turn of sampling or of training on the devices that a model shares between them.',
+    ['model', 'holder'],
+    (report) => {
+      for (const { names, turn } of inference.models()) {
+        if (turn === undefined) continue;
+        for (const holder of HOLDERS) report({ model: names[0] ?? '', holder }, Number(holder === turn.holder));
+      }
+    },
   );
   const engine = (name: string, help: string, read: (stats: NonNullable<ReplicaStatus['stats']>) => number): void =>
     metrics.gauge(name, help, labels, (report) => each((of, { stats }) => stats !== null && report(of, read(stats))));

@@ -18,6 +18,8 @@ export interface Calls {
   train_step: { params: T.OptimStepParams; result: T.TrainMetrics };
   train_save: { params: T.SaveRunParams; result: T.SavedBytes };
   train_load: { params: T.LoadRunParams; result: null };
+  /** Gives back what memory of its device it has and does not use. */
+  train_release: { params: null; result: null };
   /** Ends the rank after its answer; exit code 0. */
   shutdown: { params: null; result: null };
 }
@@ -44,6 +46,7 @@ export const METHODS = {
   train_step: ['OptimStepParams', 'TrainMetrics'],
   train_save: ['SaveRunParams', 'SavedBytes'],
   train_load: ['LoadRunParams', null],
+  train_release: [null, null],
   shutdown: [null, null],
   generate: ['GenerateParams', 'GenerateEnd'],
   http: ['HttpParams', null],

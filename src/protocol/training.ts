@@ -13,13 +13,16 @@ export type RunParams = Static<typeof RunParams>;
 export const CreateRunParams = Type.Object(
   {
     run: Str,
-    rank: Type.Integer({ description: 'of its LoRA' }),
-    seed: Nullable(Type.Integer({ description: 'of its random matrices; null draws one' })),
+    rank: Type.Integer({ description: 'of its LoRA; 0: the parameters of the model themselves are trained' }),
+    seed: Nullable(Type.Integer({ description: 'of its random matrices, if there are any; null draws one' })),
     train_attn: Flag,
     train_mlp: Flag,
     train_unembed: Flag,
   },
-  { $id: 'CreateRunParams', description: 'A new run: a LoRA adapter of the base model, and its gradient.' },
+  {
+    $id: 'CreateRunParams',
+    description: 'A new run: a LoRA adapter of the base model, or all of it, and its gradient.',
+  },
 );
 export type CreateRunParams = Static<typeof CreateRunParams>;
 

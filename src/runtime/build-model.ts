@@ -13,6 +13,7 @@ import type { GangDependencies, GangSpec } from '../supervisor/launch-ranks.js';
 import { DirectLauncher, type PythonRuntime, type RankLauncher } from '../supervisor/launcher.js';
 import { fileName } from '../util/file-name.js';
 import { controlModel } from './control-model.js';
+import type { DeviceTurns } from './device-turns.js';
 import { PlacedGang } from './placed-gang.js';
 import type { WarmPool } from './warm-pool.js';
 
@@ -28,6 +29,8 @@ export interface BuiltModel {
   readonly launcher: RankLauncher;
   /** Makes the ranks that train it, so many of them; null: it cannot be trained. */
   readonly trainer: ((ranks: number) => Gang) | null;
+  /** On devices that its replicas share with the ranks that train it; null or absent: its replicas keep theirs. */
+  readonly turns?: DeviceTurns | null;
   /** What must reach every replica. */
   readonly control: ControlledModel;
 }
@@ -37,6 +40,9 @@ export interface BuildContext extends Omit<GangDependencies, 'launcher' | 'logPa
   readonly logFolder: string;
   readonly supervision: SupervisionConfig;
   readonly maxQueue: number;
+  /** Whether replicas of models that can be trained sleep meanwhile. */
+  readonly sleepWhileTraining: boolean;
+  readonly shardTraining: boolean;
   readonly log: Logger;
   readonly buckets: BucketAdapters;
   readonly pool: WarmPool;
@@ -106,7 +112,9 @@ export function buildModel(config: ModelConfig, common: BuildContext): BuiltMode
   const engine = trainerOf(config);
   const shared = SHARED_ARGS[config.engine];
   const read = Object.entries(options(config)).filter(([arg]) => shared?.includes(arg) ?? true);
-  const load = { model: config.model, options: Object.fromEntries(read) };
+  // Engine mock has no weights.
+  const shard = context.shardTraining && engine === 'training' ? { train_shard: true } : {};
+  const load = { model: config.model, options: { ...Object.fromEntries(read), ...shard } };
   // Its code comes from the same libraries, so from the same template.
   const trainer =
     engine === null
@@ -117,7 +125,14 @@ export function buildModel(config: ModelConfig, common: BuildContext): BuiltMode
             { ...context, launcher, logPath },
           );
   const ids = gangs.map(({ gang }) => gang.spec.id);
-  const control = controlModel(config, gangs, ids, context.log, context.buckets);
+  const control = controlModel(
+    config,
+    gangs,
+    ids,
+    context.log,
+    context.buckets,
+    context.sleepWhileTraining && trainer !== null,
+  );
   const replicas = gangs.map(
     (placed, at) =>
       new Replica(
@@ -141,11 +156,12 @@ export function buildModel(config: ModelConfig, common: BuildContext): BuiltMode
       maxQueue: config.maxQueued ?? context.maxQueue,
       routing: config.routing,
       fromZero: config.autoscaling?.min === 0,
+      away: () => control.turns !== null && control.turns.phase !== 'sampling',
       nowMs: context.nowMs,
     },
     replicas,
   );
-  return { config, gangs, service, launcher, trainer, control: control.controlled(service) };
+  return { config, gangs, service, launcher, trainer, turns: control.turns, control: control.controlled(service) };
 }
 
 /** The model's own variables come over the inherited ones, and never over those that tie its processes to this server. */

@@ -10,13 +10,17 @@ import type { ModelService } from '../serving/model-service.js';
 import { ModelWeights } from '../serving/model-weights.js';
 import { OperatorOrders } from '../serving/operator-orders.js';
 import { PreparedGang } from '../serving/prepared-gang.js';
+import type { DeviceTurns } from './device-turns.js';
 import { fixedAdapters } from './fixed-adapters.js';
+import { modelTurns } from './model-turns.js';
 import type { PlacedGang } from './placed-gang.js';
 import { SharedSegments } from './shared-segments.js';
 
 export interface ModelControl {
   /** By replica: what serving sees instead of the gangs. */
   readonly gangs: readonly PreparedGang[];
+  /** On devices that they share with the ranks that train; null: they keep theirs. */
+  readonly turns: DeviceTurns | null;
   /** The model as operators see it. To be called once, with the service over these gangs. */
   controlled(service: ModelService): ControlledModel;
 }
@@ -24,6 +28,7 @@ export interface ModelControl {
 /**
  * @param ids of the replicas, by gang
  * @param buckets by which adapters come that lie on no disk of this machine
+ * @param takesTurns whether replicas sleep while it is trained
  */
 export function controlModel(
   config: ModelConfig,
@@ -31,6 +36,7 @@ export function controlModel(
   ids: readonly string[],
   log: Logger,
   buckets: BucketAdapters,
+  takesTurns = false,
 ): ModelControl {
   const { lora, servedNames } = config;
   const orders = new OperatorOrders();
@@ -39,6 +45,10 @@ export function controlModel(
   const asleep = (): boolean => orders.asleep;
   const lost = (adapter: string, reason: string): void =>
     log.warn({ model: servedNames[0], adapter, reason }, 'adapter_lost');
+  const turned = takesTurns
+    ? modelTurns({ placed, ids, log, orders, service: () => service, gangs: () => gangs })
+    : null;
+  const inTurn = turned === null ? {} : { inTurn: <T>(job: () => Promise<T>) => turned.turns.sample(job) };
   const adapters = new ModelAdapters({
     models: servedNames,
     source: lora?.dynamicPath == null ? null : buckets.source(lora.dynamicPath),
@@ -48,11 +58,13 @@ export function controlModel(
     open,
     asleep,
     lost,
+    ...inTurn,
   });
-  const hidden = new HiddenAdapters({ open, asleep, lost });
+  const hidden = new HiddenAdapters({ open, asleep, lost, ...inTurn });
   const weights = new ModelWeights({
     open,
     asleep,
+    ...inTurn,
     segments: new SharedSegments(placed.map(({ gang }) => gang)),
     refused: (replica, reason) => log.error({ replica, reason }, 'weights_refused'),
   });
@@ -60,19 +72,26 @@ export function controlModel(
     (gang, at) =>
       new PreparedGang(gang, {
         id: ids[at] ?? '',
-        upkeep: [weights, adapters, hidden, orders],
-        opened: () => service?.dispatch(),
+        upkeep: [...(turned === null ? [] : [turned.gate]), weights, adapters, hidden, orders],
+        opened: () => {
+          service?.dispatch();
+          turned?.turns.look();
+        },
         problem: (error) => log.error({ replica: ids[at], error: String(error) }, 'replica_out_of_step'),
       }),
   );
   return {
     gangs,
+    turns: turned?.turns ?? null,
     controlled: (built) => {
       service = built;
+      if (turned !== null) built.onChange = () => turned.turns.look();
       return new ControlledModel({
         names: servedNames,
         card: () => built.card,
         replicas: () => gangs.map(({ replica }) => replica),
+        ...(turned === null ? {} : { engines: turned.engines, paused: turned.paused, turn: turned.turn }),
+        ...inTurn,
         adapters,
         hidden,
         orders,

@@ -2,12 +2,11 @@
 import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import { PYTHON_WORKERS, packageVersion } from '../config/package-root.js';
-import type { EngineName, ModelConfig, ServeConfig } from '../config/types.js';
+import type { ModelConfig, ServeConfig } from '../config/types.js';
 import { TwinkleError } from '../errors.js';
 import { loadNative } from '../native/load.js';
 import type { Native } from '../native/types.js';
 import { type FileLogger, fileLogger, type Logger, SILENT } from '../observability/logger.js';
-import type { PythonEnvironment } from '../python/types.js';
 import { ModelDirectory } from '../serving/inference.js';
 import type { FleetControl } from '../serving/types/control.js';
 import type { Inference } from '../serving/types.js';
@@ -21,8 +20,11 @@ import { deferred } from '../util/deferred.js';
 import { Emitter } from '../util/emitter.js';
 import { runAll } from '../util/run-all.js';
 import { type BuiltModel, buildModel } from './build-model.js';
+import { checkpointRoot, openCheckpointStore } from './checkpoint-store.js';
+import { deviceHolders } from './device-holders.js';
 import { Fleet } from './fleet.js';
 import { makeFolders } from './folders.js';
+import type { HeadOptions } from './head-options.js';
 import type { HttpFront } from './http-front.js';
 import { ModelBuckets } from './model-buckets.js';
 import { openOwnPlacement } from './own-placement.js';
@@ -32,29 +34,6 @@ import { sweepHome } from './sweep-home.js';
 import { TrainerGangs } from './trainer-gangs.js';
 import type { Head, HeadEvents, HeadStatus } from './types.js';
 import { WarmPool } from './warm-pool.js';
-
-export interface HeadOptions {
-  /** The interpreter of each engine in use. */
-  readonly pythons: ReadonlyMap<EngineName, PythonEnvironment>;
-  /** Default: the file `head.log` beside the ranks' logs. */
-  readonly logger?: Logger;
-  /** By default the real addon. */
-  readonly native?: Native;
-  readonly env?: Readonly<Record<string, string | undefined>>;
-  /** Who gives out devices; it stays the caller's to close. Default: a ledger of this head over `config.node`. */
-  readonly placement?: PlacementSource;
-  /** Listen on HTTP and on the admin socket. Default true. */
-  readonly listen?: boolean;
-  /**
-   * This Node process exists for the head alone (the CLI): orphans of engines are adopted and ranks get PDEATHSIG.
-   * Default false: in somebody's backend both would change how that process sees its own children.
-   */
-  readonly ownProcess?: boolean;
-  /** Ends a start that still fetches adapters. */
-  readonly signal?: AbortSignal;
-  /** Listeners from before the first event: a small model is ready before {@link startHead} resolves. */
-  readonly on?: Readonly<Partial<HeadEvents>>;
-}
 
 /** A timer of more than 2^31 − 1 ms would fire at once: `drain(Infinity)` means as long as it takes. */
 const LONGEST_TIMER_MS = 2 ** 31 - 1;
@@ -134,6 +113,9 @@ class RunningHead implements Head {
     const nowMs = (): number => performance.now();
     const buckets = new ModelBuckets(config.home, this.instance, this.#log);
     this.#disposals.push(() => buckets[Symbol.asyncDispose]());
+    // Before anything that takes long: who has to mend it hears at once.
+    const checkpointStore = await openCheckpointStore(config, this.#log);
+    this.#disposals.push(() => checkpointStore?.[Symbol.asyncDispose]());
     const models = await buckets.fetched(config.models, options.signal);
     const pool = new WarmPool(this.#native, ProcessWatcher.of(this.#native), folders.logs);
     const build = (model: ModelConfig): BuiltModel => {
@@ -157,6 +139,8 @@ class RunningHead implements Head {
         logFolder: folders.logs,
         supervision: config.supervision,
         maxQueue: config.http.maxQueue,
+        sleepWhileTraining: config.training.sleepWhileTraining,
+        shardTraining: config.training.shard,
         log: this.#log,
         buckets: buckets.of(model),
         pool,
@@ -178,12 +162,12 @@ class RunningHead implements Head {
     trainers.startOwn();
     // Imported only now, as HTTP is: the ranks' interpreters start meanwhile.
     const { LocalTrainingService } = await import('../training/service.js');
-    const checkpointFolder = join(config.home, 'checkpoints');
+    const checkpointFolder = checkpointRoot(config.home);
     const journalFolder = join(config.home, 'training');
     const { sampling } = this.#fleet;
     const parts = { inference: this.inference, trainers, sampling, log: this.#log, nowMs };
     const rules = config.training;
-    const training = new LocalTrainingService({ ...parts, checkpointFolder, journalFolder, rules });
+    const training = new LocalTrainingService({ ...parts, checkpointFolder, checkpointStore, journalFolder, rules });
     this.#training = training;
     training.watch.on('stepped', (report) => this.#log.info(stepFields(report), 'training_step'));
     this.#disposals.push(() => training.close());
@@ -211,6 +195,8 @@ class RunningHead implements Head {
 
   status(): HeadStatus {
     const training = this.#trainers?.status(this.#training?.watch.runs() ?? []) ?? [];
+    const models = this.inference.models();
+    const devices = deviceHolders(models, training);
     return {
       kind: 'serve',
       instance: this.instance,
@@ -221,8 +207,9 @@ class RunningHead implements Head {
       home: this.config.home,
       cluster: membershipOf(this.#placement),
       phase: this.#phase(),
-      models: this.inference.models(),
+      models,
       ...(training.length > 0 ? { training } : {}),
+      ...(devices.length > 0 ? { devices } : {}),
     };
   }
 

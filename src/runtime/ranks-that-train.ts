@@ -7,29 +7,48 @@ import type { Gang } from '../supervisor/gang.js';
 import { mergePasses } from '../training/merge-passes.js';
 import type { Trainer } from '../training/trainer.js';
 import type { Channel } from '../transport/channel.js';
+import type { DeviceTurns } from './device-turns.js';
 
 /** A pass over many tokens of a big model takes minutes. A rank that hangs is found by its beats. */
 const DEADLINE = { deadlineMs: 3_600_000 } as const;
 
 type Method = Parameters<Trainer['call']>[0];
 
-export function trainerOver(gang: Gang): Trainer {
+/** Those that need memory for activations, gradients and what an optimizer computes with. */
+const IN_TURN: ReadonlySet<Method> = new Set<Method>(['train_pass', 'train_step']);
+/** The allocator gives back within milliseconds; a rank that does not will be found by its beats. */
+const RELEASE = { deadlineMs: 10_000 } as const;
+
+/** @param turns on devices that they share with replicas which sleep meanwhile; null: they always have theirs */
+export function trainerOver(gang: Gang, turns: DeviceTurns | null = null): Trainer {
   const { epoch } = gang;
   const gone = (): boolean => gang.epoch !== epoch || gang.lead === null;
+  const send = async <M extends Method>(method: M, params: Calls[M]['params']): Promise<Calls[M]['result']> => {
+    if (gone()) throw new TwinkleError('RANK_FAILED', `the ranks of ${gang.spec.id} were started again`);
+    const channels = channelsOf(gang);
+    const [lead, ...others] = channels;
+    if (lead === undefined) throw new TwinkleError('RANK_FAILED', `gang ${gang.spec.id} has no ranks`);
+    // Every rank has the same weights: one of them saves.
+    if (others.length === 0 || method === 'train_save') return await lead.call(method, params, DEADLINE);
+    return await callAll(channels, method, params);
+  };
   return {
     get gone() {
       return gone();
     },
-    call: async <M extends Method>(method: M, params: Calls[M]['params']): Promise<Calls[M]['result']> => {
-      if (gone()) throw new TwinkleError('RANK_FAILED', `the ranks of ${gang.spec.id} were started again`);
-      const channels = channelsOf(gang);
-      const [lead, ...others] = channels;
-      if (lead === undefined) throw new TwinkleError('RANK_FAILED', `gang ${gang.spec.id} has no ranks`);
-      // Every rank has the same weights: one of them saves.
-      if (others.length === 0 || method === 'train_save') return await lead.call(method, params, DEADLINE);
-      return await callAll(channels, method, params);
+    call: async (method, params) => {
+      // What is gone is not worth a turn.
+      if (turns === null || gone()) return await send(method, params);
+      const job = () => send(method, params);
+      return await (IN_TURN.has(method) ? turns.train(job) : turns.beside(job));
     },
   };
+}
+
+/** Have all ranks give back memory that they do not use. Never rejects: what cannot has none, or soon. */
+export async function releaseMemory(gang: Gang): Promise<void> {
+  if (gang.lead === null) return;
+  await Promise.allSettled(channelsOf(gang).map((channel) => channel.call('train_release', null, RELEASE)));
 }
 
 function channelsOf(gang: Gang): readonly Channel[] {

@@ -24,6 +24,10 @@ export class SamplingModels implements SamplingHost {
     return found.card?.adapters ?? null;
   }
 
+  paused(model: string): string | null {
+    return this.#find(model)?.options.paused?.() ?? null;
+  }
+
   generateWith(
     model: string,
     weights: SamplerWeights,

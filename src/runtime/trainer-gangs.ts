@@ -9,9 +9,15 @@ import { modelState } from '../serving/replica.js';
 import type { Gang } from '../supervisor/gang.js';
 import type { RankPlace } from '../supervisor/rank-environment.js';
 import type { Trainer, TrainerHost } from '../training/trainer.js';
+import type { NewRun } from '../training/types.js';
 import type { BuiltModel } from './build-model.js';
-import { trainerOver } from './ranks-that-train.js';
+import { releaseMemory, trainerOver } from './ranks-that-train.js';
+import { checkSamplable } from './samplable-run.js';
 import type { RunStatus, TrainerStatus } from './types.js';
+
+/** Share of a device that engine vllm takes unless told otherwise, and one over which little is left to train with. */
+const VLLM_TAKES = 0.9;
+const MUCH = 0.5;
 
 export class TrainerGangs implements TrainerHost {
   readonly #models: readonly BuiltModel[];
@@ -32,16 +38,35 @@ export class TrainerGangs implements TrainerHost {
 
   /** Start those that have devices of their own. */
   startOwn(): void {
-    if (this.config.devices === null) return;
+    if (this.config.devices === null) {
+      for (const model of this.#models) if (model.trainer !== null) this.#sayWhatIsLeft(model);
+      return;
+    }
     for (const model of this.#models) if (model.trainer !== null) this.#started(model, model.trainer);
   }
 
+  /** Engine vllm takes its memory at once: who wants to train beside it should hear of that before the first run fails. */
+  #sayWhatIsLeft({ config, turns = null }: BuiltModel): void {
+    const { engine, engineArgs, placement, servedNames } = config;
+    if (engine !== 'vllm' || placement.accelerator === null || turns !== null) return;
+    const { gpu_memory_utilization = VLLM_TAKES } = engineArgs;
+    if (Number(gpu_memory_utilization) <= MUCH) return;
+    const advice = 'to train on the same GPUs lower --gpu-memory-utilization or say --sleep-while-training';
+    this.log.info({ model: servedNames[0], gpu_memory_utilization, advice }, 'training_shares_devices');
+  }
+
   async stop(): Promise<void> {
+    for (const { turns } of this.#models) turns?.[Symbol.dispose]();
     await Promise.all([...this.#gangs.values()].map((gang) => gang.stop()));
   }
 
   trains(model: string): boolean {
     return this.#find(model)?.trainer != null;
+  }
+
+  checkRun(model: string, run: Pick<NewRun, 'rank' | 'unembed'>): void {
+    const built = this.#find(model);
+    if (built !== undefined) checkSamplable(built.config, run);
   }
 
   folder(model: string): string {
@@ -53,9 +78,21 @@ export class TrainerGangs implements TrainerHost {
     if (built === undefined || built.trainer === null)
       throw new TwinkleError('UNSUPPORTED_PARAMETER', `model \`${model}\` cannot be trained here`);
     await this.#closing.get(built);
-    const gang = this.#started(built, built.trainer);
-    await ready(gang, model);
-    return this.#trainerOf(gang);
+    const { trainer: make, turns = null } = built;
+    const start = async (): Promise<Gang> => {
+      const gang = this.#started(built, make);
+      await ready(gang, model);
+      return gang;
+    };
+    const there = this.#gangs.get(built)?.state.at === 'ready';
+    // While it is loaded replicas sleep, too.
+    return this.#trainerOf(await (turns === null || there ? start() : turns.train(start)), turns);
+  }
+
+  paused(model: string): string | null {
+    const turns = this.#find(model)?.turns ?? null;
+    if (turns === null || turns.waitingToTrain === 0 || turns.phase === 'training') return null;
+    return `the replicas of ${model} have the devices now: it is trained when its turn comes`;
   }
 
   close(model: string): void {
@@ -77,6 +114,7 @@ export class TrainerGangs implements TrainerHost {
     const places = placesOf(built, this.config);
     const gang = make(places.length);
     watch(gang, this.log);
+    if (built.turns != null) built.turns.release = () => releaseMemory(gang);
     this.#gangs.set(built, gang);
     gang.start(places);
     return gang;
@@ -104,11 +142,11 @@ export class TrainerGangs implements TrainerHost {
     return this.#models.find(({ config }) => config.servedNames.includes(model));
   }
 
-  #trainerOf(gang: Gang): Trainer {
+  #trainerOf(gang: Gang, turns: BuiltModel['turns'] = null): Trainer {
     const { epoch } = gang;
     const known = this.#trainers.get(gang);
     if (known?.epoch === epoch) return known.trainer;
-    const trainer = trainerOver(gang);
+    const trainer = trainerOver(gang, turns);
     this.#trainers.set(gang, { epoch, trainer });
     return trainer;
   }

@@ -1,7 +1,7 @@
 /** What a running head offers to the CLI, to embedders and to tests. */
 
 import type { FleetControl } from '../serving/types/control.js';
-import type { Inference, ModelState, ServedModel, StartProgress } from '../serving/types.js';
+import type { DeviceTurn, Inference, ModelState, ServedModel, StartProgress } from '../serving/types.js';
 import type { TrainingService } from '../training/types.js';
 
 /** One state document for `status`, `/status` on the admin socket, and bug reports. Plain JSON. */
@@ -20,6 +20,18 @@ export interface HeadStatus {
   readonly models: readonly ServedModel[];
   /** Absent: nothing was trained yet. */
   readonly training?: readonly TrainerStatus[];
+  /** Absent: all compute on CPUs. */
+  readonly devices?: readonly DeviceHolding[];
+}
+
+/** Who computes on a device. */
+export interface DeviceHolding {
+  /** Its uuid. */
+  readonly device: string;
+  readonly replicas: readonly { readonly replica: string; readonly rank: number; readonly pid: number | null }[];
+  readonly training: readonly { readonly model: string; readonly rank: number; readonly pid: number }[];
+  /** Whose turn it is, where replicas sleep while others train; absent: all compute as they like. */
+  readonly turn?: DeviceTurn['holder'];
 }
 
 /** The state document of a standalone head (`start --head`), on the same admin socket. Plain JSON. */

@@ -17,7 +17,7 @@ import { replaceModel } from './replace-model.js';
 import { resolveModelName } from './resolve-name.js';
 import type { Held } from './types/control.js';
 import type { ServedWeights } from './types/weights.js';
-import type { Caller, Generation, HttpSink, Inference, ServedModel, Sink, TokenSink } from './types.js';
+import type { Caller, DeviceTurn, Generation, HttpSink, Inference, ServedModel, Sink, TokenSink } from './types.js';
 
 /** What is known of a model beside its service, in the order of `Inference.models()`. */
 export interface AdaptedModel {
@@ -26,6 +26,8 @@ export interface AdaptedModel {
   readonly adapters: ModelAdapters | null;
   readonly held: Held | null;
   readonly weights: ServedWeights | null;
+  /** Null or absent: its replicas always have their devices. */
+  readonly turn?: DeviceTurn | null;
 }
 
 export class AdaptedInference implements Inference {
@@ -114,10 +116,12 @@ export class AdaptedInference implements Inference {
     const adapters = known?.adapters?.list() ?? [];
     const held = known?.held ?? null;
     const weights = known?.weights ?? null;
+    const turn = known?.turn ?? null;
     return {
       ...model,
       ...(adapters.length === 0 ? {} : { adapters }),
       ...(held === null ? {} : { held }),
+      ...(turn === null ? {} : { turn }),
       ...(weights === null ? {} : { weights }),
     };
   }

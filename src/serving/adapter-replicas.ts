@@ -17,6 +17,8 @@ export interface AdaptedReplicas {
   open(): readonly OpenReplica[];
   /** Whether the engines sleep: loading into memory that is away would break them. */
   asleep?(): boolean;
+  /** Do it when replicas are awake that others have sleep now and then. Default: at once. */
+  inTurn?<T>(job: () => Promise<T>): Promise<T>;
   /** An adapter was lost: a replica that started anew refused it. */
   lost?(name: string, reason: string): void;
 }
@@ -103,7 +105,8 @@ export class AdapterReplicas implements Upkeep {
     // While it is replaced it is in use: another load must not take its place.
     const replaced = this.book.lease(load.name);
     try {
-      return await this.#load(load);
+      const { inTurn } = this.model;
+      return await (inTurn === undefined ? this.#load(load) : inTurn(() => this.#load(load)));
     } catch (error) {
       load.files.release(); // if the book had them, it has given them back
       throw error;

@@ -19,6 +19,7 @@ import type {
   ReplicaAnswer,
 } from './types/control.js';
 import type { ServedWeights, WeightUpdate } from './types/weights.js';
+import type { DeviceTurn } from './types.js';
 
 export interface ControlledModelOptions {
   readonly names: readonly string[];
@@ -26,6 +27,14 @@ export interface ControlledModelOptions {
   card(): ModelCard | null;
   /** By place; null: the replica takes no requests now. */
   replicas(): readonly (OpenReplica | null)[];
+  /** By place, those that are loaded: they can say how they are, also while they sleep. Default: those that take requests. */
+  engines?(): readonly (OpenReplica | null)[];
+  /** Do it when replicas are awake that others have sleep now and then. Default: at once. */
+  inTurn?<T>(job: () => Promise<T>): Promise<T>;
+  /** Why requests wait although it is ready; null: they do not. Default: they do not. */
+  paused?(): string | null;
+  /** Default: there are no turns. */
+  turn?(): DeviceTurn;
   readonly adapters: ModelAdapters | null;
   readonly hidden: HiddenAdapters;
   readonly orders: OperatorOrders;
@@ -58,6 +67,10 @@ export class ControlledModel implements AdaptedModel {
     return this.options.orders.held;
   }
 
+  get turn(): DeviceTurn | null {
+    return this.options.turn?.() ?? null;
+  }
+
   get weights(): ServedWeights | null {
     return this.options.weights.served;
   }
@@ -80,8 +93,14 @@ export class ServedFleetControl implements FleetControl {
 
   async operate(model: string | null, command: Command): Promise<readonly ReplicaAnswer[]> {
     const { names, options } = this.#operable(model, command.path);
-    const open = options.replicas().filter((replica) => replica !== null);
-    if (open.length > 0) return await options.orders.carryOut(command, open);
+    const { inTurn = (job) => job() } = options;
+    const carryOut = async (replicas: readonly (OpenReplica | null)[]): Promise<readonly ReplicaAnswer[] | null> => {
+      const open = replicas.filter((replica) => replica !== null);
+      return open.length === 0 ? null : await options.orders.carryOut(command, open);
+    };
+    const answers =
+      command.method === 'GET' ? await carryOut(enginesOf(options)) : await inTurn(() => carryOut(options.replicas()));
+    if (answers !== null) return answers;
     throw new TwinkleError('NOT_READY', `no replica of model \`${names[0]}\` takes requests now; try again`, {
       retryAfterMs: 1000,
     });
@@ -128,12 +147,16 @@ export class ServedFleetControl implements FleetControl {
   }
 }
 
+function enginesOf(options: ControlledModelOptions): readonly (OpenReplica | null)[] {
+  return options.engines?.() ?? options.replicas();
+}
+
 async function pagesOf({ card, names, options }: ControlledModel): Promise<EnginePages> {
   const pages: EnginePage[] = [];
   const missed: { model: string; replica: string }[] = [];
   if (card === null || card.routes.length === 0) return { pages, missed };
   const model = names[0] ?? '';
-  const places = options.replicas();
+  const places = enginesOf(options);
   const open = places.filter((replica) => replica !== null);
   for (const { replica, status, body } of await broadcast(open, METRICS, METRICS_DEADLINE)) {
     const index = places.findIndex((place) => place?.id === replica);

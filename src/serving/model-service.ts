@@ -3,10 +3,11 @@ import { asTwinkleError, type TwinkleError } from '../errors.js';
 import type { Calls } from '../protocol/methods.js';
 import type { GenerateEnd, GenerateParams, HttpParams, HttpPart, ModelCard, TokenDelta } from '../protocol/values.js';
 import { FairQueue } from './fair-queue.js';
+import type { ModelServiceOptions } from './model-service-options.js';
 import { bodyBlocks, promptBlocks } from './prompt-blocks.js';
 import { draining, notReady, overloaded } from './refusals.js';
 import { modelState, type Replica } from './replica.js';
-import { newRouter, type Router, type RouterKind } from './routing.js';
+import { newRouter, type Router } from './routing.js';
 import { hearingId, type ResponseHome, ResponseHomes, referenceOf } from './stored-responses.js';
 import { type AnyTicket, Ticket, type TicketOwner, type Work } from './ticket.js';
 import type {
@@ -25,19 +26,6 @@ import type {
 const MAX_LOSSES = 2;
 const CALL_DEADLINE_MS = 60_000;
 
-export interface ModelServiceOptions {
-  readonly names: readonly string[];
-  /** Unix seconds. */
-  readonly created: number;
-  /** Requests that may wait; one more is refused with 429. */
-  readonly maxQueue: number;
-  /** Default: `least-loaded`. */
-  readonly routing?: RouterKind;
-  /** No replica may run and none is missing: requests wait for one to come. */
-  readonly fromZero?: boolean;
-  nowMs(): number;
-}
-
 export class ModelService implements TicketOwner {
   progress: StartProgress | null = null;
   reason: string | null = null;
@@ -45,6 +33,8 @@ export class ModelService implements TicketOwner {
   scale: ScaleStatus | null = null;
   /** Told when a request waits. */
   onWaiting: () => void = () => {};
+  /** Told when a request waits, or is over. */
+  onChange: () => void = () => {};
   readonly #router: Router;
   readonly #queue = new FairQueue<AnyTicket>();
   readonly #running = new Set<AnyTicket>();
@@ -71,6 +61,11 @@ export class ModelService implements TicketOwner {
   /** Requests that wait for a slot. */
   get queued(): number {
     return this.#queue.length;
+  }
+
+  /** Requests that run. */
+  get running(): number {
+    return this.#running.size;
   }
 
   /** Requests that run or wait. */
@@ -158,6 +153,7 @@ export class ModelService implements TicketOwner {
     if (this.#queue.length > this.options.maxQueue && this.#queue.remove(ticket.tenant, ticket))
       throw this.#overloaded();
     if (this.#queue.length > 0) this.onWaiting();
+    this.onChange();
     return ticket;
   }
 
@@ -165,7 +161,8 @@ export class ModelService implements TicketOwner {
   async call<M extends 'tokenize' | 'detokenize'>(method: M, params: Calls[M]['params']): Promise<Calls[M]['result']> {
     this.#admit();
     const able = (): Replica | undefined => this.replicas.find(({ lead }) => lead !== null);
-    if (able() === undefined && this.options.fromZero === true) await this.#replicaComes();
+    const comes = (): boolean => this.options.fromZero === true || this.options.away?.() === true;
+    if (able() === undefined && comes()) await this.#replicaComes();
     const replica = able();
     const lead = replica?.lead ?? null;
     if (replica === undefined || lead === null) throw notReady(this);
@@ -234,6 +231,7 @@ export class ModelService implements TicketOwner {
     // Also when it only waited: it may have been too wide for the room that those behind it fit into.
     this.dispatch();
     this.#tellIdle();
+    this.onChange();
   }
 
   retry(ticket: AnyTicket): boolean {
@@ -267,6 +265,7 @@ export class ModelService implements TicketOwner {
     if (this.#callers.length >= this.options.maxQueue) throw this.#overloaded();
     const there = new Promise<void>((resolve) => this.#callers.push(resolve));
     this.onWaiting();
+    this.onChange();
     await there;
     this.#admit();
   }

@@ -24,6 +24,8 @@ export interface ModelWeightsOptions {
   /** Whether the engines sleep: there is nothing to write to. */
   asleep(): boolean;
   readonly segments: SegmentSharing;
+  /** Do it when replicas are awake that others have sleep now and then. Default: at once. */
+  inTurn?<T>(job: () => Promise<T>): Promise<T>;
   /** A replica stays closed, because it refuses the current weights. It is asked again. */
   refused(replica: string, reason: string): void;
 }
@@ -56,7 +58,8 @@ export class ModelWeights implements Upkeep {
    * @throws `INVALID_REQUEST` as `takeWeights`; `NOT_READY` when no replica takes requests, or the model sleeps
    */
   update(update: WeightUpdate): Promise<readonly ReplicaAnswer[]> {
-    return this.#chain.run('', () => this.#update(update));
+    const { inTurn = (job) => job() } = this.options;
+    return this.#chain.run('', () => inTurn(() => this.#update(update)));
   }
 
   settled(replica: string, epoch: number): boolean {

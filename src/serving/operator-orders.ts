@@ -41,6 +41,11 @@ export class OperatorOrders implements Upkeep {
     return answers;
   }
 
+  /** That replica woke up by somebody else's order: it is to be told again what holds. */
+  woken(replica: string): void {
+    this.#orders.forgotten(replica);
+  }
+
   settled(replica: string, epoch: number): boolean {
     return this.#undecided.size === 0 && this.#orders.missing(replica, epoch).length === 0;
   }

@@ -65,6 +65,7 @@ export class PreparedGang implements ReplicaGang {
   get lead(): Channel | null {
     const { lead, epoch } = this.inner;
     if (lead === null || (this.#open === epoch && !this.#outdated(epoch))) return lead;
+    this.#open = -1; // until it has been told all, not just what closed it
     if (this.#todo(epoch) === undefined) {
       this.#open = epoch;
       return lead;

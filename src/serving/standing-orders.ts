@@ -100,6 +100,11 @@ export class StandingOrders {
     this.#told.set(replica, { epoch, version });
   }
 
+  /** This replica holds to nothing of it any more. */
+  forgotten(replica: string): void {
+    this.#told.delete(replica);
+  }
+
   get version(): number {
     return this.#version;
   }

@@ -74,12 +74,24 @@ export interface ServedModel {
   readonly adapters?: readonly ServedAdapter[];
   /** Absent: nothing keeps it from answering. */
   readonly held?: Held;
+  /** Absent: its replicas always have their devices. */
+  readonly turn?: DeviceTurn;
   /** That replaced those of the start; absent: none did. */
   readonly weights?: ServedWeights;
   /** Of an adapter that was asked for by its name: the model that it belongs to. */
   readonly parent?: string;
   /** Where their number follows the load. */
   readonly scale?: ScaleStatus;
+}
+
+/** Who has the devices that its replicas share with the ranks that train it. */
+export interface DeviceTurn {
+  /** training: its replicas sleep. changing: they go to sleep, or wake up. */
+  readonly holder: 'sampling' | 'training' | 'changing';
+  /** Unix milliseconds: since when. */
+  readonly since: number;
+  /** Requests, and calls to the ranks that train, that wait for their turn. */
+  readonly waiting: { readonly sampling: number; readonly training: number };
 }
 
 /** How many replicas there should be, now and at all. */

@@ -171,6 +171,9 @@ export class Journal implements AsyncDisposable {
     }
     this.#advance(this.#bytes + bytes.length, this.#pending.length);
     this.#pending = [];
+    // There is nothing left for it to do, and the event loop would not sleep before it has run.
+    if (this.#turn !== null) clearImmediate(this.#turn);
+    this.#turn = null;
     return DONE;
   }
 

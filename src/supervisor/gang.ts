@@ -124,6 +124,11 @@ export class Gang {
     await stopped;
   }
 
+  /** It does not do as told: end its processes, and start it again as after any failure. Nothing to do unless it runs. */
+  fail(reason: string): void {
+    this.#fault('error', this.#lead, reason);
+  }
+
   #feed(event: GangEvent): void {
     const before = this.#memory.state;
     const step = advance(this.#memory, event, this.spec.breaker);

@@ -22,7 +22,7 @@ import {
 import { join } from 'node:path';
 import { makeFolders } from '../util/make-folders.js';
 import type { CheckpointPath } from './checkpoint-path.js';
-import type { Checkpoint, CheckpointFile } from './types/checkpoints.js';
+import type { Checkpoint, CheckpointFile, StoredFile } from './types/checkpoints.js';
 
 const RECORD = '.json';
 /** What the ranks noted of the files: checksums, and how to go on. */
@@ -79,14 +79,20 @@ export class CheckpointFiles {
     }
   }
 
-  /** Its files, our own notes aside. */
-  list({ folder }: Checkpoint): CheckpointFile[] {
-    const own = names(folder).filter((name) => name !== MANIFEST);
-    return own.map((name) => ({ name, path: join(folder, name), bytes: statSync(join(folder, name)).size }));
+  /** Its files, our own notes aside. Those of what a store has need not be here. */
+  list({ folder, stored }: Checkpoint): CheckpointFile[] {
+    const own = (stored ?? this.sizes({ folder })).filter(({ name }) => name !== MANIFEST);
+    return own.map(({ bytes, name }) => ({ name, path: join(folder, name), bytes }));
   }
 
-  /** All that are whole; the others are removed. */
-  scan(): Checkpoint[] {
+  /** All files of its folder. */
+  sizes({ folder }: Pick<Checkpoint, 'folder'>): StoredFile[] {
+    return names(folder).map((name) => ({ name, bytes: statSync(join(folder, name)).size }));
+  }
+
+  /** All that are whole and have their record here; the others are removed. @param stored whose folders stay without one */
+  scan(stored: readonly Checkpoint[]): Checkpoint[] {
+    const elsewhere = new Set(stored.map(({ folder }) => folder));
     const kinds = names(this.root).flatMap((tenant) =>
       names(join(this.root, tenant)).flatMap((run) =>
         names(join(this.root, tenant, run)).map((kind) => join(this.root, tenant, run, kind)),
@@ -97,7 +103,8 @@ export class CheckpointFiles {
       const records = entries.filter((entry) => entry.endsWith(RECORD)).map((entry) => readRecord(join(above, entry)));
       const whole = records.filter((record) => record !== null);
       const kept = new Set(whole.flatMap(({ folder, path }) => [folder, join(above, `${path.name}${RECORD}`)]));
-      for (const entry of entries) if (!kept.has(join(above, entry))) discard(join(above, entry));
+      const stays = (path: string): boolean => kept.has(path) || elsewhere.has(path);
+      for (const entry of entries) if (!stays(join(above, entry))) discard(join(above, entry));
       return whole;
     });
   }

@@ -49,3 +49,8 @@ export function readPath(text: string, param = 'path'): CheckpointPath {
 }
 
 export const isNamedKind = (kind: string): kind is NamedKind => kind in KINDS;
+
+/** What can be a tenant, a checkpoint or a file of one. */
+export const isName = (text: string): boolean => NAME.test(text);
+
+export const isRun = (text: string): boolean => RUN.test(text);

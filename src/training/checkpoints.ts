@@ -1,13 +1,13 @@
-/** The checkpoints that there are: whose they are, how long they stay, who else may read them. */
+/** The checkpoints that there are: whose they are, how long they stay, who else may read them. Knows of no store, and waits for nothing. */
 import { TwinkleError } from '../errors.js';
 import type { CheckpointFiles } from './checkpoint-files.js';
 import { type CheckpointKind, type CheckpointPath, isNamedKind, type NamedKind, pathText } from './checkpoint-path.js';
 import { TenantCount } from './limits.js';
-import type { Checkpoint, CheckpointFile, CheckpointRegistry, CopyRequest } from './types/checkpoints.js';
+import type { Checkpoint } from './types/checkpoints.js';
 
 const S = 1000;
 
-export class Checkpoints implements CheckpointRegistry {
+export class Checkpoints {
   readonly #all = new Map<string, Checkpoint>();
   #scanned = false;
 
@@ -17,19 +17,26 @@ export class Checkpoints implements CheckpointRegistry {
    */
   constructor(
     private readonly files: CheckpointFiles,
-    private readonly now: () => number,
+    readonly now: () => number,
     private readonly bytes: TenantCount = new TenantCount(),
   ) {}
 
   /** @param bytes of one that is to be added. @throws `INVALID_REQUEST` when its tenant's would be too many */
   checkRoom(tenant: string, path: CheckpointPath, bytes: number): void {
-    const older = this.#known().get(pathText(path));
+    const older = this.at(path);
     this.bytes.check(tenant, bytes - (older?.tenant === tenant ? older.bytes : 0));
   }
 
-  /** @throws `INVALID_REQUEST` when there is one of that name already */
-  checkFree(path: CheckpointPath): void {
-    if (!this.#known().has(pathText(path))) return;
+  /** As {@link checkRoom}; the bytes count until the returned function is called. */
+  reserve(tenant: string, path: CheckpointPath, bytes: number): () => void {
+    this.checkRoom(tenant, path, bytes);
+    this.bytes.add(tenant, bytes);
+    return () => this.bytes.add(tenant, -bytes);
+  }
+
+  /** @param taken there will be one. @throws `INVALID_REQUEST` when there is one of that name already */
+  checkFree(path: CheckpointPath, taken = false): void {
+    if (!taken && !this.#known().has(pathText(path))) return;
     throw new TwinkleError('INVALID_REQUEST', `checkpoint \`${pathText(path)}\` exists: take another name`, {
       param: 'path',
     });
@@ -48,12 +55,19 @@ export class Checkpoints implements CheckpointRegistry {
 
   /** As {@link add}. @returns removes the files of the older one of that name: until then they can be read */
   addBeside(checkpoint: Checkpoint): () => void {
-    const older = this.#known().get(pathText(checkpoint.path));
-    this.files.record(checkpoint);
+    const older = this.at(checkpoint.path);
+    // Of two records one would be out of date some day: what is in a store has its record there alone.
+    if (checkpoint.stored === undefined) this.files.record(checkpoint);
+    else if (older !== null && older.stored === undefined) this.files.unrecord(older);
     this.#put(checkpoint);
     return () => {
-      if (older !== undefined && older.folder !== checkpoint.folder) this.files.discard(older);
+      if (older !== null && older.folder !== checkpoint.folder) this.files.discard(older);
     };
+  }
+
+  /** Whose ever it is, and though its time may be up; null: there is none. */
+  at(path: CheckpointPath): Checkpoint | null {
+    return this.#known().get(pathText(path)) ?? null;
   }
 
   /** One that a tenant may read: its own, or a public one. @throws `CHECKPOINT_NOT_FOUND` */
@@ -85,37 +99,11 @@ export class Checkpoints implements CheckpointRegistry {
     return found?.tenant === tenant ? found : null;
   }
 
-  /** @throws `CHECKPOINT_NOT_FOUND` */
-  remove(tenant: string, path: CheckpointPath): void {
-    this.#remove(this.#own(tenant, path));
-  }
-
-  /** @throws `CHECKPOINT_NOT_FOUND` */
-  publish(tenant: string, path: CheckpointPath, isPublic: boolean): void {
-    this.add({ ...this.#own(tenant, path), public: isPublic });
-  }
-
-  /** @param seconds from now on; null: for ever. @throws `CHECKPOINT_NOT_FOUND` */
-  keepFor(tenant: string, path: CheckpointPath, seconds: number | null): void {
-    this.add({ ...this.#own(tenant, path), expires: this.until(seconds) });
-  }
-
-  copy(tenant: string, { from, reader, run, ttlSeconds }: CopyRequest): Checkpoint {
-    const source = this.readable(reader, from);
-    const path: CheckpointPath = { ...from, run };
-    const known = this.#find(path);
-    if (known?.tenant === tenant && known.copyOf === source.folder) return known;
-    this.checkFree(path);
-    this.checkRoom(tenant, path, source.bytes);
-    const folder = this.newFolder(tenant, path);
-    this.files.copy(source, folder);
-    const own = { path, tenant, folder, time: this.now(), expires: this.until(ttlSeconds), public: false };
-    this.add({ ...source, ...own, copyOf: source.folder });
-    return this.readable(tenant, path);
-  }
-
-  list(tenant: string, path: CheckpointPath): readonly CheckpointFile[] {
-    return this.files.list(this.readable(tenant, path));
+  /** As {@link find}. @throws `CHECKPOINT_NOT_FOUND` */
+  own(tenant: string, path: CheckpointPath): Checkpoint {
+    const found = this.find(tenant, path);
+    if (found !== null) return found;
+    throw missing(path);
   }
 
   /** It is not known any more, and its files are still there. @param durable also after a power failure */
@@ -134,26 +122,27 @@ export class Checkpoints implements CheckpointRegistry {
     return seconds === null ? null : this.now() + seconds * S;
   }
 
-  /** Remove those whose time is up. To be called now and then. */
-  sweep(): void {
-    for (const checkpoint of this.#all.values()) if (this.#over(checkpoint)) this.#remove(checkpoint);
+  /** Those whose time is up. */
+  over(): readonly Checkpoint[] {
+    return [...this.#all.values()].filter((one) => this.#over(one));
+  }
+
+  /** Learn which there are. @param stored those that a store has; what is on disk of others has a record of its own */
+  scan(stored: readonly Checkpoint[] = []): void {
+    this.#scanned = true;
+    for (const checkpoint of this.files.scan(stored)) this.#put(checkpoint);
+    for (const checkpoint of stored) this.#put(checkpoint);
   }
 
   #put(checkpoint: Checkpoint): void {
-    const older = this.#known().get(pathText(checkpoint.path));
-    if (older !== undefined) this.#count(older, -1);
+    const older = this.at(checkpoint.path);
+    if (older !== null) this.#count(older, -1);
     this.#all.set(pathText(checkpoint.path), checkpoint);
     this.#count(checkpoint, 1);
   }
 
   #count({ bytes, path, tenant }: Checkpoint, times: 1 | -1): void {
     if (isNamedKind(path.kind)) this.bytes.add(tenant, times * bytes);
-  }
-
-  #own(tenant: string, path: CheckpointPath): Checkpoint {
-    const found = this.find(tenant, path);
-    if (found !== null) return found;
-    throw missing(path);
   }
 
   #find(path: CheckpointPath): Checkpoint | null {
@@ -165,17 +154,9 @@ export class Checkpoints implements CheckpointRegistry {
     return expires !== null && expires <= this.now();
   }
 
-  #remove(checkpoint: Checkpoint): void {
-    this.forget(checkpoint);
-    this.discard(checkpoint);
-  }
-
   /** Read with the first question: a server that only samples reads nothing. */
   #known(): Map<string, Checkpoint> {
-    if (!this.#scanned) {
-      this.#scanned = true;
-      for (const checkpoint of this.files.scan()) this.#put(checkpoint);
-    }
+    if (!this.#scanned) this.scan();
     return this.#all;
   }
 }

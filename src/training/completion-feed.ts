@@ -1,5 +1,5 @@
 /** The order in which answers came, for one client that asks for all of them at once. */
-import type { Completion } from './types.js';
+import type { Completion, Listener } from './types.js';
 import { Waiters } from './waiters.js';
 
 /** A client that never asks must not cost more. */
@@ -32,9 +32,9 @@ export class Feed {
     return [...this.#kept];
   }
 
-  /** Resolves with the next one, after `ms`, or when `gone` is aborted. */
-  async wait(ms: number, gone: AbortSignal): Promise<void> {
-    await this.#waiters.wait(ms, gone);
+  /** Resolves with the next one, after `ms`, or when `listener` has gone. */
+  async wait(ms: number, listener?: Listener): Promise<void> {
+    await this.#waiters.wait(ms, listener);
   }
 
   #drop(until: number): void {

@@ -8,7 +8,7 @@ import { type Recorder, UNRECORDED } from './journal/recorder.js';
 import { type FutureRecord, storedAnswer, storedSample } from './journal/records.js';
 import { KeptAnswers } from './kept-answers.js';
 import { TenantCount } from './limits.js';
-import type { FutureFailure, FutureResult, SampleRequest } from './types.js';
+import type { FutureFailure, FutureResult, Listener, SampleRequest } from './types.js';
 import { Waiters } from './waiters.js';
 
 /** Who opened a future. */
@@ -110,9 +110,9 @@ export class Future {
     this.work.withdraw();
   }
 
-  /** Resolves when there is an answer, after `ms`, or when `gone` says that nobody listens any more. */
-  async wait(ms: number, gone: AbortSignal): Promise<void> {
-    if (this.answer === null) await this.#waiters.wait(ms, gone);
+  /** Resolves when there is an answer, after `ms`, or when `listener` has gone. */
+  async wait(ms: number, listener?: Listener): Promise<void> {
+    if (this.answer === null) await this.#waiters.wait(ms, listener);
   }
 }
 

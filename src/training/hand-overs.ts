@@ -7,6 +7,7 @@ import { TwinkleError } from '../errors.js';
 import { Agreement } from './agreement.js';
 import { type CheckpointPath, pathText } from './checkpoint-path.js';
 import type { Checkpoints } from './checkpoints.js';
+import { isFull, notSampled } from './full-runs.js';
 import { noAdapters } from './no-adapters.js';
 import type { Run } from './run.js';
 import type { Runs } from './runs.js';
@@ -45,7 +46,9 @@ export class HandOvers {
   give(tenant: string, request: HandOverRequest): string {
     const { host, runs, served } = this.parts;
     const { run: id, seqId } = request;
-    const model = served(runs.get(tenant, id).spec.baseModel);
+    const { spec } = runs.get(tenant, id);
+    if (isFull(spec)) throw notSampled('model_id');
+    const model = served(spec.baseModel);
     if (host.adapts(model) === false) throw noAdapters(model);
     return runs.ask(tenant, id, seqId, (run, future) =>
       run.order(seqId, future, async (trainer) => {

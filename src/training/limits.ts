@@ -3,6 +3,8 @@ import { TwinkleError } from '../errors.js';
 
 /** What whoever runs the server says of training. */
 export interface TrainingRules {
+  /** Whether runs may train all parameters of a model. */
+  readonly full: boolean;
   /** Runs of a model that are on its ranks at a time. */
   readonly maxRuns: number;
   /** A run that was idle for so long is parked; ranks without a run for so long end. */
@@ -22,6 +24,7 @@ export interface TrainingRules {
 }
 
 export const DEFAULT_RULES: TrainingRules = {
+  full: false,
   maxRuns: 64,
   idleMs: 600_000,
   maxLifeMs: null,

@@ -4,7 +4,7 @@ import type { CurvePoint } from './types/progress.js';
 /** Points at most. */
 const LIMIT = 512;
 
-interface Sums {
+export interface Sums {
   /** Number of its last step. */
   step: number;
   steps: number;
@@ -13,10 +13,27 @@ interface Sums {
   weight: number | null;
 }
 
-export class LossCurve {
-  #points: Sums[] = [];
+/** A curve as it is kept. Plain JSON. */
+export interface KeptCurve {
+  readonly points: readonly Sums[];
   /** Steps of a point that is complete. */
-  #stride = 1;
+  readonly stride: number;
+}
+
+export class LossCurve {
+  #points: Sums[];
+  /** Steps of a point that is complete. */
+  #stride: number;
+
+  /** @param kept it goes on from there */
+  constructor({ points, stride }: KeptCurve = { points: [], stride: 1 }) {
+    this.#points = [...points];
+    this.#stride = stride;
+  }
+
+  kept(): KeptCurve {
+    return { points: [...this.#points], stride: this.#stride };
+  }
 
   /** @param weight of the step's target tokens; null: unknown */
   push(step: number, loss: number, weight: number | null): void {

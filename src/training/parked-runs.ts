@@ -8,7 +8,7 @@ import type { Checkpoint } from './types/checkpoints.js';
 import { writeCheckpoint } from './write-checkpoint.js';
 
 /** A copy that counts from its {@link ParkedRuns.record} on. */
-export type Copy = Omit<Checkpoint, 'next'>;
+export type Copy = Omit<Checkpoint, 'next' | 'lastRequest' | 'gradientDropped' | 'progress'>;
 
 const pathOf = (run: string): CheckpointPath => ({ run, kind: 'parked', name: 'run' });
 
@@ -25,7 +25,10 @@ export class ParkedRuns {
 
   /** From now on the run is what was written. */
   record(run: Run, copy: Copy): void {
-    this.checkpoints.add({ ...copy, next: run.next });
+    // A gradient is no part of a copy.
+    const gradientDropped = run.unstepped || run.gradientDropped;
+    const { lastRequest, next } = run;
+    this.checkpoints.add({ ...copy, next, lastRequest, gradientDropped, progress: run.progress.kept() });
   }
 
   /** Null: there is none. */

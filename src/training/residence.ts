@@ -1,11 +1,13 @@
 /**
  * Which runs are on the ranks of their models: so many of a model at most, and none for long that nobody asks anything of. The others are parked: on disk,
- * and loaded again when they are wanted. A run whose gradient waits for its step stays.
+ * and loaded again when they are wanted. A run whose gradient waits for its step stays, unless it keeps others waiting for too long.
  */
 import { asTwinkleError, TwinkleError } from '../errors.js';
 import type { Logger } from '../observability/logger.js';
+import { isFull } from './full-runs.js';
 import type { ParkedRuns } from './parked-runs.js';
-import { lostWith, lostWithRanks, type Run, type RunKeeper, type RunPlace, ranksGone } from './run.js';
+import type { Run, RunKeeper, RunPlace } from './run.js';
+import { lostWith, lostWithRanks, ranksGone } from './run-failures.js';
 import { RunSlots } from './run-slots.js';
 import type { Trainer, TrainerHost } from './trainer.js';
 import { TrainerQueue } from './trainer-queue.js';
@@ -79,10 +81,18 @@ export class Residence implements RunKeeper {
     }
   }
 
-  /** Why nothing is done for the run now; null: that is not for want of room. */
+  /** It is on its ranks, or wants to be there, or is on its way off. */
+  has(run: Run): boolean {
+    return this.#slots.get(run.progress.labels.model)?.held.has(run) === true || this.#waits(run);
+  }
+
+  /** Why nothing is done for the run now; null: that is not for want of room, or of a turn on the devices. */
   paused(run: Run): string | null {
     const { model } = run.progress.labels;
-    if (this.#slots.get(model)?.waits(run) !== true) return null;
+    if (!this.#waits(run)) return this.parts.host.paused?.(model) ?? null;
+    if (isFull(run.spec)) return `others of ${model} are trained now, and a run that trains all of it has to be alone`;
+    const [one] = this.#slots.get(model)?.held ?? [];
+    if (one !== undefined && isFull(one.spec)) return `a run trains all of ${model} now, and is not idle`;
     return `${this.rules.maxRuns} runs of ${model} are trained now, and none of them is idle`;
   }
 
@@ -95,12 +105,12 @@ export class Residence implements RunKeeper {
   }
 
   idle(run: Run): void {
-    if (!run.unstepped) this.#slots.get(run.progress.labels.model)?.idle(run);
+    this.#slots.get(run.progress.labels.model)?.idle(run, run.unstepped);
   }
 
   lost(run: Run): void {
     // What moves it leaves by itself.
-    if (!this.#moving.has(run) || this.paused(run) !== null) this.#slots.get(run.progress.labels.model)?.leave(run);
+    if (!this.#moving.has(run) || this.#waits(run)) this.#slots.get(run.progress.labels.model)?.leave(run);
   }
 
   /** Its session is over, and the run with it. */
@@ -153,13 +163,17 @@ export class Residence implements RunKeeper {
     };
     try {
       const copy = await parked.write(run, trainer);
-      if (run.loss === null && run.early > 0 && !slots.wanted) {
-        parked.discard(copy); // asked of again, and in nobody's way
+      if (run.loss === null && run.early > 0 && (run.unstepped || !slots.wanted)) {
+        parked.discard(copy); // asked of again, and in nobody's way, or about to step
         goesOn();
         return;
       }
       if (run.loss === null) {
         parked.record(run, copy);
+        if (run.unstepped) {
+          run.dropGradient();
+          log.warn({ run: run.id }, 'training_gradient_dropped');
+        }
         log.info({ run: run.id, bytes: copy.bytes }, 'training_run_parked');
       } else parked.discard(copy);
     } catch (thrown) {
@@ -202,12 +216,17 @@ export class Residence implements RunKeeper {
     if (run.trainer?.gone === true && run.loss === null) run.lose(lostWithRanks(run.id));
   }
 
+  #waits(run: Run): boolean {
+    return this.#slots.get(run.progress.labels.model)?.waits(run) === true;
+  }
+
   #slotsOf(model: string): RunSlots<Run> {
     const known = this.#slots.get(model);
     if (known !== undefined) return known;
     const { nowMs } = this.parts;
     const park = (run: Run): void => this.#park(slots, run);
-    const slots = new RunSlots<Run>({ limit: this.rules.maxRuns, nowMs, park });
+    const alone = (run: Run): boolean => isFull(run.spec);
+    const slots = new RunSlots<Run>({ limit: this.rules.maxRuns, alone, nowMs, park });
     this.#slots.set(model, slots);
     return slots;
   }

@@ -3,6 +3,7 @@ import { asTwinkleError, TwinkleError } from '../errors.js';
 import type { Logger } from '../observability/logger.js';
 import { type CheckpointPath, pathText } from './checkpoint-path.js';
 import type { Checkpoints } from './checkpoints.js';
+import type { NamedCheckpoints } from './named-checkpoints.js';
 import type { Run } from './run.js';
 import type { Runs } from './runs.js';
 import type { Trainer } from './trainer.js';
@@ -15,6 +16,7 @@ export class RunLives {
   constructor(
     private readonly runs: Runs,
     private readonly checkpoints: Checkpoints,
+    private readonly named: NamedCheckpoints,
     private readonly log: Logger,
   ) {}
 
@@ -40,7 +42,7 @@ export class RunLives {
       this.checkpoints.discard(written); // its session has ended meanwhile
       return;
     }
-    this.checkpoints.add(written);
+    await this.named.save(written);
     this.runs.end(run, over(run.id, maxLifeMs, path));
   }
 }

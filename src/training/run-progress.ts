@@ -1,7 +1,7 @@
 /** How a run trains: what went into its steps and what came of them. In constant room; knows neither queue nor ranks. */
 import type { TrainOutcome, TrainWork } from '../protocol/training.js';
 import type { Emitter } from '../util/emitter.js';
-import { addWeights, LossCurve, perToken } from './loss-curve.js';
+import { addWeights, type KeptCurve, LossCurve, perToken } from './loss-curve.js';
 import { targetWeight } from './target-weight.js';
 import type { RunLabels, StepReport, TrainingEvents } from './types/progress.js';
 
@@ -24,17 +24,25 @@ interface Passed {
   weight: number | null;
 }
 
+/** What the server after this one goes on from. Plain JSON. */
+export interface KeptProgress
+  extends Pick<RunProgress, 'begun' | 'steps' | 'datums' | 'tokens' | 'last' | 'samplerGap'> {
+  readonly curve: KeptCurve;
+}
+
 const nothingSent = (): Departures => ({ firstMs: null, longestWaitMs: 0 });
 const nothingPassed = (): Passed => ({ datums: 0, tokens: 0, loss: null, weight: 0 });
 
 export class RunProgress {
-  readonly curve = new LossCurve();
-  steps = 0;
-  datums = 0;
-  tokens = 0;
-  last: StepReport | null = null;
+  /** Unix ms. */
+  readonly begun: number;
+  readonly curve: LossCurve;
+  steps: number;
+  datums: number;
+  tokens: number;
+  last: StepReport | null;
   /** See `RunStatus.samplerGap`. */
-  samplerGap: number | null = null;
+  samplerGap: number | null;
   /** Of the step whose requests are being sent. */
   #sent = nothingSent();
   /** Of the steps that the ranks have, in order. */
@@ -47,7 +55,22 @@ export class RunProgress {
     readonly labels: RunLabels,
     private readonly events: Emitter<TrainingEvents>,
     private readonly nowMs: () => number = () => performance.now(),
-  ) {}
+    kept: KeptProgress | null = null,
+  ) {
+    this.begun = kept?.begun ?? Date.now();
+    this.curve = new LossCurve(kept?.curve);
+    this.steps = kept?.steps ?? 0;
+    this.datums = kept?.datums ?? 0;
+    this.tokens = kept?.tokens ?? 0;
+    this.last = kept?.last ?? null;
+    this.samplerGap = kept?.samplerGap ?? null;
+  }
+
+  /** What there is between two steps. */
+  kept(): KeptProgress {
+    const { begun, curve, datums, last, samplerGap, steps, tokens } = this;
+    return { begun, steps, datums, tokens, last, samplerGap, curve: curve.kept() };
+  }
 
   /**
    * A request was taken.
@@ -110,6 +133,12 @@ export class RunProgress {
       queueMs: longestWaitMs,
     };
     this.events.emit('stepped', this.last);
+  }
+
+  /** What was passed for the next step is gone. */
+  gradientDropped(): void {
+    this.#sent = nothingSent();
+    this.#passed = nothingPassed();
   }
 
   /** A step was not made, and its gradient is gone. */

@@ -29,7 +29,7 @@ export class RunWatch implements TrainingWatch {
 }
 
 function statusOf(run: Run): RunStatus {
-  const { early, id, lastRequest, loss, progress, since, spec, state, trainer, waiting } = run;
+  const { early, id, lastRequest, loss, progress, spec, state, trainer, waiting } = run;
   const { datums, labels, last, steps, tokens } = progress;
   const gone = trainer?.gone === true;
   return {
@@ -50,8 +50,8 @@ function statusOf(run: Run): RunStatus {
     queueMs: last?.queueMs ?? null,
     samplerGap: progress.samplerGap,
     queued: waiting.length + early,
-    // A run of a server before this one is older than this one knows.
-    created: Math.min(since, lastRequest),
+    // A run that a server before this one has lost is older than this one knows.
+    created: Math.min(progress.begun, lastRequest),
     lastRequest,
   };
 }

@@ -1,10 +1,12 @@
 /** One run: its requests in their order, and what becomes of it when its ranks are gone. Knows nothing of who else is on them. */
-import { asTwinkleError, TwinkleError } from '../errors.js';
+import { asTwinkleError, type TwinkleError } from '../errors.js';
 import { encodeForwardBackwardOutput } from '../protocol/tinker/forward-backward-output.js';
 import type { TrainOutcome } from '../protocol/training.js';
 import { failureOf } from './failure.js';
 import type { Future } from './futures.js';
 import { probeOf } from './probe.js';
+import { lostWith, ranksGone, withoutGradient } from './run-failures.js';
+import { RunGate } from './run-gate.js';
 import type { RunProgress } from './run-progress.js';
 import { Sequencer } from './sequencer.js';
 import type { Session } from './sessions.js';
@@ -19,7 +21,11 @@ const HOLE_MS = 120_000;
 /** A request of a run: to be made an operation once the run is there. */
 interface Asked {
   readonly seqId: number;
+  /** A client waits for its answer. */
+  readonly answered: boolean;
   readonly operation: Operation & { failed(error: unknown): void };
+  /** What it waits for in its turn; null: nothing. */
+  readonly ready: Promise<unknown> | null;
 }
 
 /** Where a run's work goes. */
@@ -54,7 +60,14 @@ export class Run implements QueuedRun {
   probe: Int32Array | null = null;
   /** Its ranks have a gradient that no step has used: that is not part of what is saved. */
   unstepped = false;
+  /** Such a gradient went with its place on the ranks, and its client has yet to hear of it. */
+  gradientDropped = false;
   readonly #order: Sequencer<Asked>;
+  /** In order, until what they wait for is here. */
+  readonly #gate = new RunGate<Asked>(
+    (asked) => this.#dispatch(asked),
+    ({ operation }, error) => operation.failed(error),
+  );
   /** In order, while the run is not on its ranks. */
   #early: Asked[] = [];
   #place: RunPlace | null = null;
@@ -93,6 +106,13 @@ export class Run implements QueuedRun {
     return place;
   }
 
+  /** Its gradient is gone: the next request fails, and says so. */
+  dropGradient(): void {
+    this.unstepped = false;
+    this.gradientDropped = true;
+    this.progress.gradientDropped();
+  }
+
   /** What waits for its ranks fails; the run stays what it is. */
   failEarly(error: TwinkleError): void {
     for (const { operation } of this.#early.splice(0)) operation.failed(error);
@@ -101,7 +121,7 @@ export class Run implements QueuedRun {
   /** It will not be, or is no more: what waits fails. */
   lose(error: TwinkleError): void {
     this.loss ??= error;
-    for (const { operation } of this.#order.clear()) operation.failed(this.loss);
+    for (const { operation } of [...this.#gate.clear(), ...this.#order.clear()]) operation.failed(this.loss);
     if (this.#hole !== null) clearTimeout(this.#hole);
     this.failEarly(this.loss);
     this.keeper.lost(this);
@@ -125,7 +145,7 @@ export class Run implements QueuedRun {
 
   /** Number of the request that it goes on with. */
   get next(): number {
-    return this.#early[0]?.seqId ?? this.#order.next;
+    return this.#early[0]?.seqId ?? this.#gate.first?.seqId ?? this.#order.next;
   }
 
   /** Whether a request of that number came. */
@@ -170,37 +190,45 @@ export class Run implements QueuedRun {
         throw error;
       }
     };
-    this.order(seqId, future, act, this.progress.taken('step'));
+    this.order(seqId, future, act, { sent: this.progress.taken('step') });
   }
 
-  /** Something that takes its turn; what it resolves to is the answer, as JSON. */
+  /**
+   * Something that takes its turn.
+   * @param act the ranks' part: resolves to the answer, as JSON, or to what gives the answer and those behind it need not wait for
+   * @param ready it waits for this in its turn, and those behind it, too
+   */
   order(
     seqId: number,
     future: Future,
-    act: (trainer: Trainer) => Promise<object>,
-    sent = this.progress.taken('other'),
+    act: (trainer: Trainer) => Promise<object | (() => Promise<object>)>,
+    { ready = null, sent = this.progress.taken('other') }: { ready?: Promise<unknown> | null; sent?: () => void } = {},
   ): void {
-    this.#offer(seqId, {
-      kind: 'call',
-      sent,
-      send: async (trainer) => future.settle(jsonAnswer(await act(trainer))),
-      failed: (error) => future.settle(this.#failure(error)),
-    });
+    const failed = (error: unknown): void => future.settle(this.#failure(error));
+    const settle = (answer: object): void => future.settle(jsonAnswer(answer));
+    const send = async (trainer: Trainer): Promise<void> => {
+      const answer = await act(trainer);
+      if (typeof answer === 'function') void (answer as () => Promise<object>)().then(settle, failed);
+      else settle(answer);
+    };
+    this.#offer(seqId, { kind: 'call', sent, send, failed }, ready);
   }
 
   /** Something to do behind all that was asked for so far. @param failed why it was not done */
   last(act: (trainer: Trainer) => Promise<void>, failed: (error: unknown) => void): void {
-    this.#dispatch({ seqId: this.#order.next, operation: { kind: 'call', sent() {}, send: act, failed } });
+    const operation = { kind: 'call', sent() {}, send: act, failed } as const;
+    this.#gate.offer({ seqId: this.#order.next, answered: false, operation, ready: null });
   }
 
-  #offer(seqId: number, operation: Asked['operation']): void {
+  #offer(seqId: number, operation: Asked['operation'], ready: Asked['ready'] = null): void {
+    ready?.catch(() => {}); // its turn may never come
     this.lastRequest = Date.now();
-    if (this.loss === null) this.#take(seqId, { seqId, operation });
+    if (this.loss === null) this.#take(seqId, { seqId, answered: true, operation, ready });
     else operation.failed(this.loss);
   }
 
   #take(seqId: number, asked: Asked | null): void {
-    for (const ready of this.#order.offer(seqId, asked)) this.#dispatch(ready);
+    for (const next of this.#order.offer(seqId, asked)) this.#gate.offer(next);
     if (this.#hole !== null) clearTimeout(this.#hole);
     const { held, next } = this.#order;
     this.#hole = held === 0 ? null : setTimeout(() => this.refuse(next), HOLE_MS).unref();
@@ -208,11 +236,18 @@ export class Run implements QueuedRun {
 
   #dispatch(asked: Asked): void {
     if (this.loss !== null) asked.operation.failed(this.loss);
-    else if (this.#place !== null) this.#add(this.#place.queue, asked.operation);
+    else if (this.#place !== null) this.#send(this.#place.queue, asked);
     else {
       this.#early.push(asked);
       if (this.made) this.keeper.wanted(this);
     }
+  }
+
+  #send(queue: TrainerQueue, { answered, operation }: Asked): void {
+    if (this.gradientDropped && answered) {
+      this.gradientDropped = false;
+      operation.failed(withoutGradient(this.id));
+    } else this.#add(queue, operation);
   }
 
   #add(queue: TrainerQueue, operation: Asked['operation']): void {
@@ -251,23 +286,6 @@ function tracked(operation: Asked['operation'], over: () => void): Asked['operat
     over();
   };
   return { ...operation, done, failed };
-}
-
-/** Whether it means that ranks, and all that they had, are gone. */
-export const ranksGone = ({ code }: TwinkleError): boolean => code === 'RANK_FAILED' || code === 'CHANNEL_CLOSED';
-
-/** The weights of a run are gone. */
-export function lostWith(run: string, cause: TwinkleError): TwinkleError {
-  return new TwinkleError(
-    'RANK_FAILED',
-    `run \`${run}\` lost its weights (${cause.message}): begin anew, from a saved state if there is one`,
-    { cause },
-  );
-}
-
-/** Its ranks were started again, and know nothing of it. */
-export function lostWithRanks(run: string): TwinkleError {
-  return lostWith(run, new TwinkleError('RANK_FAILED', 'the ranks that trained it were started again'));
 }
 
 /** JSON as the answer of a request. */

@@ -2,12 +2,14 @@
 import { asTwinkleError, TwinkleError } from '../errors.js';
 import { Emitter } from '../util/emitter.js';
 import { failureOf } from './failure.js';
+import { checkFull, type FullRules } from './full-runs.js';
 import { type Future, type FutureOwner, type Futures, NOTHING_TO_STOP } from './futures.js';
 import { type Recorder, UNRECORDED } from './journal/recorder.js';
 import type { RunRecord } from './journal/records.js';
-import { TenantCount } from './limits.js';
+import { DEFAULT_RULES, TenantCount } from './limits.js';
 import type { Residence } from './residence.js';
-import { jsonAnswer, lostWith, lostWithRanks, Run } from './run.js';
+import { jsonAnswer, Run } from './run.js';
+import { lostWith, lostWithRanks } from './run-failures.js';
 import { RunProgress } from './run-progress.js';
 import type { Session } from './sessions.js';
 import type { Trainer, TrainerHost } from './trainer.js';
@@ -19,10 +21,12 @@ import type { NewRun, RunInfo } from './types.js';
 export interface Start {
   readonly folder: string;
   readonly optimizer: boolean;
+  /** Has the folder brought here. Null: it is. */
+  bring(): Promise<unknown> | null;
 }
 
 /** What a server before this one has left of a run; null: nothing. */
-type Parked = Pick<Checkpoint, 'next'> | null;
+type Parked = Pick<Checkpoint, 'next' | 'lastRequest' | 'gradientDropped' | 'progress'> | null;
 
 export class Runs {
   /** What becomes of their requests. */
@@ -35,13 +39,14 @@ export class Runs {
     private readonly residence: Residence,
     private readonly recorder: Recorder = UNRECORDED,
     private readonly count: TenantCount = new TenantCount(),
+    private readonly rules: FullRules = DEFAULT_RULES,
   ) {}
 
   /**
    * @param model served name of the base model
    * @param from what it goes on from; null: it is new
-   * @throws `UNSUPPORTED_PARAMETER` for a model that cannot be trained, `INVALID_REQUEST` for a number that another run has, or
-   *   one run too many
+   * @throws `UNSUPPORTED_PARAMETER` for a model that cannot be trained, or never sampled from with that spec, `INVALID_REQUEST` for a number that another run has, or
+   *   one run too many; as `checkFull`
    */
   create(session: Session, spec: NewRun, model: string, from: Start | null = null): Run {
     const id = `${session.id}:train:${spec.seqId}`;
@@ -59,6 +64,8 @@ export class Runs {
         { param: 'base_model' },
       );
     }
+    this.host.checkRun(model, spec);
+    checkFull(spec, model, this.#present(model), this.rules);
     this.count.check(session.tenant);
     const work = { ...NOTHING_TO_STOP, paused: () => this.#paused(id) };
     const future = this.futures.open(ownerOf(session), { run: id, seqId: null }, work);
@@ -71,9 +78,10 @@ export class Runs {
 
   /** A run that a server before this one made. @param parked what there is of it; null: it has lost its weights */
   restore({ id, lastRequest, model, spec }: RunRecord, session: Session, created: Future, parked: Parked): void {
-    const progress = new RunProgress({ run: id, model }, this.events);
+    const progress = new RunProgress({ run: id, model }, this.events, undefined, parked?.progress);
     const run = new Run(id, session, spec, created, progress, this.residence, parked?.next ?? 1);
-    run.lastRequest = lastRequest;
+    run.lastRequest = parked?.lastRequest ?? lastRequest;
+    run.gradientDropped = parked?.gradientDropped ?? false;
     if (parked === null) run.lose(lostWithServer(id));
     this.#add(run);
   }
@@ -185,8 +193,9 @@ export class Runs {
     const bring = (trainer: Trainer): Promise<unknown> =>
       from === null
         ? trainer.call('train_create', { run: run.id, rank, seed, ...parts })
-        : trainer.call('train_load', { run: run.id, ...from });
+        : trainer.call('train_load', { run: run.id, folder: from.folder, optimizer: from.optimizer });
     try {
+      await from?.bring();
       await this.residence.make(run, bring);
       if (this.#all.has(run.id)) this.recorder.append(recordOf(run));
       run.created.settle(jsonAnswer({ model_id: run.id, type: from === null ? 'create_model' : 'load_weights' }));
@@ -205,6 +214,15 @@ export class Runs {
 
   #remove(run: Run): void {
     if (this.#all.delete(run.id)) this.count.add(run.session.tenant, -1);
+  }
+
+  /** Specs of those of a model that are not parked. */
+  *#present(model: string): Iterable<NewRun> {
+    for (const run of this.#all.values()) {
+      if (run.progress.labels.model !== model) continue;
+      this.#look(run);
+      if (run.loss === null && (run.state !== 'parked' || this.residence.has(run))) yield run.spec;
+    }
   }
 
   #paused(id: string): string | null {

@@ -2,7 +2,9 @@
 import { asTwinkleError } from '../errors.js';
 import type { GenerateParams } from '../protocol/values.js';
 import type { Caller, Generation, Inference, TokenSink } from '../serving/types.js';
+import { generateLater } from './generate-later.js';
 import { dropped, type HandOvers } from './hand-overs.js';
+import type { NamedCheckpoints } from './named-checkpoints.js';
 import type { Sampler } from './samplers.js';
 import type { SamplerWeights, SamplingHost } from './sampling-host.js';
 
@@ -13,16 +15,23 @@ export interface SourceParts {
   readonly inference: Inference;
   readonly host: SamplingHost;
   readonly handOvers: HandOvers;
+  readonly checkpoints: NamedCheckpoints;
   /** The served name of a base model. @throws `MODEL_NOT_FOUND` */
   served(baseModel: string): string;
 }
 
 /** @throws `MODEL_NOT_FOUND`, `CHECKPOINT_NOT_FOUND`, `SAMPLER_NOT_FOUND` */
-export function sourceOf(sampler: Sampler, { handOvers, host, inference, served }: SourceParts): Generate {
+export function sourceOf(sampler: Sampler, parts: SourceParts): Generate {
+  const { checkpoints, handOvers, host, inference, served } = parts;
   const model = served(sampler.baseModel);
   const weights = weightsOf(sampler, handOvers);
   if (weights === null) return (params, sink, caller) => inference.generate(model, params, sink, caller);
-  return (params, sink, caller) => host.generateWith(model, weights, params, sink, caller);
+  const { from, session } = sampler;
+  return (params, sink, caller) => {
+    const begin = (): Generation => host.generateWith(model, weights, params, sink, caller);
+    const coming = from === null ? null : checkpoints.bring(session.tenant, from);
+    return coming === null ? begin() : generateLater(coming, begin, sink);
+  };
 }
 
 function weightsOf({ from, id, session }: Sampler, handOvers: HandOvers): SamplerWeights | null {

@@ -14,6 +14,8 @@ export interface SamplerWeights {
 export interface SamplingHost {
   /** Whether engines of that served model take adapters. Null: none has been loaded yet. */
   adapts(model: string): boolean | null;
+  /** Why its requests wait; null: not because it is trained just now. Absent: they never do. */
+  paused?(model: string): string | null;
   /**
    * As `Inference.generate`, from those weights: loaded on first use on all replicas, kept while in use, evicted least recently used first.
    * What keeps them from loading the sink hears: `INVALID_REQUEST` with the engine's words, `NOT_READY`. The next use tries again.

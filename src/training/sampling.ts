@@ -39,9 +39,14 @@ export class Sampling implements Disposable {
     const known = sampler.requests.get(seqId);
     if (known !== undefined) return ticketOf(known, request);
     recorder.checkWritable();
+    const model = this.parts.served(sampler.baseModel);
     const run = this.#start(sampler, request, () => future);
     const owner = { tenant, session: sampler.session.id };
-    const work = { withdraw: () => run.abort(), forgotten: () => sampler.requests.delete(seqId) };
+    const work = {
+      withdraw: () => run.abort(),
+      forgotten: () => sampler.requests.delete(seqId),
+      paused: () => this.parts.host.paused?.(model) ?? null,
+    };
     const future: Future = futures.open(owner, { sampler: sampler.id, seqId, request }, work);
     sampler.requests.set(seqId, future);
     return ticketOf(future, request);
@@ -64,7 +69,7 @@ export class Sampling implements Disposable {
     return {
       completions: feed.after(after),
       cursor: feed.cursor,
-      wait: (ms, gone) => feed.wait(ms, gone),
+      wait: (ms, listener) => feed.wait(ms, listener),
     };
   }
 

@@ -1,24 +1,25 @@
 /** Runs and checkpoints together: what is saved, and what goes on from it. */
 import { TwinkleError } from '../errors.js';
-import { type CheckpointPath, checkName, type NamedKind, pathText } from './checkpoint-path.js';
+import { type CheckpointPath, checkName, pathText } from './checkpoint-path.js';
 import type { Checkpoints } from './checkpoints.js';
+import { savedAs } from './finished-saves.js';
+import { sizeText } from './full-runs.js';
+import type { NamedCheckpoints } from './named-checkpoints.js';
 import type { Run } from './run.js';
 import type { Runs } from './runs.js';
 import type { Session } from './sessions.js';
-import type { Checkpoint, LoadRequest, ResumeRequest, SaveRequest } from './types/checkpoints.js';
+import type { Trainer } from './trainer.js';
+import type { LoadRequest, ResumeRequest, SaveRequest } from './types/checkpoints.js';
 import { writeCheckpoint } from './write-checkpoint.js';
 
-/** The `type` of the answer, as the SDK knows it. */
-const ANSWER: Record<NamedKind, string> = {
-  weights: 'save_weights',
-  sampler_weights: 'save_weights_for_sampler',
-  external_weights: 'save_weights_external',
-};
-
 export class Saving {
+  /** Paths that are being written. */
+  readonly #writing = new Set<string>();
+
   constructor(
     private readonly runs: Runs,
     private readonly checkpoints: Checkpoints,
+    private readonly named: NamedCheckpoints,
   ) {}
 
   save(tenant: string, request: SaveRequest): string {
@@ -26,52 +27,54 @@ export class Saving {
     const path: CheckpointPath = { run: id, kind, name: checkName(name) };
     return this.runs.ask(tenant, id, seqId, (run, future) =>
       run.order(seqId, future, async (trainer) => {
+        const text = pathText(path);
         // In its turn: the one before it may have the same name.
-        if (!overwrite) this.checkpoints.checkFree(path);
+        if (!overwrite) this.checkpoints.checkFree(path, this.#writing.has(text));
         this.checkpoints.checkRoom(tenant, path, 1); // how large it is, only writing tells
         const contents = kind === 'weights' ? 'all' : 'weights';
-        const written = await writeCheckpoint(this.checkpoints, run, path, trainer, contents);
-        this.#keepWithin(written);
-        this.checkpoints.add({ ...written, expires: this.checkpoints.until(ttlSeconds), userMetadata });
-        return { path: pathText(path), size_bytes: written.bytes, type: ANSWER[kind] };
+        this.#writing.add(text);
+        const over = (): boolean => this.#writing.delete(text);
+        const written = await writeCheckpoint(this.checkpoints, run, path, trainer, contents).catch(
+          (error: unknown) => {
+            over();
+            throw error;
+          },
+        );
+        return async () => {
+          const expires = this.checkpoints.until(ttlSeconds);
+          await this.named.save({ ...written, expires, userMetadata, request: future.id }).finally(over);
+          return savedAs(written);
+        };
       }),
     );
-  }
-
-  #keepWithin(written: Checkpoint): void {
-    const { bytes, path, tenant } = written;
-    try {
-      this.checkpoints.checkRoom(tenant, path, bytes);
-    } catch (error) {
-      this.checkpoints.discard(written);
-      throw error;
-    }
   }
 
   /** @param served the served name of a base model; throws `MODEL_NOT_FOUND` */
   resume(session: Session, request: ResumeRequest, served: (baseModel: string) => string): Run {
     const { from, optimizer, reader, seqId, userMetadata } = request;
-    const { folder, run } = this.checkpoints.readable(reader, from);
+    const { folder, run } = this.named.readable(reader, from);
+    const bring = (): Promise<void> | null => this.named.bring(reader, from);
     const spec = { ...run, session: session.id, seqId, userMetadata };
-    return this.runs.create(session, spec, served(run.baseModel), { folder, optimizer });
+    return this.runs.create(session, spec, served(run.baseModel), { folder, optimizer, bring });
   }
 
   load(tenant: string, { from, optimizer, reader, run: id, seqId }: LoadRequest): string {
-    const { folder, run: saved } = this.checkpoints.readable(reader, from);
+    const { folder, run: saved } = this.named.readable(reader, from);
     const { baseModel, rank } = this.runs.get(tenant, id).spec;
     if (saved.baseModel !== baseModel || saved.rank !== rank) {
       throw new TwinkleError(
         'INVALID_REQUEST',
-        `checkpoint \`${pathText(from)}\` is of \`${saved.baseModel}\` with rank ${saved.rank}, this run of \`${baseModel}\` with rank ${rank}: begin a run from it`,
+        `checkpoint \`${pathText(from)}\` is of \`${saved.baseModel}\` with ${sizeText(saved)}, this run of \`${baseModel}\` with ${sizeText({ rank })}: begin a run from it`,
         { param: 'path' },
       );
     }
-    return this.runs.ask(tenant, id, seqId, (run, future) =>
-      run.order(seqId, future, async (trainer) => {
+    return this.runs.ask(tenant, id, seqId, (run, future) => {
+      const act = async (trainer: Trainer): Promise<object> => {
         await trainer.call('train_load', { run: id, folder, optimizer });
         run.unstepped = false;
         return { path: pathText(from), model_id: id, type: 'load_weights' };
-      }),
-    );
+      };
+      run.order(seqId, future, act, { ready: this.named.bring(reader, from) });
+    });
   }
 }

@@ -1,15 +1,19 @@
 /** The service that gateways see: sessions, what they hold, and requests whose answers are fetched later. */
 import { type Logger, SILENT } from '../observability/logger.js';
-import type { Inference, ServedModel } from '../serving/types.js';
+import type { Inference } from '../serving/types.js';
+import { BaseModels } from './base-models.js';
 import { capabilitiesOf } from './capabilities.js';
 import { CheckpointFiles } from './checkpoint-files.js';
+import type { CheckpointStore } from './checkpoint-store.js';
 import { Checkpoints } from './checkpoints.js';
+import { isFull, notSampled } from './full-runs.js';
 import { Futures } from './futures.js';
 import { HandOvers } from './hand-overs.js';
 import { KeptTraining } from './journal/kept-training.js';
 import { UNRECORDED } from './journal/recorder.js';
 import { TrainingJournal } from './journal/training-journal.js';
 import { DEFAULT_RULES, type TrainingRules, tenantCounts } from './limits.js';
+import { NamedCheckpoints } from './named-checkpoints.js';
 import { noAdapters } from './no-adapters.js';
 import { ParkedRuns } from './parked-runs.js';
 import { Residence } from './residence.js';
@@ -54,6 +58,8 @@ export interface ServiceOptions {
   readonly sampling: SamplingHost;
   /** Made with the first save. */
   readonly checkpointFolder: string;
+  /** Where those that clients can name are kept. Default: in the folder alone. */
+  readonly checkpointStore?: CheckpointStore | null;
   /** Made with the first session. Default: nothing but checkpoints outlives the process. */
   readonly journalFolder?: string;
   /** Default: {@link DEFAULT_RULES}. */
@@ -66,12 +72,13 @@ export interface ServiceOptions {
 export class LocalTrainingService implements TrainingService, Disposable {
   readonly watch: TrainingWatch;
   readonly #inference: Inference;
+  readonly #models: BaseModels;
   readonly #trainers: TrainerHost;
   readonly #futures: Futures;
   readonly #sessions: Sessions;
   readonly #samplers: Samplers;
   readonly #runs: Runs;
-  readonly checkpoints: Checkpoints;
+  readonly checkpoints: NamedCheckpoints;
   readonly #host: SamplingHost;
   readonly #handOvers: HandOvers;
   readonly #saving: Saving;
@@ -81,47 +88,43 @@ export class LocalTrainingService implements TrainingService, Disposable {
   #restored = false;
 
   constructor(options: ServiceOptions) {
-    const {
-      checkpointFolder,
-      inference,
-      journalFolder: folder,
-      log = SILENT,
-      nowMs,
-      sampling: host,
-      trainers,
-    } = options;
+    const { inference, log = SILENT, nowMs, sampling: host, trainers } = options;
+    const { checkpointFolder, checkpointStore: store = null, journalFolder: folder } = options;
     const rules = { ...DEFAULT_RULES, ...options.rules };
     const counts = tenantCounts(rules);
     this.#inference = inference;
+    this.#models = new BaseModels(inference, trainers);
     this.#host = host;
     this.#trainers = trainers;
     this.#journal = folder === undefined ? null : new TrainingJournal({ folder, log, nowMs });
     const recorder = this.#journal ?? UNRECORDED;
     this.#futures = new Futures({ nowMs, ...KEEP_ANSWERS, recorder, count: counts.pending });
     this.#samplers = new Samplers(recorder, counts.samplers);
-    const checkpoints = new Checkpoints(new CheckpointFiles(checkpointFolder), Date.now, counts.checkpointBytes);
-    this.checkpoints = checkpoints;
+    const files = new CheckpointFiles(checkpointFolder);
+    const checkpoints = new Checkpoints(files, Date.now, counts.checkpointBytes);
+    const named = new NamedCheckpoints({ all: checkpoints, files, store, log });
+    this.checkpoints = named;
     const parked = new ParkedRuns(checkpoints);
     const residence = new Residence({ host: trainers, parked, log, nowMs }, rules);
-    this.#runs = new Runs(trainers, this.#futures, residence, recorder, counts.runs);
+    this.#runs = new Runs(trainers, this.#futures, residence, recorder, counts.runs, rules);
     this.watch = new RunWatch(this.#runs);
-    this.#saving = new Saving(this.#runs, checkpoints);
-    const lives = new RunLives(this.#runs, checkpoints, log);
+    this.#saving = new Saving(this.#runs, checkpoints, named);
+    const lives = new RunLives(this.#runs, checkpoints, named, log);
     const ended = (session: Session): void => this.#ended(session);
     this.#sessions = new Sessions({ nowMs, silenceMs: SESSION_SILENCE_MS, ended, recorder, count: counts.sessions });
-    const served = (baseModel: string): string => this.#served(baseModel);
+    const served = (baseModel: string): string => this.#models.served(baseModel);
     const parts = { futures: this.#futures, samplers: this.#samplers };
     const saved = { samplers: this.#samplers, runs: this.#runs, checkpoints };
     const handOvers = new HandOvers({ ...saved, host, served, now: Date.now });
     this.#handOvers = handOvers;
-    this.#sampling = new Sampling({ ...parts, inference, host, handOvers, recorder, served });
+    this.#sampling = new Sampling({ ...parts, inference, host, handOvers, checkpoints: named, recorder, served });
     const { again } = this.#sampling;
-    const kept = { ...parts, sessions: this.#sessions, runs: this.#runs, parked, again, keepMs: KEEP_ANSWERS.keepMs };
+    const kept = { ...parts, ...saved, sessions: this.#sessions, parked, again, keepMs: KEEP_ANSWERS.keepMs };
     this.#journal?.attach(new KeptTraining(kept));
     const sweep = (): void => {
       this.#sessions.sweep();
       this.#futures.sweep();
-      checkpoints.sweep();
+      named.sweep();
       handOvers.sweep();
       residence.sweep();
       if (rules.maxLifeMs !== null) lives.sweep(rules.maxLifeMs);
@@ -131,8 +134,12 @@ export class LocalTrainingService implements TrainingService, Disposable {
     this.#sweeper = setInterval(sweep, Math.min(SWEEP_MS, rules.idleMs)).unref();
   }
 
-  /** Take up what a server before this one had in the same folder. Never rejects: what is wrong is logged, and said to whom it concerns. */
+  /**
+   * Take up what a server before this one had in the same folder. What is wrong there is logged, and said to whom it concerns.
+   * @throws `STORAGE_FAILED` when the store of checkpoints does not say which there are
+   */
   async restore(): Promise<void> {
+    await this.checkpoints.load();
     await this.#journal?.restore();
     this.#restored = true;
   }
@@ -180,8 +187,10 @@ export class LocalTrainingService implements TrainingService, Disposable {
   createSampler(tenant: string, { of, seqId, session }: NewSampler): SamplerInfo {
     const owner = this.#sessions.get(tenant, session);
     const from = 'from' in of ? of.from : null;
-    const baseModel = 'from' in of ? this.checkpoints.readable(tenant, of.from).run.baseModel : of.baseModel;
-    const model = this.#served(baseModel);
+    const trained = 'from' in of ? this.checkpoints.readable(tenant, of.from).run : null;
+    if (trained !== null && isFull(trained)) throw notSampled('model_path');
+    const baseModel = 'from' in of ? (trained?.baseModel ?? '') : of.baseModel;
+    const model = this.#models.served(baseModel);
     if (from !== null && this.#host.adapts(model) === false) throw noAdapters(model);
     return infoOf(this.#samplers.create(owner, seqId, baseModel, from));
   }
@@ -207,7 +216,7 @@ export class LocalTrainingService implements TrainingService, Disposable {
 
   createRun(tenant: string, run: NewRun): { requestId: string; run: string } {
     const session = this.#sessions.get(tenant, run.session);
-    const { created, id } = this.#runs.create(session, run, this.#served(run.baseModel));
+    const { created, id } = this.#runs.create(session, run, this.#models.served(run.baseModel));
     return { requestId: created.id, run: id };
   }
 
@@ -237,7 +246,7 @@ export class LocalTrainingService implements TrainingService, Disposable {
 
   resume(tenant: string, request: ResumeRequest): { requestId: string; run: string } {
     const session = this.#sessions.get(tenant, request.session);
-    const { created, id } = this.#saving.resume(session, request, (baseModel) => this.#served(baseModel));
+    const { created, id } = this.#saving.resume(session, request, (baseModel) => this.#models.served(baseModel));
     return { requestId: created.id, run: id };
   }
 
@@ -259,21 +268,10 @@ export class LocalTrainingService implements TrainingService, Disposable {
     return this.#sampling.completions(tenant, sampler, clone, after, retrieved);
   }
 
-  /**
-   * The served name of a base model. Its folder will do too: clients load their tokenizer by the name that they gave.
-   * @throws `MODEL_NOT_FOUND`
-   */
-  #served(baseModel: string): string {
-    const folderOf = ({ card, names }: ServedModel): string => card?.model ?? this.#trainers.folder(names[0] ?? '');
-    const byFolder = this.#inference.models().find((model) => folderOf(model) === baseModel);
-    return byFolder?.names[0] ?? this.#inference.find(baseModel).names[0] ?? baseModel;
-  }
-
   /** Also one whose base model is not served any more. */
   #describeRun(run: Run): RunInfo {
-    const { baseModel } = run.spec;
-    const served = this.#inference.models().some(({ names }) => names.includes(run.progress.labels.model));
-    return this.#runs.describe(run, served ? run.progress.labels.model : baseModel);
+    const { model } = run.progress.labels;
+    return this.#runs.describe(run, this.#models.has(model) ? model : run.spec.baseModel);
   }
 
   #ended(session: Session): void {

@@ -1,5 +1,6 @@
 /** What the service needs of the ranks that train. The runtime has them. */
 import type { Calls } from '../protocol/methods.js';
+import type { NewRun } from './types.js';
 
 type TrainingCall = 'train_create' | 'train_drop' | 'train_pass' | 'train_step' | 'train_save' | 'train_load';
 
@@ -13,10 +14,14 @@ export interface Trainer {
 export interface TrainerHost {
   /** Whether runs of that served model can be trained. */
   trains(model: string): boolean;
+  /** @throws `UNSUPPORTED_PARAMETER`: what the model's engines could never sample from, though it can be trained */
+  checkRun(model: string, run: Pick<NewRun, 'rank' | 'unembed'>): void;
   /** Where a client loads the model's tokenizer from. */
   folder(model: string): string;
   /** Those of a served model; the first to ask has them started. @throws `GANG_FAILED` and others: why they cannot be */
   open(model: string): Promise<Trainer>;
+  /** Why what that model is to be trained with waits; null: it does not wait for its devices. Absent: it never does. */
+  paused?(model: string): string | null;
   /** No run needs them: those that have no devices of their own end, until they are asked for again. */
   close(model: string): void;
 }

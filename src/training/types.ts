@@ -22,6 +22,9 @@ export interface FutureFailure {
   readonly category: 'unknown' | 'server' | 'user';
 }
 
+/** Who waits: is given what to call when it has gone, once, before or after the wait is over. Not an AbortSignal: a long poll costs less than one. */
+export type Listener = (leave: () => void) => void;
+
 /** A request whose answer is waited for. */
 export interface PendingRequest {
   readonly id: string;
@@ -31,8 +34,8 @@ export interface PendingRequest {
   readonly answer: FutureResult | FutureFailure | null;
   /** Why nothing is done for it now, for want of room; null: it is under way. */
   readonly paused: string | null;
-  /** Resolves when there is an answer, after `ms`, or when `gone` is aborted. */
-  wait(ms: number, gone: AbortSignal): Promise<void>;
+  /** Resolves when there is an answer, after `ms`, or when `listener` has gone. */
+  wait(ms: number, listener?: Listener): Promise<void>;
   cancel(): void;
 }
 
@@ -108,11 +111,12 @@ export interface Completion {
   readonly size: number | null;
 }
 
-/** A LoRA adapter that a client trains. */
+/** What a client trains: a LoRA adapter, or the model's own parameters. */
 export interface NewRun {
   readonly session: string;
   readonly seqId: number;
   readonly baseModel: string;
+  /** Of its LoRA; 0: the model's own parameters are trained, and there is no adapter. */
   readonly rank: number;
   /** Of its random matrices; null draws one. */
   readonly seed: number | null;
@@ -220,6 +224,6 @@ export interface CompletionFeed {
   readonly completions: readonly Completion[];
   /** To be given as `after` the next time. */
   readonly cursor: number;
-  /** Resolves when there is more, after `ms`, or when `gone` is aborted. */
-  wait(ms: number, gone: AbortSignal): Promise<void>;
+  /** Resolves when there is more, after `ms`, or when `listener` has gone. */
+  wait(ms: number, listener?: Listener): Promise<void>;
 }

@@ -1,4 +1,5 @@
 /** Those who wait for something to happen, each for as long as it wants. */
+import type { Listener } from './types.js';
 
 export class Waiters {
   readonly #all = new Set<() => void>();
@@ -8,19 +9,17 @@ export class Waiters {
     for (const done of [...this.#all]) done();
   }
 
-  /** Resolves with the next {@link wake}, after `ms`, or when `gone` says that nobody listens any more. */
-  async wait(ms: number, gone: AbortSignal): Promise<void> {
-    if (gone.aborted) return;
-    await new Promise<void>((resolve) => {
+  /** Resolves with the next {@link wake}, after `ms`, or when `listener` has gone. */
+  wait(ms: number, listener?: Listener): Promise<void> {
+    return new Promise<void>((resolve) => {
       const done = (): void => {
         clearTimeout(timer);
         this.#all.delete(done);
-        gone.removeEventListener('abort', done);
         resolve();
       };
       const timer = setTimeout(done, ms);
       this.#all.add(done);
-      gone.addEventListener('abort', done);
+      listener?.(done);
     });
   }
 }

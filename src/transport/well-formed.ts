@@ -6,11 +6,22 @@ const HALF_PAIR = /\p{Surrogate}/gu;
 export function wellFormed(value: unknown): unknown {
   if (typeof value === 'string') return value.search(HALF_PAIR) < 0 ? value : value.replace(HALF_PAIR, '\ufffd');
   if (typeof value !== 'object' || value === null || ArrayBuffer.isView(value)) return value;
-  if (Array.isArray(value)) return wellFormedList(value);
-  const entries = Object.entries(value);
-  const right = entries.map(([key, part]) => [wellFormed(key) as string, wellFormed(part)] as const);
-  const same = right.every(([key, part], at) => key === entries[at]?.[0] && part === entries[at]?.[1]);
-  return same ? value : Object.fromEntries(right);
+  return Array.isArray(value) ? wellFormedList(value) : wellFormedMap(value as Record<string, unknown>);
+}
+
+/** Every call to a rank goes through here: nothing is made of a map that is right. */
+function wellFormedMap(map: Readonly<Record<string, unknown>>): object {
+  const keys = Object.keys(map);
+  let copy: [string, unknown][] | null = null;
+  for (const [at, key] of keys.entries()) {
+    const part = map[key];
+    const rightKey = wellFormed(key) as string;
+    const right = wellFormed(part);
+    if (copy === null && rightKey === key && right === part) continue;
+    copy ??= keys.slice(0, at).map((before) => [before, map[before]]);
+    copy.push([rightKey, right]);
+  }
+  return copy === null ? map : Object.fromEntries(copy);
 }
 
 /** Long lists are token ids: looked at, never copied. */

@@ -1,5 +1,7 @@
 /** The Tinker SDK, unmodified, trains LoRA adapters of the built-in model; with a rank killed on the way. */
 import { execFile } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { promisify } from 'node:util';
@@ -14,7 +16,7 @@ import { tinkerClient } from '../support/tinker-client.js';
 
 let server: CliServer;
 beforeAll(async () => {
-  server = await CliServer.ready(['--cpu']);
+  server = await CliServer.ready(['--cpu', '--train-full']);
 });
 afterAll(async () => {
   await server[Symbol.asyncDispose]();
@@ -41,6 +43,40 @@ async function seesThemLearn(): Promise<void> {
   expect(shown).toMatchObject({ gradNorm: expect.any(Number), tokensPerSecond: expect.any(Number) });
   expect((await runCli(['status'], env)).stdout).toMatch(/demo {3}training {2}ready {2}0 {5}\d+ +cpu .* \d runs?$/m);
 }
+
+/** First: it is alone on the model, and ends with its session. */
+it('trains all of a model, which transformers loads', async () => {
+  const downloads = mkdtempSync(join(tmpdir(), 'twinkle-full-'));
+  try {
+    const { child, ended } = await tinkerClient('tinker_full.py', server.url, downloads);
+    const lines: string[] = [];
+    for await (const line of createInterface({ input: child.stdout })) {
+      lines.push(line);
+      if (line !== 'look') continue;
+      const { stdout } = await runCli(['runs'], { TWINKLE_HOME: server.home });
+      expect(stdout).toMatch(/demo\s+full\s+ready\s+14\s/);
+      child.stdin.write('\n');
+    }
+    expect(await ended).toEqual([0, null]);
+    const { 'base again': again, transformers, ...seen } = JSON.parse(lines.at(-1) ?? '') as Record<string, unknown>;
+    expect(seen).toEqual({
+      info: [false, null],
+      alone: ['BadRequestError', expect.stringContaining('trained as a whole by a run of rank 0')],
+      learned: true,
+      weights: [false, null],
+      resumed: true,
+      sampled: Array.from({ length: 2 }, () => [
+        'BadRequestError',
+        expect.stringContaining('call save_weights_external, and serve the folder'),
+      ]),
+      files: ['config.json', 'generation_config.json', 'model.safetensors', 'tokenizer.json', 'tokenizer_config.json'],
+      tokenizer: true,
+    });
+    expect([transformers, again].map((gap) => (gap as number) < 1e-4)).toEqual([true, true]);
+  } finally {
+    rmSync(downloads, { recursive: true, force: true });
+  }
+});
 
 it('learns, alone and beside others, refuses what is wrong, and says when its weights are lost', async () => {
   const { child, ended } = await tinkerClient('tinker_training.py', server.url);

@@ -37,7 +37,7 @@ it('trains and samples through vLLM', async () => {
     named: nothing,
     'says now': expect.stringMatching(/^ It is a green horse\./),
     'snapshot stays': nothing,
-    wide: ['RequestFailedError', expect.stringContaining('LoRA rank 32 is greater than max_lora_rank 16')],
+    wide: ['BadRequestError', expect.stringContaining('start the server with --max-lora-rank 32')],
     'told again': [nothing, nothing, nothing],
   });
   // Loaded in the engine under this very name, or one that begins so.

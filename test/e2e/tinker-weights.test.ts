@@ -1,5 +1,5 @@
 /** The Tinker SDK samples from what two ranks trained together: fixed weights, followed ones, named ones; and downloads them. */
-import { mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
@@ -55,4 +55,25 @@ it('samples from what was trained, on every rank alike', async () => {
   // Weights are nobody's whom they were not given to.
   const models = (await (await fetch(`${server.url}/v1/models`)).json()) as { data: { id: string }[] };
   expect(models.data.map(({ id }) => id).filter((id) => id.includes('tinker'))).toEqual([]);
+});
+
+it('trains a model that is spread over two ranks', async () => {
+  const own = join(home, 'sharded');
+  await using server = await CliServer.ready(['--cpu', '--train-ranks', '2', '--train-shard'], { TWINKLE_HOME: own });
+  const { child, ended } = await tinkerClient('tinker_short.py', server.url);
+  const said = await text(child.stdout);
+  expect((await ended)[0]).toBe(0);
+  expect(JSON.parse(said)).toMatchObject({ learned: true, logprobs: [[7], true], resumed: true, refused: true });
+  const folder = join(own, 'logs');
+  const logs = readdirSync(folder, { recursive: true, encoding: 'utf8' }).filter((name) =>
+    /train\S*rank\d\.log$/.test(name),
+  );
+  const parts = logs.map((name) =>
+    /spread over 2 ranks: (\d+) of (\d+) parameters here/
+      .exec(readFileSync(join(folder, name), 'utf8'))
+      ?.slice(1)
+      .map(Number),
+  );
+  expect(parts).toHaveLength(2);
+  for (const [here = 0, whole = 0] of parts.map((part) => part ?? [])) expect(here / whole).toBeCloseTo(0.5, 2);
 });

@@ -73,6 +73,16 @@ describe('a gang of real ranks', () => {
     expect(again.text()).toBe(whole.text());
   });
 
+  it('is started again when it does not do as told', async () => {
+    const gang = await ready();
+    const pids = living(gang);
+    gang.fail('it did not wake up: no answer');
+    await kit.until(gang, 'starting');
+    await kit.until(gang, 'ready');
+    expect([gang.epoch, gang.restarts, pids.map(isAlive)]).toEqual([2, 1, [false]]);
+    expect(kit.incidents()).toMatchObject([{ failure: { kind: 'error', message: 'it did not wake up: no answer' } }]);
+  });
+
   it('writes an incident that names the first rank, its exit code and what it said last', async () => {
     const gang = kit.gang({ fault: 'exit:7@load' }, { breaker: { limit: 1, windowMs: 60_000 } });
     gang.start();

@@ -28,7 +28,7 @@ const trainer = {
 };
 const service = new LocalTrainingService({
   inference: { models: () => [], find: () => ({ names: ['demo'] }) },
-  trainers: { trains: () => true, folder: () => '', open: async () => trainer },
+  trainers: { trains: () => true, checkRun() {}, folder: () => '', open: async () => trainer },
   sampling: {},
   checkpointFolder: '/nowhere',
   journalFolder: process.argv[1],
@@ -51,7 +51,7 @@ for await (const line of createInterface({ input: process.stdin })) {
       console.log(id);
     } else {
       const future = service.request('t', about);
-      await future.wait(5000, new AbortController().signal);
+      await future.wait(5000);
       await service.written();
       console.log(future.answer.error ?? 'answer ' + future.answer.bytes.length);
     }

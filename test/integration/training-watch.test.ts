@@ -6,6 +6,7 @@ import { afterEach, beforeEach, expect, it, vi } from 'vitest';
 import { askRun, askRuns, askStatus } from '../../src/cli/admin.js';
 import { createServer, type Server } from '../../src/runtime/embed.js';
 import type { HeadStatus, InstanceFile } from '../../src/runtime/types.js';
+import { forwardBackward, wirePost } from '../support/tinker-wire.js';
 
 let home: string;
 let server: Server;
@@ -149,8 +150,8 @@ it('trains on devices of its own, one rank on each, from the start', async () =>
   );
 });
 
-it('parks a run that is idle, ends its ranks, and goes on when something is asked of it', async () => {
-  const where = { home, port: 0, trainingIdleTimeout: 1, cpu: true, noAuth: true };
+it('parks a run that is idle, ends its ranks, goes on when something is asked of it, and lets nobody wait for its step', async () => {
+  const where = { home, port: 0, trainingIdleTimeout: 1, maxTrainingRuns: 1, cpu: true, noAuth: true };
   await using started = await createServer({ model: 'mock', engine: 'mock', ...where });
   server = started;
   const { session_id } = await post('create_session', {});
@@ -170,4 +171,26 @@ it('parks a run that is idle, ends its ranks, and goes on when something is aske
   await step(2);
   expect(server.status().training).toMatchObject([{ state: 'ready', epoch: 2, runs: 1 }]);
   expect(await askRuns(file)).toMatchObject({ runs: [{ state: 'ready', step: 2 }] });
+
+  // A gradient without its step keeps the only place, and others waiting: not for longer than that.
+  const pass = async (seqId: number): Promise<void> => {
+    const { text } = await wirePost(
+      server.url as string,
+      'forward_backward',
+      forwardBackward(made.model_id as string, seqId),
+    );
+    await answered((JSON.parse(text) as { request_id: string }).request_id);
+  };
+  await pass(3);
+  const other = { session_id, model_seq_id: 1, base_model: 'mock', lora_config };
+  await answered((await post('create_model', other)).request_id);
+  await failedFor(
+    (await post('optim_step', { model_id: made.model_id as string, seq_id: 4, adam_params })).request_id,
+    /^the gradient of run `.*:train:0` was dropped: .* send the forward_backwards of this step again/,
+  );
+  await pass(5);
+  await step(6);
+  expect(await askRuns(file)).toMatchObject({
+    runs: [{ state: 'ready', steps: 3, datums: 2 }, { state: 'parked' }],
+  });
 });

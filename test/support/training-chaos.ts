@@ -1,6 +1,6 @@
 /**
  * kill -9 of a server that trains and samples, at random moments, seeded. What it acknowledged must have a definite answer from the servers after
- * it, the same bytes each time. Used by the short form in e2e and the long one in `npm run test:long`.
+ * it, the same bytes each time, and that answer must be true of what was saved. Used by the short form in e2e and the long one in `npm run test:long`.
  */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -18,8 +18,10 @@ interface Acknowledged {
   readonly again: () => Promise<string>;
   /** What was answered first. */
   seen: string | null;
-  /** Where a save said that it is. */
-  saved: string | null;
+  /** Where a save is to be; null: it is none. */
+  readonly path: string | null;
+  /** A save said that it is there. */
+  saved: boolean;
 }
 
 export interface TrainingChaosOutcome {
@@ -29,6 +31,8 @@ export interface TrainingChaosOutcome {
   /** Requests that a kill cut, by what became of them. */
   readonly lost: number;
   readonly sampledAgain: number;
+  /** Saves of which the client had heard nothing before the kill, and that are there. */
+  readonly savedBefore: number;
   /** What should not be. */
   readonly wrong: readonly string[];
 }
@@ -65,6 +69,7 @@ class Chaos {
   #seenTwice = 0;
   #lost = 0;
   #sampledAgain = 0;
+  #savedBefore = 0;
   #over = false;
 
   constructor(
@@ -99,7 +104,8 @@ class Chaos {
 
   outcome(): TrainingChaosOutcome {
     const { wrong } = this;
-    const counts = { seenTwice: this.#seenTwice, lost: this.#lost, sampledAgain: this.#sampledAgain };
+    const recovered = { sampledAgain: this.#sampledAgain, savedBefore: this.#savedBefore };
+    const counts = { seenTwice: this.#seenTwice, lost: this.#lost, ...recovered };
     return { acknowledged: this.#acknowledged.length, ...counts, wrong };
   }
 
@@ -145,7 +151,9 @@ class Chaos {
       const [kind, path, body] = next();
       const again = async (): Promise<string> => (await this.#json(path, body)).request_id as string;
       try {
-        const request: Acknowledged = { id: await again(), kind, again, seen: null, saved: null };
+        const id = await again();
+        const to = 'path' in body ? `tinker://${this.#run}/weights/${body.path}` : null;
+        const request: Acknowledged = { id, kind, again, seen: null, path: to, saved: false };
         this.#acknowledged.push(request);
         fetches.push(this.#look(request).catch(() => {}));
         if (fetches.length >= 3) await fetches.shift();
@@ -162,7 +170,7 @@ class Chaos {
     const answer = await this.#answer(id);
     if (request.seen === null) {
       request.seen = answer;
-      if (kind === 'save') request.saved = (JSON.parse(bodyOf(answer)) as { path?: string }).path ?? null;
+      if (kind === 'save') request.saved = (JSON.parse(bodyOf(answer)) as { path?: string }).path === request.path;
     } else if (request.seen !== answer) this.wrong.push(`${kind} ${id}: ${request.seen} and then ${answer}`);
   }
 
@@ -182,6 +190,7 @@ class Chaos {
       if (kind === 'sample' && lost) this.wrong.push(`sample ${id}: ${answer}`);
       else if (kind === 'sample') this.#sampledAgain += 1;
       else if (lost) this.#lost += 1;
+      else if (request.saved) this.#savedBefore += 1;
     }
     const last = this.#acknowledged.at(-1);
     if (last !== undefined && (await last.again()) !== last.id) this.wrong.push(`${last.kind} ${last.id} ran twice`);
@@ -201,8 +210,9 @@ class Chaos {
   async #checkSaves(): Promise<void> {
     const { checkpoints } = await wireGet(this.#url, 'checkpoints?limit=100000');
     const there = new Set((checkpoints as { tinker_path: string }[]).map(({ tinker_path }) => tinker_path));
-    for (const { saved } of this.#acknowledged) {
-      if (saved !== null && !there.has(saved)) this.wrong.push(`${saved} is missing`);
+    for (const { path, saved } of this.#acknowledged) {
+      if (path === null || saved === there.has(path)) continue;
+      this.wrong.push(saved ? `${path} is missing` : `${path} is there, and its save was said to be lost`);
     }
   }
 

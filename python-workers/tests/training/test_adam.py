@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 from torch import Tensor
@@ -52,6 +54,19 @@ def test_the_formula_is_that_of_torch_bit_for_bit(trainer: Trainer) -> None:
         trainer.optim_step("run", DECAY)
         optimizer.step()
         assert torch.equal(adapter.flat, other.detach())
+
+
+def test_steps_in_parts_are_steps_of_the_whole(trainer: Trainer, monkeypatch: pytest.MonkeyPatch) -> None:
+    one, other = (trainer.create(name, SPEC) for name in ("one", "other"))
+    for step in range(3):
+        for run in (one, other):
+            run.grad.copy_(torch.randn(run.grad.shape, generator=torch.Generator().manual_seed(step)))
+        whole = trainer.optim_step("one", DECAY)
+        with monkeypatch.context() as patch:
+            patch.setattr("twinkle_worker.training.adam._PART", 1000)
+            assert trainer.optim_step("other", DECAY) == whole
+        assert torch.equal(one.flat, other.flat)
+    assert one.flat.numel() > 2000
 
 
 def test_clipping_scales_the_whole_gradient_to_the_norm(trainer: Trainer) -> None:
@@ -125,3 +140,27 @@ def test_parameters_out_of_range_change_nothing(trainer: Trainer, name: str, val
     assert caught.value.param == f"adam_params.{name}"
     assert torch.equal(adapter.grad, grad)
     assert torch.equal(adapter.flat, flat)
+
+
+def test_want_of_memory_leaves_all_as_it_was(trainer: Trainer, monkeypatch: pytest.MonkeyPatch) -> None:
+    adapter = trainer.create("run", SPEC)
+    good(trainer.forward_backward([work("run", [9, 17])]))
+    trainer.optim_step("run", STEP)
+    good(trainer.forward_backward([work("run", [9, 17])]))
+    before = [part.clone() for part in (adapter.flat, adapter.grad, *adapter.moments())]
+    tensor = torch.empty
+
+    def full(*args: Any, **kwargs: Any) -> Tensor:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(torch, "empty", full)
+    with pytest.raises(TrainingError, match="no memory for this step, and nothing was changed"):
+        trainer.optim_step("run", STEP)
+    # With peers, who may have gone on: no refusal, the end of this rank.
+    with pytest.raises(torch.OutOfMemoryError):
+        adam_step(adapter, STEP, lambda gradient: None)
+    monkeypatch.setattr(torch, "empty", tensor)
+    for part, old in zip((adapter.flat, adapter.grad, *adapter.moments()), before, strict=True):
+        assert torch.equal(part, old)
+    trainer.optim_step("run", STEP)
+    assert adapter.step == 2

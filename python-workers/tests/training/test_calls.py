@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import msgspec
 import numpy as np
 import pytest
+import torch
 from training_support import alone
 
 from twinkle_worker.engines import create_engine
@@ -113,6 +115,29 @@ def test_bytes_that_do_not_fit_break_the_contract(engine: TrainingEngine, change
 def test_a_rank_of_an_adapter_that_is_too_big_is_refused(engine: TrainingEngine) -> None:
     with pytest.raises(RequestError, match="rank of 1 to"):
         create(engine, "wide", rank=10**5)
+
+
+def test_a_rank_that_others_wait_for_ends_where_it_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    passes = METHOD_PARAMS["train_pass"](works=[])
+    for size, expected in ((1, RuntimeError), (2, SystemExit)):
+        engine = TrainingEngine(msgspec.structs.replace(alone(), world_size=size))
+        calls = SimpleNamespace(compute=lambda _: (_ for _ in ()).throw(RuntimeError("broken")))
+        monkeypatch.setattr(engine, "_calls", calls)
+        with pytest.raises(expected):
+            engine.train("train_pass", passes)
+
+
+def test_memory_that_is_not_used_is_given_back_between_turns(
+    engine: TrainingEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: list[str] = []
+    monkeypatch.setattr(torch.cuda, "empty_cache", lambda: given.append("back"))
+    assert engine.train("train_release", None) is None
+    assert given == []  # a CPU has no such cache
+    assert engine._calls is not None
+    monkeypatch.setattr(engine._calls._trainer.base, "device", torch.device("cuda"))
+    assert engine.train("train_release", None) is None
+    assert given == ["back"]
 
 
 def test_what_only_a_sampler_does_is_refused(engine: TrainingEngine) -> None:

@@ -2,39 +2,24 @@
 
 from __future__ import annotations
 
-import multiprocessing
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-import torch.distributed as dist
-from training_support import LENGTH, SPEC, STEP, VOCABULARY, datum, good, logprobs, make_model, make_trainer, work
+from ranks_support import SIZE, on_two_ranks, same_as_alone, scenario
+from training_support import LENGTH, SPEC, VOCABULARY, datum, good, make_model, make_trainer, work
 
 from twinkle_worker.training.base_model import BaseModel
 from twinkle_worker.training.data_parallel import DataParallel
 from twinkle_worker.training.passes import PassRunner
 from twinkle_worker.training.shares import share
-from twinkle_worker.training.spec import AdamParams, Outcome, Work
+from twinkle_worker.training.spec import AdamParams, Work
 from twinkle_worker.training.trainer import Trainer, TrainerOptions
 
-SIZE = 2
-WORKS = [work("a", [30, 5, 17, 9]), work("b", [12], "ppo", salt=3), work("a", [8, 8, 8, 40], salt=9)]
 
-
-def scenario(trainer: Trainer) -> dict[str, Any]:
-    """What one rank sees; all tensors on the CPU."""
-    trainer.create("a", SPEC)
-    trainer.create("b", SPEC)
-    seen: dict[str, Any] = {"outcomes": []}
-    for one in WORKS:
-        seen["outcomes"].append(trainer.forward_backward([one]))
-        trainer.optim_step("a", STEP)
-    seen["together"] = trainer.forward_backward(WORKS)
-    seen["metrics"] = [trainer.optim_step(run, STEP) for run in ("a", "b")]
-    seen["weights"] = {run: trainer.adapter(run).flat.clone() for run in ("a", "b")}
-    return seen
+def replicated(peers: DataParallel) -> Trainer:
+    return Trainer(BaseModel(make_model(), "tiny", LENGTH), TrainerOptions(), peers)
 
 
 def refusals(trainer: Trainer) -> dict[str, Any]:
@@ -57,15 +42,15 @@ def refusals(trainer: Trainer) -> dict[str, Any]:
     }
 
 
-def _rank(rank: int, folder: Path, act: Callable[[Trainer], dict[str, Any]], breaks: bool) -> None:
-    torch.set_num_threads(1)
-    dist.init_process_group("gloo", store=dist.FileStore(str(folder / "store"), SIZE), rank=rank, world_size=SIZE)
-    base = BaseModel(make_model(), "tiny", LENGTH, checkpoint_activations=False)
-    trainer = Trainer(base, TrainerOptions(), DataParallel(rank, SIZE, torch.device("cpu")))
-    if breaks and rank == 0:
+def trains(peers: DataParallel) -> dict[str, Any]:
+    return scenario(replicated(peers))
+
+
+def refuses(peers: DataParallel) -> dict[str, Any]:
+    trainer = replicated(peers)
+    if peers.rank == 0:
         _breaking(trainer)
-    torch.save(act(trainer), folder / f"{rank}.pt")
-    dist.destroy_process_group()
+    return refusals(trainer)
 
 
 def _breaking(trainer: Trainer) -> None:
@@ -81,44 +66,12 @@ def _breaking(trainer: Trainer) -> None:
     runner._pass = fail
 
 
-def on_two_ranks(folder: Path, act: Callable[[Trainer], dict[str, Any]], breaks: bool = False) -> list[dict[str, Any]]:
-    context = multiprocessing.get_context("spawn")
-    ranks = [context.Process(target=_rank, args=(rank, folder, act, breaks)) for rank in range(SIZE)]
-    for one in ranks:
-        one.start()
-    for one in ranks:
-        one.join(120)
-        assert one.exitcode == 0
-    return [torch.load(folder / f"{rank}.pt", weights_only=False) for rank in range(SIZE)]
-
-
-def merged(outcomes: list[Outcome]) -> tuple[torch.Tensor, float]:
-    """As Node merges them: the datums of all ranks, in the order of ranks."""
-    parts = [logprobs(one) for one in good(outcomes) if one.outputs]
-    return torch.cat(parts), sum(one.metrics.get("loss:sum", 0.0) for one in outcomes)
-
-
 def test_two_ranks_train_as_one_does(tmp_path: Path) -> None:
-    first, second = on_two_ranks(tmp_path, scenario)
-    expected = scenario(make_trainer())
-    for run in ("a", "b"):
-        assert torch.equal(first["weights"][run], second["weights"][run])
-        assert torch.allclose(first["weights"][run], expected["weights"][run], atol=1e-5)
-    pairs = [*zip(first["outcomes"], second["outcomes"], expected["outcomes"], strict=True)]
-    pairs.append((first["together"], second["together"], expected["together"]))
-    for ours, others, single in pairs:
-        for one, other, wanted in zip(ours, others, single, strict=True):
-            seen, loss = merged([one, other])
-            assert torch.allclose(seen, logprobs(wanted), atol=1e-5)
-            assert loss == pytest.approx(wanted.metrics["loss:sum"], abs=1e-4)
-    # Each computed something, and neither everything.
-    assert all(0 < len(seen["together"][0].outputs) < 4 for seen in (first, second))
-    for mine, wanted in zip(first["metrics"], expected["metrics"], strict=True):
-        assert mine == pytest.approx(wanted, rel=1e-4)
+    same_as_alone(*on_two_ranks(tmp_path, trains), scenario(make_trainer()))
 
 
 def test_a_work_counts_on_all_ranks_or_on_none(tmp_path: Path) -> None:
-    first, second = on_two_ranks(tmp_path, refusals, breaks=True)
+    first, second = on_two_ranks(tmp_path, refuses)
     for seen in (first, second):
         assert seen["unchanged"]
         wrong, nobody = seen["bad"]

@@ -61,6 +61,7 @@ def test_outputs_have_the_shapes_of_the_targets(training: MockTraining) -> None:
 
 def test_steps_are_counted_by_run(training: MockTraining) -> None:
     assert [training.train(step("a")).metrics["step:max"] for _ in range(3)] == [1.0, 2.0, 3.0]
+    assert training.train(None) is None  # nothing to give back, and nothing lost
     training.train(RunParams(run="a"))
     with pytest.raises(RequestError, match="no run a"):
         training.train(step("a"))

@@ -2,7 +2,8 @@
 
 Token ids 0-255 are bytes, so any text can be tokenised and given back; what it "generates" is a fixed word per (prompt, seed, position).
 Adapters load from PEFT folders; other files make other words, at once where they are loaded in place.
-Options: ``step_ms`` (time of a step), ``load_ms``, ``max_model_len``, ``max_num_seqs``, ``fault``, ``routes`` (of its server, by comma).
+Options: ``step_ms`` (time of a step), ``load_ms``, ``max_model_len``, ``max_num_seqs``, ``fault``, ``routes`` (of its server, by comma),
+``sleep_ms`` (it can sleep and pause, and falling asleep and waking up take so long).
 A fault is ``KIND@PLACE``: kinds ``exit:N``, ``kill``, ``hang``, ``error``; places ``load``, ``token:N`` (the N-th token of this process).
 """
 
@@ -37,6 +38,7 @@ from .base import LoadError, Progress, RequestError, StepItem
 from .mock_adapters import MockAdapter, MockAdapters
 from .mock_http import MockServer
 from .mock_options import parse_fault, parse_options
+from .mock_sleep import MockSleep
 from .mock_text import FIRST_WORD, VOCAB, WORDS, cut, logprob, text_of, tokens_of
 from .mock_training import MockTraining
 from .sampling_defaults import sampling_defaults
@@ -90,6 +92,7 @@ class MockEngine:
         self._fault = ("", "", 0)
         self._server = MockServer([])
         self._adapters = MockAdapters()
+        self._sleep = MockSleep(-1)
         self._training = MockTraining(launch.rank, launch.world_size)
         self._steps = self._prompted = self._generated = 0
 
@@ -99,6 +102,7 @@ class MockEngine:
         self._max_seqs = options["max_num_seqs"]
         self._fault = parse_fault(options["fault"])
         self._server = MockServer([path for path in options["routes"].split(",") if path])
+        self._sleep = MockSleep(options["sleep_ms"])
         progress("weights", 0.0, f"pretending for {options['load_ms']:.0f} ms")
         threading.Event().wait(options["load_ms"] / 1000)
         self._strike("load", 0)
@@ -113,7 +117,7 @@ class MockEngine:
             device="cpu",
             parameters=0,
             chat_template=True,
-            routes=self._server.routes,
+            routes=[*self._server.routes, *self._sleep.routes],
             relay_chat=False,
             relay_completions=False,
             sampling_defaults=sampling_defaults({}),
@@ -154,7 +158,10 @@ class MockEngine:
             self._due = time.monotonic() + self._step_ms / 1000
 
     def add_http(self, stream: int, params: HttpParams) -> None:
-        if params.path in (LOAD, UNLOAD):
+        if params.path in self._sleep.routes:
+            self._server.answer(stream, self._sleep.command(params))
+        elif params.path in (LOAD, UNLOAD):
+            self._sleep.check_awake(params.path)
             self._server.answer(stream, self._adapters.command(params.path, params.body))
         else:
             self._server.add(stream, params)
@@ -166,7 +173,7 @@ class MockEngine:
         self._waiting = deque(entry for entry in self._waiting if entry[0] != stream)
 
     def has_work(self) -> bool:
-        return bool(self._running or self._waiting or self._server)
+        return bool(self._server) or (not self._sleep.paused and bool(self._running or self._waiting))
 
     def wait_ms(self) -> float:
         return 0.0 if self._step_ms == 0 else max(0.0, (self._due - time.monotonic()) * 1000)
@@ -174,11 +181,13 @@ class MockEngine:
     def step(self) -> Iterable[StepItem]:
         if self._step_ms:
             self._due = max(self._due + self._step_ms / 1000, time.monotonic())
+        items = self._server.step()
+        if self._sleep.paused:
+            return items
         while self._waiting and sum(map(len, self._running.values())) + len(self._waiting[0][1]) <= self._max_seqs:
             stream, choices = self._waiting.popleft()
             self._running[stream] = choices
         self._steps += 1
-        items = self._server.step()
         for stream, choices in list(self._running.items()):
             for index, choice in enumerate(choices):
                 if not choice.done:

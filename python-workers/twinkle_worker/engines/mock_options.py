@@ -13,6 +13,7 @@ _OPTIONS: dict[str, tuple[type, Any]] = {
     "max_num_seqs": (int, 256),
     "fault": (str, ""),
     "routes": (str, ""),
+    "sleep_ms": (float, -1.0),
 }
 
 

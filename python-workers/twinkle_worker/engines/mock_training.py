@@ -60,6 +60,8 @@ class MockTraining:
             case LoadRunParams():
                 self._steps[params.run] = _saved_steps(Path(params.folder), params.optimizer)
                 return None
+            case None:
+                return None  # train_release: there is no memory to give back
             case _:
                 raise RequestError("PROTOCOL", f"{type(params).__name__} does not train")
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -14,6 +15,7 @@ from ..engines.base import LoadError
 from ..engines.hf.self_check import distance, tolerance
 from .adapter import Adapter
 from .attention import use_packed_attention
+from .full_parameters import sort_parameters
 from .inputs import Limits
 from .lora_context import LoraContext, Segment, Slot
 from .lora_linear import install
@@ -21,18 +23,34 @@ from .packed import PackedLayout
 from .spec import LoraSpec
 from .targets import decoder_layers, find_targets
 
+if TYPE_CHECKING:
+    from .sharding import ShardedLayers
+
 
 class BaseModel:
     """The model of all runs. Making one changes ``model`` in place; it then answers in packed passes only.
 
-    name: as users know it; device: of its weights; targets: that LoRA may train; context: who owns the rows of a pass
+    name: as users know it; device: of its weights; context: who owns the rows of a pass
+    targets: that LoRA may train; kinds: of its own parameters, by name
     compute_dtype: in which LoRA is computed, from float32 weights: float32 on the CPU, the model's own on CUDA, as samplers do
+    shards: its layers, where they are spread over ranks; then every pass is made by all ranks, between ``begin`` and ``finish``
     """
 
-    def __init__(self, model: Any, name: str, max_model_len: int, checkpoint_activations: bool = False) -> None:
-        """``checkpoint_activations``: compute layers again on the way back instead of keeping what they computed. Raises LoadError."""
+    def __init__(
+        self,
+        model: Any,
+        name: str,
+        max_model_len: int,
+        checkpoint_activations: bool = False,
+        shard: Callable[[nn.Module], ShardedLayers] | None = None,
+    ) -> None:
+        """``checkpoint_activations``: compute layers again on the way back instead of keeping what they computed. Raises LoadError.
+
+        shard: spreads the layers of a model that is on the CPU over ranks, all of which are here; None: ``model`` is on its device
+        """
         self.name = name
         self.model = model.eval().requires_grad_(False)
+        self.shards = None if shard is None else shard(self.model)
         self.device: torch.device = model.device
         self.limits = Limits(model.get_input_embeddings().weight.shape[0], max_model_len)
         self.compute_dtype: torch.dtype = model.dtype if self.device.type == "cuda" else torch.float32
@@ -46,10 +64,14 @@ class BaseModel:
         seen = self._answers_as(expected, samples)
         _check_windows(model, seen, max_model_len)
         attention = [module for module, _ in seen]
+        layers = decoder_layers(model, attention)[1]
+        if self.shards is not None and self.shards.layers is not layers:
+            raise LoadError(f"{type(model).__name__} has larger parts than its decoder layers, so it cannot be sharded")
         self.targets = find_targets(model, attention)
+        self.kinds = sort_parameters(model, attention)
         install(model, self.targets, self.context)
         if checkpoint_activations:
-            for layer in decoder_layers(model, attention)[1]:
+            for layer in layers:
                 layer.forward = partial(_checkpointed, layer.forward)
         if self.targets.found:
             self._answers_as(expected, samples, self._zero_slot())
@@ -66,6 +88,9 @@ class BaseModel:
         )
         return answer.last_hidden_state[0]
 
+    def _pass(self) -> AbstractContextManager[None]:
+        return nullcontext() if self.shards is None else self.shards.pass_forward()
+
     def _zero_slot(self) -> Slot:
         adapter = Adapter(LoraSpec(rank=1, seed=0), self.targets.found, self.device)
         return Slot(adapter.layout.views(adapter.flat.to(self.compute_dtype)), {}, 1.0)
@@ -73,7 +98,8 @@ class BaseModel:
     @torch.no_grad()
     def _plain(self, tokens: list[int]) -> Tensor:
         try:
-            answer = self.model(input_ids=torch.tensor([tokens], device=self.device), use_cache=False)
+            with self._pass():
+                answer = self.model(input_ids=torch.tensor([tokens], device=self.device), use_cache=False)
         except Exception as error:
             raise LoadError(f"{type(self.model).__name__} does not run: {type(error).__name__}: {error}") from error
         return answer.logits[0].float()
@@ -88,7 +114,7 @@ class BaseModel:
         segments = [] if slot is None else [Segment(0, layout.total, slot)]
         tokens = torch.tensor([token for sample in samples for token in sample], device=self.device)
         try:
-            with self.context.owned(segments):
+            with self._pass(), self.context.owned(segments):
                 logits = self.head(self.hidden(tokens, layout)).float()
         except Exception as error:
             raise LoadError(

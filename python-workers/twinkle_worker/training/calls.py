@@ -32,7 +32,7 @@ from ..protocol import (
     TrainWork,
 )
 from .loading import open_trainer
-from .spec import AdamParams, Datum, LoraSpec, Outcome, Work
+from .spec import AdamParams, Datum, FullSpec, LoraSpec, Outcome, Work
 from .trainer import TrainerOptions
 
 _DTYPES = {"float32": torch.float32, "int64": torch.int64}
@@ -42,7 +42,9 @@ class TrainerCalls:
     """passes: calls of ``compute`` so far; tokens: that went through the model in them"""
 
     def __init__(self, params: LoadParams, launch: LaunchSpec, progress: Progress) -> None:
-        self._trainer = open_trainer(params.model, parse_options(params.options), TrainerOptions(), launch, progress)
+        options = dict(params.options)
+        trainer = TrainerOptions(shard=options.pop("train_shard", False) is True)
+        self._trainer = open_trainer(params.model, parse_options(options), trainer, launch, progress)
         self.passes = 0
         self.tokens = 0
         base = self._trainer.base
@@ -65,7 +67,11 @@ class TrainerCalls:
         )
 
     def create(self, params: CreateRunParams) -> None:
-        """A new run. Raises TrainingError."""
+        """A new run; of rank 0, one that trains the model's own parameters. Raises TrainingError."""
+        if params.rank == 0:
+            parts = FullSpec(params.train_attn, params.train_mlp, params.train_unembed)
+            self._trainer.create_full(params.run, parts)
+            return
         spec = LoraSpec(
             rank=params.rank,
             seed=params.seed,
@@ -109,6 +115,11 @@ class TrainerCalls:
     def load(self, params: LoadRunParams) -> None:
         """Make or replace a run by what was saved. Raises TrainingError, and then it is as before."""
         self._trainer.load(params.run, Path(params.folder), params.optimizer)
+
+    def release(self) -> None:
+        """Give back what the allocator keeps of the device and nobody uses: others have their turn on it."""
+        if self._trainer.base.device.type == "cuda":
+            torch.cuda.empty_cache()
 
 
 def _tensor(data: bytes, dtype: torch.dtype) -> Tensor:

@@ -25,11 +25,11 @@ def read_checkpoint(folder: Path, targets: Targets, optimizer: bool, device: tor
 
     Raises TrainingError for a folder that is torn or changed, or made for another model.
     """
-    manifest = _manifest(folder)
+    manifest = read_manifest(folder)
     try:
         spec, step, sums = LoraSpec(**manifest["lora"]), int(manifest["step"]), dict(manifest["files"])
     except (KeyError, TypeError, ValueError) as error:
-        raise _damaged(folder, f"its manifest lacks something ({error})") from error
+        raise damaged(folder, f"its manifest lacks something ({error})") from error
     if optimizer and OPTIMIZER not in sums:
         raise TrainingError(
             UNSUPPORTED, f"the checkpoint {folder.name} holds no optimizer state; load it without", "optimizer"
@@ -64,17 +64,18 @@ def _fill(layout: AdapterLayout, flat: Tensor, tensors: Mapping[str, Tensor], pr
         part.copy_(own[name])
 
 
-def _manifest(folder: Path) -> dict[str, Any]:
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """What was noted of a checkpoint. Raises TrainingError where there is none, or none of this format."""
     try:
         manifest = json.loads((folder / MANIFEST).read_bytes())
     except FileNotFoundError as error:
         if not folder.is_dir():
             raise TrainingError(NO_CHECKPOINT, f"there is no checkpoint {folder.name}") from error
-        raise _damaged(folder, "its manifest is missing") from error
+        raise damaged(folder, "its manifest is missing") from error
     except (OSError, ValueError) as error:
-        raise _damaged(folder, f"its manifest cannot be read ({type(error).__name__})") from error
+        raise damaged(folder, f"its manifest cannot be read ({type(error).__name__})") from error
     if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
-        raise _damaged(folder, "its manifest has another format")
+        raise damaged(folder, "its manifest has another format")
     return manifest
 
 
@@ -83,18 +84,19 @@ def _tensors(folder: Path, name: str, sums: Mapping[str, str]) -> dict[str, Tens
     try:
         return load(content)
     except Exception as error:
-        raise _damaged(folder, f"{name} holds no tensors ({error})") from error
+        raise damaged(folder, f"{name} holds no tensors ({error})") from error
 
 
 def _verified(folder: Path, name: str, sums: Mapping[str, str]) -> bytes:
     try:
         content = (folder / name).read_bytes()
     except OSError as error:
-        raise _damaged(folder, f"{name} cannot be read ({error.strerror})") from error
+        raise damaged(folder, f"{name} cannot be read ({error.strerror})") from error
     if hashlib.sha256(content).hexdigest() != sums.get(name):
-        raise _damaged(folder, f"{name} is not what was written")
+        raise damaged(folder, f"{name} is not what was written")
     return content
 
 
-def _damaged(folder: Path, why: str) -> TrainingError:
+def damaged(folder: Path, why: str) -> TrainingError:
+    """What a torn or changed checkpoint is refused with."""
     return TrainingError(DAMAGED, f"the checkpoint {folder.name} is damaged: {why}; use an older one")

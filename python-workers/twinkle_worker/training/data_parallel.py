@@ -14,7 +14,12 @@ from torch import Tensor
 from .shares import share
 
 if TYPE_CHECKING:
+    from torch.distributed.device_mesh import DeviceMesh
+
     from ..protocol import LaunchSpec
+
+_PATIENCE_S = 3600.0
+"""One rank may load or compute for minutes longer than another. Whether it still lives is watched from outside, which ends them all."""
 
 
 class DataParallel:
@@ -34,8 +39,25 @@ class DataParallel:
 
         if device.type == "cuda":
             torch.cuda.set_device(device)
-        join_process_group(launch, "nccl" if device.type == "cuda" else "gloo")
+        join_process_group(launch, "nccl" if device.type == "cuda" else "gloo", _PATIENCE_S)
         return DataParallel(launch.rank, launch.world_size, device)
+
+    def mesh(self) -> DeviceMesh:
+        """All ranks in a row, for what is spread over them."""
+        import torch.distributed as dist
+        from torch.distributed.device_mesh import DeviceMesh
+
+        everybody = dist.group.WORLD
+        assert everybody is not None
+        return DeviceMesh.from_group(everybody, self._device.type)
+
+    def most(self, values: Sequence[int]) -> list[int]:
+        """The highest of each value over all ranks. All must call it, for as many values."""
+        import torch.distributed as dist
+
+        highest = torch.tensor(values, dtype=torch.int32, device=self._device)
+        dist.all_reduce(highest, op=dist.ReduceOp.MAX)
+        return highest.tolist()
 
     def share(self, lengths: Sequence[int]) -> range:
         """The datums that this rank computes; the shares of all ranks follow each other in the order of ranks."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +30,8 @@ from ..protocol import (
 if TYPE_CHECKING:
     from .calls import TrainerCalls
 
+log = logging.getLogger(__name__)
+
 
 class TrainingEngine:
     """One base model and the runs that train on it."""
@@ -49,7 +52,18 @@ class TrainingEngine:
         return self._calls.card
 
     def train(self, method: str, params: Any) -> Any:
-        """See ``base.TrainingCalls``."""
+        """See ``base.TrainingCalls``. Ends the process where it fails by itself in what other ranks wait for: they are ended with it."""
+        try:
+            return self._answer(method, params)
+        except RequestError:
+            raise
+        except Exception as error:
+            if self._launch.world_size == 1 or not isinstance(params, TrainPassParams | OptimStepParams):
+                raise
+            log.critical("%s failed in this rank, and others may wait for it", method, exc_info=error)
+            raise SystemExit(1) from error
+
+    def _answer(self, method: str, params: Any) -> Any:
         if self._calls is None:
             raise RequestError("PROTOCOL", "the base model is not loaded")
         match params:
@@ -65,6 +79,8 @@ class TrainingEngine:
                 return self._calls.save(params)
             case LoadRunParams():
                 return self._calls.load(params)
+            case None:
+                return self._calls.release()
             case _:
                 raise RequestError("PROTOCOL", f"method {method!r} does not train")
 

@@ -54,4 +54,4 @@ def write_file(path: Path, content: Content) -> None:
 
 
 def _bytes(flat: Tensor) -> memoryview:
-    return memoryview(flat.view(torch.uint8).numpy())
+    return flat.view(torch.uint8).numpy().data

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from .adapter import all_finite
 from .config import loss_config
 from .errors import INVALID, TOO_LONG, UNKNOWN, TrainingError
+from .flat_run import all_finite
 from .losses import Loss
 from .spec import Datum, Work
 

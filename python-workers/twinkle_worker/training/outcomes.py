@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import logging
 import math
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from .adapter import Claim
 from .errors import ENGINE, MEMORY, NON_FINITE, TrainingError
+from .flat_run import Claim
 from .head import Scored
 from .inputs import Prepared
+from .memory import WAYS
 from .spec import Outcome
 
 log = logging.getLogger(__name__)
 
 
-def outcome_of(work: Prepared, scored: Scored, claim: Claim | None) -> Outcome:
+def outcome_of(work: Prepared, scored: Scored, claim: Claim[Any] | None) -> Outcome:
     """What the caller gets, on the CPU and in the caller's order and shapes."""
     logprobs = torch.cat(scored.logprobs).cpu()
     losses = torch.cat(scored.losses).cpu()
@@ -51,12 +53,21 @@ def _not_finite(work: Prepared, values: Tensor) -> TrainingError:
     return TrainingError(NON_FINITE, "the loss came out as NaN or infinite; check for extreme values")
 
 
+def is_out_of_memory(error: Exception) -> bool:
+    """Whether it is torch's way, or Python's, to say that there is no memory."""
+    text = str(error)
+    # Where there is not even room for a context, CUDA says so as any other error of its.
+    known = "DefaultCPUAllocator" in text or "CUDA error: out of memory" in text
+    return isinstance(error, torch.OutOfMemoryError | MemoryError) or known
+
+
 def translate(error: Exception) -> TrainingError:
     """What a caller is told of whatever ended a pass; what nobody foresaw is logged, too."""
     if isinstance(error, TrainingError):
         return error
     text = str(error)
-    if isinstance(error, torch.OutOfMemoryError | MemoryError) or "DefaultCPUAllocator" in text:
-        return TrainingError(MEMORY, f"no memory for this pass: {text}; send shorter datums or checkpoint activations")
+    if is_out_of_memory(error):
+        ways = f". Send shorter datums; {WAYS}" if "CUDA" in text else "; send shorter datums"
+        return TrainingError(MEMORY, f"no memory for this pass: {text.rstrip('.')}{ways}")
     log.error("a training pass failed", exc_info=error)
     return TrainingError(ENGINE, f"the pass failed: {type(error).__name__}: {text}")

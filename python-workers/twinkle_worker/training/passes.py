@@ -7,14 +7,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from .adapter import Adapter, Claim
+from .adapter import Adapter
 from .base_model import BaseModel
 from .batching import Part, plan_passes
 from .errors import MEMORY, TrainingError
+from .flat_run import Claim
+from .full_run import FullRun
 from .head import PassRows, Scored, score
 from .inputs import Prepared
 from .lora_context import Slot
@@ -28,19 +31,20 @@ from .spec import Outcome
 class Job:
     """A work on its way; ``outcome`` is set in the end, with ``claim`` where there is a gradient to be settled."""
 
-    adapter: Adapter
+    adapter: Adapter | FullRun
     work: Prepared
     backward: bool
     outcome: Outcome | None = None
-    claim: Claim | None = None
+    claim: Claim[Any] | None = None
 
 
 @dataclass(slots=True)
-class _Attempt:
+class Attempt:
+    """A job that is being run; its gradient goes to ``claim``."""
+
     job: Job
-    weights: Tensor
-    slot: Slot
-    claim: Claim | None
+    lora: tuple[Adapter, Tensor, Slot] | None
+    claim: Claim[Any] | None
     scored: Scored = field(default_factory=Scored)
 
 
@@ -51,10 +55,13 @@ class PassRunner:
         self._base = base
         self._max_tokens = max_tokens
 
-    def run(self, jobs: Sequence[Job]) -> None:
-        """Set the outcome of each job; those with backward first, apart from those without. To be settled, all of them together."""
-        for backward in (True, False):
-            group = [job for job in jobs if job.backward == backward]
+    def run(self, jobs: Sequence[Job | None], backward: Sequence[bool]) -> None:
+        """Set the outcome of each job; those with backward first, apart from those without. To be settled, all of them together.
+
+        None: there is nothing to do here for the work at that place. ``backward``: of each work.
+        """
+        for kind in (True, False):
+            group = [job for job, back in zip(jobs, backward, strict=True) if job is not None and back == kind]
             if group:
                 self._run(group, self._max_tokens)
 
@@ -83,7 +90,7 @@ class PassRunner:
 
     def _try(self, jobs: Sequence[Job], max_tokens: int) -> TrainingError | None:
         """Run jobs of one kind together; on an error nothing of any of them remains."""
-        attempts: list[_Attempt] = []
+        attempts: list[Attempt] = []
         try:
             attempts.extend(self._begin(job) for job in jobs)
             for parts in plan_passes([job.work.lengths for job in jobs], max_tokens):
@@ -102,18 +109,26 @@ class PassRunner:
                 attempt.job.outcome, attempt.job.claim = outcome, attempt.claim
             return None
         attempts.clear()
-        if self._base.device.type == "cuda" and failed.code == MEMORY:
-            torch.cuda.empty_cache()
+        self._give_back(failed)
         return failed
 
-    def _begin(self, job: Job) -> _Attempt:
+    def _give_back(self, failed: TrainingError) -> None:
+        """Memory that the allocator holds, after it had none."""
+        if self._base.device.type == "cuda" and failed.code == MEMORY:
+            torch.cuda.empty_cache()
+
+    def _begin(self, job: Job) -> Attempt:
         adapter, dtype = job.adapter, self._base.compute_dtype
+        if isinstance(adapter, FullRun):
+            # Its weights are the model's, which bring their gradients to the claim themselves.
+            return Attempt(job, None, adapter.claim() if job.backward else None)
         claim = adapter.claim() if job.backward else None
         flat = adapter.flat.to(dtype)
         weights = adapter.weights if flat is adapter.flat else adapter.layout.views(flat)
-        return _Attempt(job, flat, Slot(weights, {} if claim is None else claim.views, adapter.scale), claim)
+        slot = Slot(weights, {} if claim is None else claim.views, adapter.scale)
+        return Attempt(job, (adapter, flat, slot), claim)
 
-    def _pass(self, attempts: Sequence[_Attempt], parts: Sequence[Part], backward: bool) -> None:
+    def _pass(self, attempts: Sequence[Attempt], parts: Sequence[Part], backward: bool) -> None:
         base = self._base
         pieces: list[PassRows] = []
         owners: list[Owner] = []
@@ -122,7 +137,9 @@ class PassRunner:
             attempt = attempts[part.work]
             stop = row + part.stop - part.start
             pieces.append(PassRows(row, stop, part.start, attempt.job.work, attempt.scored))
-            owners.append(Owner(row, stop, attempt.job.adapter, attempt.weights, attempt.claim, attempt.slot))
+            if attempt.lora is not None:
+                adapter, flat, slot = attempt.lora
+                owners.append(Owner(row, stop, adapter, flat, attempt.claim, slot))
             row = stop
         tokens = [attempts[part.work].job.work.tokens[part.start : part.stop] for part in parts]
         lengths = [length for part in parts for length in attempts[part.work].job.work.lengths[part.first : part.last]]

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from .adapter import Adapter, Claim
+from .adapter import Adapter, Pair
+from .flat_run import Claim
 from .lora_context import Segment, Slot
 
 _MOST_ROWS = 512
@@ -28,7 +29,7 @@ class Owner:
     stop: int
     adapter: Adapter
     weights: Tensor
-    claim: Claim | None
+    claim: Claim[dict[int, Pair]] | None
     slot: Slot
 
 
@@ -38,7 +39,7 @@ class PassSlots:
     def __init__(self, owners: Sequence[Owner]) -> None:
         self.plain = [Segment(owner.start, owner.stop, owner.slot) for owner in owners]
         self.layers: list[Segment] = []
-        self._sums: list[tuple[Claim, Tensor]] = []
+        self._sums: list[tuple[Claim[dict[int, Pair]], Tensor]] = []
         group: list[Owner] = []
         for owner in owners:
             if group and not _alike(group[-1], owner):
@@ -53,6 +54,8 @@ class PassSlots:
             claim.flat.add_(grad)
 
     def _close(self, group: Sequence[Owner]) -> None:
+        if not group:
+            return
         first = group[0]
         if len(group) == 1:
             self.layers.append(Segment(first.start, first.stop, first.slot))

@@ -25,7 +25,8 @@ from .whole_folder import whole_folder
 MANIFEST, OPTIMIZER = "manifest.json", "optimizer.safetensors"
 FORMAT = 1
 """Of the manifest."""
-_MOMENTS = "exp_avg", "exp_avg_sq"
+MOMENTS = "exp_avg", "exp_avg_sq"
+"""Before the names in OPTIMIZER."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,9 +49,7 @@ class Snapshot:
             CONFIG: _json(adapter_config(adapter.spec, layout.targets, targets.found, base)),
         }
         if optimizer:
-            moments = [
-                (kind, part.to("cpu", copy=True)) for kind, part in zip(_MOMENTS, adapter.moments(), strict=True)
-            ]
+            moments = [(kind, part.to("cpu", copy=True)) for kind, part in zip(MOMENTS, adapter.moments(), strict=True)]
             files[OPTIMIZER] = flat_file(
                 *(
                     (part, {f"{kind}.{name}": view for name, view in named_tensors(layout, part).items()})

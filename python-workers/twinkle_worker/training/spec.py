@@ -33,7 +33,7 @@ class LoraSpec:
     @property
     def kinds(self) -> tuple[str, ...]:
         """Those of KINDS that are trained."""
-        return tuple(kind for kind in KINDS if getattr(self, f"train_{kind}"))
+        return _kinds_of(self)
 
     def check(self, max_rank: int) -> None:
         """Raise TrainingError unless every value is in range and something is trained."""
@@ -45,10 +45,25 @@ class LoraSpec:
             raise TrainingError(INVALID, f"expected a seed of 64 bits but received {self.seed!r}", "lora_config.seed")
         if not _finite(self.alpha) or self.alpha <= 0:
             raise TrainingError(INVALID, f"expected a positive alpha but received {self.alpha!r}", "lora_config.alpha")
-        if not self.kinds:
-            raise TrainingError(
-                INVALID, "the run would train nothing; set train_attn, train_mlp or train_unembed", "lora_config"
-            )
+        _check_kinds(self.kinds)
+
+
+@dataclass(frozen=True, slots=True)
+class FullSpec:
+    """Which of the model's own parameters a full run trains. There is nothing to draw: it starts as the model is."""
+
+    train_attn: bool = True
+    train_mlp: bool = True
+    train_unembed: bool = True
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """Those of KINDS that are trained."""
+        return _kinds_of(self)
+
+    def check(self) -> None:
+        """Raise TrainingError unless something is trained."""
+        _check_kinds(self.kinds)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +131,17 @@ class Outcome:
     outputs: Sequence[dict[str, Tensor]] = ()
     metrics: Mapping[str, float] = field(default_factory=dict)
     error: TrainingError | None = None
+
+
+def _kinds_of(spec: LoraSpec | FullSpec) -> tuple[str, ...]:
+    return tuple(kind for kind in KINDS if getattr(spec, f"train_{kind}"))
+
+
+def _check_kinds(kinds: tuple[str, ...]) -> None:
+    if not kinds:
+        raise TrainingError(
+            INVALID, "the run would train nothing; set train_attn, train_mlp or train_unembed", "lora_config"
+        )
 
 
 def _whole(value: object) -> bool:

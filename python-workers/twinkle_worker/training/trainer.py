@@ -11,13 +11,19 @@ import torch
 from .adam import adam_step
 from .adapter import Adapter
 from .base_model import BaseModel
-from .checkpoint import read_checkpoint
+from .checkpoint import read_checkpoint, read_manifest
 from .data_parallel import DataParallel
-from .errors import ELSEWHERE, INVALID, NO_RUN, TrainingError
+from .errors import ELSEWHERE, INVALID, NO_RUN, UNSUPPORTED, TrainingError
+from .full_checkpoint import FullCheckpoint
+from .full_parameters import select_parameters
+from .full_run import FullRun
+from .full_snapshot import FullSnapshot
 from .inputs import Prepared, prepare
+from .lockstep import LockstepRunner
+from .outcomes import translate
 from .passes import Job, PassRunner
 from .snapshot import Snapshot
-from .spec import AdamParams, LoraSpec, Outcome, Work
+from .spec import AdamParams, FullSpec, LoraSpec, Outcome, Work
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,34 +33,64 @@ class TrainerOptions:
     max_tokens: of one pass; None: 1024 on the CPU, where more falls out of its caches, and 16384 on CUDA. A longer datum passes alone
     checkpoint_activations: compute layers twice instead of keeping their activations
     max_rank: of a run's LoRA
+    shard: spread the base model over the ranks that train it
     """
 
     max_tokens: int | None = None
     checkpoint_activations: bool = False
     max_rank: int = 256
+    shard: bool = False
 
 
 class Trainer:
-    """runs: adapters by the name of their run"""
+    """runs: by their names; a full one is alone"""
 
     def __init__(
         self, base: BaseModel, options: TrainerOptions | None = None, peers: DataParallel | None = None
     ) -> None:
         """``peers``: the ranks that train the same runs, all told the same in the same order; None: there are no others."""
         self.base = base
-        self.runs: dict[str, Adapter] = {}
+        self.runs: dict[str, Adapter | FullRun] = {}
         self._options = options if options is not None else TrainerOptions()
         default = 1024 if base.device.type == "cpu" else 16384
         self._peers = peers
-        self._passes = PassRunner(base, self._options.max_tokens or default)
+        max_tokens = self._options.max_tokens or default
+        if base.shards is None:
+            self._passes = PassRunner(base, max_tokens)
+        else:
+            assert peers is not None
+            self._passes = LockstepRunner(base, max_tokens, base.shards, peers)
 
     def create(self, run: str, spec: LoraSpec) -> Adapter:
-        """A new run. Raises TrainingError for a spec that is wrong or that the model cannot do."""
+        """A new run. Raises TrainingError for a spec that is wrong or that the model cannot do, or while there is a full run."""
         spec.check(self._options.max_rank)
+        self._check_room(run)
+        adapter = Adapter(spec, self.base.targets.select(spec), self.base.device)
+        self.runs[run] = adapter
+        return adapter
+
+    def create_full(self, run: str, spec: FullSpec) -> FullRun:
+        """A new run that trains the model's own parameters. Raises TrainingError while there is any other run, and for want of memory."""
+        self._check_room(run, alone=True)
+        made = FullRun(spec, select_parameters(self.base.model, self.base.kinds, spec), self.base.device)
+        self.runs[run] = made
+        return made
+
+    def _check_room(self, run: str, alone: bool = False) -> None:
         if run in self.runs:
             raise TrainingError(INVALID, f"a run {run} exists")
-        self.runs[run] = Adapter(spec, self.base.targets.select(spec), self.base.device)
-        return self.runs[run]
+        if alone and self.base.shards is not None:
+            raise TrainingError(
+                UNSUPPORTED,
+                "the base model is spread over ranks (--train-shard), so it cannot be trained itself: train a LoRA",
+                "lora_config.rank",
+            )
+        if self.runs and (alone or self._full):
+            raise TrainingError(INVALID, "the model is taken: a run that trains all of it has to be alone")
+
+    @property
+    def _full(self) -> bool:
+        return any(isinstance(run, FullRun) for run in self.runs.values())
 
     def forward_backward(self, works: Sequence[Work]) -> list[Outcome]:
         """Compute works of any runs in shared passes, adding gradients up by run. Raises nothing for a work: its outcome says it.
@@ -62,6 +98,9 @@ class Trainer:
         With peers, outcomes are of this rank's datums; the others' follow, in the order of ranks. A work that failed elsewhere has an error
         without words.
         """
+        if self._full and len(works) > 1:
+            # Gradients of a model's own parameters cannot be told apart by work, and room for several is room for several models.
+            return [outcome for work in works for outcome in self.forward_backward([work])]
         outcomes = [Outcome() for _ in works]
         jobs: dict[int, Job] = {}
         for at, work in enumerate(works):
@@ -70,9 +109,9 @@ class Trainer:
                 mine = self._prepare(work)
                 if mine is not None:
                     jobs[at] = Job(adapter, mine, not work.forward_only)
-            except TrainingError as error:
-                outcomes[at] = Outcome(error=error)
-        self._passes.run(list(jobs.values()))
+            except Exception as error:  # want of memory, too, which other ranks may have enough of
+                outcomes[at] = Outcome(error=translate(error))
+        self._passes.run([jobs.get(at) for at in range(len(works))], [not work.forward_only for work in works])
         for at, job in jobs.items():
             if job.outcome is None:
                 raise RuntimeError(f"work {at} was not run")
@@ -98,27 +137,61 @@ class Trainer:
 
     def optim_step(self, run: str, params: AdamParams) -> dict[str, float]:
         """Step a run and clear its gradient; metrics by ``name:reduction``. See :func:`adam.adam_step`. Raises TrainingError."""
-        return adam_step(self.adapter(run), params, None if self._peers is None else self._peers.add_up)
+        trained = self.adapter(run)
+        metrics = adam_step(trained, params, None if self._peers is None else self._peers.add_up)
+        if isinstance(trained, FullRun):
+            trained.publish()
+        return metrics
 
-    def snapshot(self, run: str, optimizer: bool = True) -> Snapshot:
-        """The run as it is now, to be written by any thread. Raises TrainingError for an unknown run."""
-        return Snapshot.take(self.adapter(run), self.base.targets, self.base.name, optimizer)
+    def snapshot(self, run: str, optimizer: bool = True) -> Snapshot | FullSnapshot:
+        """The run as it is now, to be written by any thread; a full one before all else. Raises TrainingError for an unknown run."""
+        trained = self.adapter(run)
+        if isinstance(trained, FullRun):
+            return FullSnapshot(trained, self.base.model, self.base.name, optimizer)
+        return Snapshot.take(trained, self.base.targets, self.base.name, optimizer)
 
     def hand_over(self, run: str) -> Snapshot:
-        """As :meth:`snapshot`, for an engine on this machine. Raises TrainingError for an unknown run."""
-        return Snapshot.hand_over(self.adapter(run), self.base.targets, self.base.name, self.base.compute_dtype)
+        """As :meth:`snapshot`, for an engine on this machine. Raises TrainingError for an unknown run, and a full one."""
+        trained = self.adapter(run)
+        if isinstance(trained, FullRun):
+            raise TrainingError(UNSUPPORTED, "a run that trains all of the model has no adapter to hand over")
+        return Snapshot.hand_over(trained, self.base.targets, self.base.name, self.base.compute_dtype)
 
-    def load(self, run: str, folder: Path, optimizer: bool) -> Adapter:
+    def load(self, run: str, folder: Path, optimizer: bool) -> Adapter | FullRun:
         """Make or replace a run by a checkpoint; on TrainingError it is as before."""
+        manifest = read_manifest(folder)
+        if "full" in manifest:
+            return self._load_full(run, FullCheckpoint.open(folder, manifest, optimizer))
+        if self._full:
+            raise TrainingError(INVALID, "the model is taken: a run that trains all of it has to be alone")
         adapter = read_checkpoint(folder, self.base.targets, optimizer, self.base.device, self._options.max_rank)
         self.runs[run] = adapter
         return adapter
 
+    def _load_full(self, run: str, saved: FullCheckpoint) -> FullRun:
+        saved.check(select_parameters(self.base.model, self.base.kinds, saved.spec))
+        known = self.runs.get(run)
+        if isinstance(known, FullRun) and known.spec != saved.spec:
+            raise TrainingError(INVALID, "the checkpoint trains other parts of the model: begin a run from it")
+        # In place, as there may be no room for two.
+        made = known if isinstance(known, FullRun) else self.create_full(run, saved.spec)
+        try:
+            saved.fill(made)
+        except BaseException:
+            self.drop(run)
+            raise
+        return made
+
     def drop(self, run: str) -> None:
         """Forget a run; unknown ones are fine."""
-        self.runs.pop(run, None)
+        dropped = self.runs.pop(run, None)
+        if isinstance(dropped, FullRun):
+            dropped.leave()
+            del dropped
+            if self.base.device.type == "cuda":
+                torch.cuda.empty_cache()  # as much as several models: others on the device may want it
 
-    def adapter(self, run: str) -> Adapter:
+    def adapter(self, run: str) -> Adapter | FullRun:
         """Raises TrainingError for a run that is not here."""
         adapter = self.runs.get(run)
         if adapter is None:

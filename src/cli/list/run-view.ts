@@ -49,7 +49,7 @@ function facts(run: ShownRun, { nowMs, paint }: RunViewOptions): string[] {
   const steps = run.step === run.steps ? '' : ` (${run.steps} of them here)`;
   const perToken = run.lossPerToken === null ? '' : `, ${figure(run.lossPerToken)} per token`;
   const lines: readonly (readonly [string, string])[] = [
-    ['model', `${run.model}, LoRA rank ${run.rank}, server ${run.instance}`],
+    ['model', `${run.model}, ${run.rank === 0 ? 'all parameters' : `LoRA rank ${run.rank}`}, server ${run.instance}`],
     [
       'begun',
       `${formatDuration(nowMs - run.created)} ago, last request ${formatDuration(nowMs - run.lastRequest)} ago`,

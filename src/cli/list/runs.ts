@@ -56,7 +56,7 @@ export function runColumns(rows: readonly RunRow[], nowMs: number): Column<RunRo
   return [
     { head: 'RUN', cell: ({ id }) => runWord(id) },
     { head: 'MODEL', cell: ({ model }) => model, drop: 3 },
-    { head: 'RANK', cell: ({ rank }) => String(rank), drop: 6 },
+    { head: 'RANK', cell: ({ rank }) => (rank === 0 ? 'full' : String(rank)), drop: 6 },
     { head: 'STATE', cell: ({ state }) => runState(state) },
     { head: 'STEP', cell: ({ step }) => String(step) },
     { head: 'TOKENS', cell: ({ tokens }) => count(tokens) },

@@ -1,5 +1,5 @@
 /** `status`: servers with their models and ranks, standalone heads in a line, and who does not answer. Pure. */
-import type { ClusterHeadStatus, HeadStatus, InstanceFile, TrainerStatus } from '../../runtime/types.js';
+import type { ClusterHeadStatus, DeviceHolding, HeadStatus, InstanceFile, TrainerStatus } from '../../runtime/types.js';
 import type { ScaleStatus, ServedModel } from '../../serving/types.js';
 import type { Silent } from '../admin.js';
 import type { Paint } from '../render/style.js';
@@ -69,7 +69,21 @@ function describe(file: InstanceFile, answer: Answered['answer'], since: string,
   ]);
   if (rows.length === 0) return line;
   const ranks = table(['MODEL', 'REPLICA', 'STATE', 'RANK', 'PID', 'DEVICES', 'IN FLIGHT', 'RESTARTS', 'NOTE'], rows);
-  return line + ranks.replace(/^(?=.)/gm, '  ');
+  return line + indented(ranks) + indented(holders(answer.devices ?? [], paint));
+}
+
+const indented = (text: string): string => text.replace(/^(?=.)/gm, '  ');
+
+/** Devices by who computes on them, once somebody trains: before, the ranks say it all. */
+function holders(devices: readonly DeviceHolding[], paint: Paint): string {
+  if (devices.every(({ training }) => training.length === 0)) return '';
+  const rows = devices.map(({ device, replicas, training, turn }) => [
+    device,
+    replicas.map(({ rank, replica }) => `${replica} rank ${rank}`).join(', ') || '-',
+    training.map(({ model, rank }) => `${model} rank ${rank}`).join(', ') || '-',
+    turn === undefined ? '-' : paint(turn === 'changing' ? 'yellow' : 'green', turn),
+  ]);
+  return table(['DEVICE', 'SAMPLES', 'TRAINS', 'TURN'], rows);
 }
 
 /** Where its devices come from, when that is not itself. Servers of before heads say nothing. */
@@ -82,7 +96,7 @@ function modelRows(model: ServedModel, paint: Paint): string[][] {
   const name = model.names.join(', ');
   const { progress, reason, scale } = model;
   const does = reason ?? (progress === null ? '' : `${progress.phase} ${progress.detail}`.trim());
-  const note = [scale === undefined ? '' : scaleNote(scale, model.replicas), weightsNote(model), does]
+  const note = [scale === undefined ? '' : scaleNote(scale, model.replicas), turnNote(model), weightsNote(model), does]
     .filter((part) => part !== '')
     .join('; ');
   if (model.replicas.length === 0) return [[name, '-', state(model.state, paint), '-', '-', '-', '-', '-', note]];
@@ -116,6 +130,12 @@ function trainerRows(ranks: TrainerStatus, { names }: ServedModel, paint: Paint)
     String(restarts),
     reason === null ? holds : `${holds}; ${reason}`,
   ]);
+}
+
+/** What its replicas do not do now, and why. */
+function turnNote({ turn }: ServedModel): string {
+  if (turn === undefined || turn.holder === 'sampling') return '';
+  return turn.holder === 'training' ? 'sleeps while it is trained' : 'changes between sampling and training';
 }
 
 /** `weights of /checkpoints/7 since 2026-11-22T20:00:00.000Z`. */

@@ -10,6 +10,7 @@ import type { RouteSpec } from '../http/routes.js';
 import { Id, optional, Request, SeqId } from './fields.js';
 import { readBy } from './reader.js';
 import { checkScope, countOf, type TinkerCall, type TinkerRoutes } from './route.js';
+import { shapeOf } from './run-shape.js';
 import { Ttl } from './saving-routes.js';
 
 const WeightsInfo = Type.Object({ tinker_path: Type.String() });
@@ -81,9 +82,8 @@ function runOf({ last, lastSampler, run }: SavedRun): object {
     training_run_id: run.id,
     base_model: run.baseModel,
     model_owner: 'me',
-    is_lora: true,
+    ...shapeOf(run.rank),
     corrupted: run.corrupted,
-    lora_rank: run.rank,
     last_request_time: iso(run.lastRequest),
     last_checkpoint: last === null ? null : checkpointOf(last),
     last_sampler_checkpoint: lastSampler === null ? null : checkpointOf(lastSampler),
@@ -139,8 +139,7 @@ function showWeights({ request, tenant, training }: TinkerCall): object {
   );
   return {
     base_model: run.baseModel,
-    is_lora: true,
-    lora_rank: run.rank,
+    ...shapeOf(run.rank),
     optimizer_config: { type: 'adamw' },
     train_unembed: run.unembed,
     train_mlp: run.mlp,
@@ -164,7 +163,7 @@ function copiedTo({ request, tenant }: TinkerCall, body: Static<typeof CopyWeigh
   return `${uuid.join('-')}:train:0`;
 }
 
-function copy(call: TinkerCall): object {
+async function copy(call: TinkerCall): Promise<object> {
   const { request, tenant, training } = call;
   const body = request.body as Static<typeof CopyWeights>;
   const shown = request.headers['x-tinker-weights-access-token'];
@@ -176,7 +175,7 @@ function copy(call: TinkerCall): object {
     throw new TwinkleError('INVALID_REQUEST', `run \`${run}\` exists: take another number`, { param: 'model_seq_id' });
   }
   const source = readBy(call, body.source_path, token);
-  const { path } = training.checkpoints.copy(tenant, { ...source, run, ttlSeconds: body.ttl_seconds ?? null });
+  const { path } = await training.checkpoints.copy(tenant, { ...source, run, ttlSeconds: body.ttl_seconds ?? null });
   return { tinker_path: pathText(path) };
 }
 
@@ -189,22 +188,22 @@ export function checkpointRoutes(routes: TinkerRoutes): RouteSpec[] {
     routes.get('checkpoints', "The key's checkpoints.", listAll),
     routes.post('weights_info', 'What a checkpoint is of.', WeightsInfo, showWeights),
     routes.post('copy_weights', 'A checkpoint once more, as of another run.', CopyWeights, copy),
-    routes.bodiless(['DELETE'], one, 'Remove a checkpoint.', (call) => {
-      call.training.checkpoints.remove(call.tenant, pathOf(call));
+    routes.bodiless(['DELETE'], one, 'Remove a checkpoint.', async (call) => {
+      await call.training.checkpoints.remove(call.tenant, pathOf(call));
       return {};
     }),
     routes.bodiless(
       ['POST', 'DELETE'],
       `${one}/publish`,
       'Let every key read a checkpoint, or its own alone.',
-      (call) => {
-        call.training.checkpoints.publish(call.tenant, pathOf(call), call.request.method === 'POST');
+      async (call) => {
+        await call.training.checkpoints.publish(call.tenant, pathOf(call), call.request.method === 'POST');
         return {};
       },
     ),
-    routes.put(`${one}/ttl`, 'How long a checkpoint is kept from now on.', KeepFor, (call) => {
+    routes.put(`${one}/ttl`, 'How long a checkpoint is kept from now on.', KeepFor, async (call) => {
       const { ttl_seconds } = call.request.body as Static<typeof KeepFor>;
-      call.training.checkpoints.keepFor(call.tenant, pathOf(call), ttl_seconds ?? null);
+      await call.training.checkpoints.keepFor(call.tenant, pathOf(call), ttl_seconds ?? null);
       return {};
     }),
   ];

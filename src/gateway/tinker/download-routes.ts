@@ -32,11 +32,13 @@ export function downloadRoutes(routes: TinkerRoutes): RouteSpec[] {
       'Links to the files of a checkpoint.',
       urls,
     ),
-    routes.open('files/:link/:name', 'A file of a checkpoint.', (request, reply) => {
+    routes.open('files/:link/:name', 'A file of a checkpoint.', async (request, reply) => {
       const { checkpoint, file, tenant } = links.open((request.params as { link: string }).link);
-      const found = training.checkpoints.list(tenant, readPath(checkpoint)).find(({ name }) => name === file);
+      const path = readPath(checkpoint);
+      const found = training.checkpoints.list(tenant, path).find(({ name }) => name === file);
       if (found === undefined)
         throw new TwinkleError('CHECKPOINT_NOT_FOUND', `checkpoint \`${checkpoint}\` has no file ${file}`);
+      await training.checkpoints.bring(tenant, path);
       reply.header('content-length', found.bytes).type('application/octet-stream');
       return reply.send(createReadStream(found.path));
     }),

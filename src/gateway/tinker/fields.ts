@@ -15,7 +15,7 @@ export const Metadata = optional(Type.Record(Type.String(), Type.Unknown()));
 export const Request = <T extends Record<string, TSchema>>(fields: T) =>
   Type.Object({ ...fields, type: optional(Type.String()) }, { additionalProperties: false });
 
-/** From 1 on: requests of a run, ranks of adapters. */
+/** From 1 on: requests of a run. */
 export const Count = Type.Integer({ minimum: 1, maximum: 2 ** 31 - 1 });
 
 export const onlyAdam = (param: string): TwinkleError =>

@@ -2,7 +2,7 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { TwinkleError } from '../../errors.js';
 import { type Static, Type } from '../../protocol/type.js';
-import type { PendingRequest } from '../../training/types.js';
+import type { Listener, PendingRequest } from '../../training/types.js';
 import { callOf } from '../http/call.js';
 import { whenClosed } from '../http/closed.js';
 import type { RouteSpec } from '../http/routes.js';
@@ -22,15 +22,10 @@ const RetrieveFutures = Request({
 });
 const CancelFuture = Request({ request_id: Id });
 
-/** Aborted when the client has gone. */
-function goneSignal(reply: FastifyReply): AbortSignal {
-  const gone = new AbortController();
-  // Not when the answer was sent: an abort makes an error with its stack.
-  whenClosed(reply.raw, (complete) => {
-    if (!complete) gone.abort();
-  });
-  return gone.signal;
-}
+/** The client, which may hang up. */
+const clientOf = ({ raw }: FastifyReply): Listener => {
+  return (leave) => whenClosed(raw, leave);
+};
 
 function expired(id: string): TwinkleError {
   return new TwinkleError('FUTURE_EXPIRED', `request \`${id}\` is not known here any more: ask again for what it was`, {
@@ -66,7 +61,7 @@ export function futureRoutes(routes: TinkerRoutes): RouteSpec[] {
         const { request_id: id } = request.body as Static<typeof RetrieveFuture>;
         const future = training.request(callOf(request).tenant, id);
         if (future === null) throw expired(id);
-        if (future.answer === null) await future.wait(HOLD_MS, goneSignal(reply));
+        if (future.answer === null) await future.wait(HOLD_MS, clientOf(reply));
         await training.written();
         return send(request, reply, future);
       },
@@ -84,7 +79,7 @@ export function futureRoutes(routes: TinkerRoutes): RouteSpec[] {
         let feed = look(retrieved_request_ids ?? []);
         const holdMs = Math.min((timeout ?? Number.POSITIVE_INFINITY) * 1000, HOLD_MS);
         if (feed.completions.length === 0 && holdMs > 0) {
-          await feed.wait(holdMs, goneSignal(reply));
+          await feed.wait(holdMs, clientOf(reply));
           feed = look([]);
         }
         await training.written();

@@ -19,6 +19,7 @@ export class Repeats {
       if (known !== undefined) return known;
       const given = answer(call);
       this.#answers.set(id, given);
+      if (given instanceof Promise) given.catch(() => this.#answers.delete(id));
       const [oldest] = this.#answers.keys();
       if (this.#answers.size > MAX_KEPT && oldest !== undefined) this.#answers.delete(oldest);
       return given;

@@ -6,6 +6,7 @@ import { readComputeRequest, workOf } from './compute-request.js';
 import { Count, checkOptimizer, Id, Metadata, onlyAdam, optional, Request, SeqId } from './fields.js';
 import { jsonPass, PassBody } from './json-request.js';
 import { accepted, judged, type TinkerCall, type TinkerRoutes } from './route.js';
+import { shapeOf } from './run-shape.js';
 
 const Optimizer = Type.Object(
   { type: Type.String(), version: optional(Type.Integer()) },
@@ -13,7 +14,7 @@ const Optimizer = Type.Object(
 );
 const Lora = Type.Object(
   {
-    rank: Count,
+    rank: Type.Integer({ minimum: 0, maximum: 2 ** 31 - 1 }),
     seed: optional(Type.Integer({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER })),
     train_unembed: optional(Type.Boolean()),
     train_mlp: optional(Type.Boolean()),
@@ -73,8 +74,7 @@ function getInfo({ request, tenant, training }: TinkerCall): object {
     type: 'get_info',
     model_data: { arch: null, model_name: baseModel, tokenizer_id: folder },
     model_id,
-    is_lora: true,
-    lora_rank: rank,
+    ...shapeOf(rank),
     model_name: baseModel,
     optimizer_config: { type: 'adamw' },
   };
@@ -128,7 +128,12 @@ function createCustomLoss(): never {
 
 export function trainingRoutes(routes: TinkerRoutes): RouteSpec[] {
   return [
-    routes.post('create_model', 'A LoRA adapter to train.', CreateModel, createModel),
+    routes.post(
+      'create_model',
+      'A LoRA adapter to train; of rank 0, all parameters of the model.',
+      CreateModel,
+      createModel,
+    ),
     routes.post('get_info', 'What a run trains.', ModelOnly, getInfo),
     routes.postProtobuf(
       'forward_backward',

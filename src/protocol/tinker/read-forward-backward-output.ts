@@ -1,6 +1,6 @@
 /** The protobuf message `tinker_public.ForwardBackwardOutput`, read, as this server writes it: float32 alone. Pure. */
 import type { BinaryReader } from '@bufbuild/protobuf/wire';
-import { readExtents, readInner, readMessage } from './wire.js';
+import { aligned, readExtents, readInner, readMessage } from './wire.js';
 
 /** An output of one datum. */
 export interface ReadTensor {
@@ -33,8 +33,7 @@ function readBatch(reader: BinaryReader): ReadTensor[] {
   return Array.from({ length: edges.byteLength / 8 - 1 }, (_, at) => {
     const from = Number(view.getBigInt64(at * 8, true));
     const to = Number(view.getBigInt64(at * 8 + 8, true));
-    // A copy, because floats have to be aligned.
-    const values = new Float32Array(data.slice(from, to).buffer);
+    const values = new Float32Array(aligned(data.subarray(from, to)));
     return { data: values, shape: [width === 0 ? 0 : (to - from) / width, ...trailing] };
   });
 }

@@ -1,11 +1,10 @@
 /** The protobuf message `tinker_public.SampleResponse`, read, as this server writes it. Pure. */
 import type { BinaryReader } from '@bufbuild/protobuf/wire';
 import type { SampledSequence, SampleResult, TopkLogprobs } from './sample-response.js';
-import { readInner, readMessage } from './wire.js';
+import { aligned, readInner, readMessage } from './wire.js';
 
-// Copies, because numbers have to be aligned.
-const ints = (reader: BinaryReader): Int32Array => new Int32Array(reader.bytes().slice().buffer);
-const floats = (reader: BinaryReader): Float32Array => new Float32Array(reader.bytes().slice().buffer);
+const ints = (reader: BinaryReader): Int32Array => new Int32Array(aligned(reader.bytes()));
+const floats = (reader: BinaryReader): Float32Array => new Float32Array(aligned(reader.bytes()));
 
 type Writable<T> = { -readonly [K in keyof T]: T[K] };
 

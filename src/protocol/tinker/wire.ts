@@ -36,3 +36,6 @@ export function readExtents(reader: BinaryReader, wire: number, into: number[]):
   const end = reader.pos + length;
   while (reader.pos < end) into.push(Number(reader.int64()));
 }
+
+/** A copy in memory of its own, where numbers are aligned. Not `slice`, which of a Buffer copies nothing. */
+export const aligned = (bytes: Uint8Array): ArrayBuffer => new Uint8Array(bytes).buffer;

@@ -52,7 +52,7 @@ const DISK: Readonly<Record<string, string>> = {
 };
 
 /** What an error of the SDK, of the network or of the disk means. What nobody knows is worth another try. */
-export function fetchFailure(thrown: unknown): FetchFailure {
+export function fetchFailure(thrown: unknown, tried: 'read' | 'written' = 'read'): FetchFailure {
   if (thrown instanceof FetchFailure) return thrown;
   const failed = (code: ErrorCode, why: string, again = false): FetchFailure =>
     new FetchFailure(code, why, again, String(thrown));
@@ -67,9 +67,9 @@ export function fetchFailure(thrown: unknown): FetchFailure {
     return failed('MODEL_NOT_FOUND', 'the bucket denies this server access to it');
   if (typeof code === 'string' && Object.hasOwn(DISK, code)) return failed('NOT_READY', DISK[code] ?? '');
   // Deleted or replaced since it was listed.
-  if (name === 'NoSuchKey' || status === 404 || status === 412)
+  if (tried === 'read' && (name === 'NoSuchKey' || status === 404 || status === 412))
     return failed('NOT_READY', 'its objects changed while they were fetched', true);
   const label = [code, name].find((word) => typeof word === 'string' && /^\w{3,64}$/.test(word) && word !== 'Error');
   const said = [label, status].filter((word) => word !== undefined).join(', status ');
-  return failed('NOT_READY', `the bucket could not be read${said === '' ? '' : ` (${said})`}`, true);
+  return failed('NOT_READY', `the bucket could not be ${tried}${said === '' ? '' : ` (${said})`}`, true);
 }

@@ -1,11 +1,14 @@
 /** What the service has, as the journal keeps it; and what a server before this one had, taken up again. */
+import type { Checkpoints } from '../checkpoints.js';
 import { failureOf } from '../failure.js';
+import { FinishedSaves } from '../finished-saves.js';
 import { Future, type FutureOwner, type Futures, type FutureWork, NOTHING_TO_STOP, type Purpose } from '../futures.js';
 import type { ParkedRuns } from '../parked-runs.js';
 import type { Runs } from '../runs.js';
 import type { SampleAgain } from '../sample-again.js';
 import type { Samplers } from '../samplers.js';
 import type { Sessions } from '../sessions.js';
+import type { FutureFailure } from '../types.js';
 import { type RunRecord, type StoredPurpose, sampleOf, type TrainingRecord } from './records.js';
 import type { KeptFuture, Replay } from './replay.js';
 import type { Kept } from './training-journal.js';
@@ -19,6 +22,7 @@ export interface KeptParts {
   readonly runs: Runs;
   readonly futures: Futures;
   readonly parked: ParkedRuns;
+  readonly checkpoints: Pick<Checkpoints, 'of'>;
   readonly again: SampleAgain;
   /** How long an answer is kept after it came. */
   readonly keepMs: number;
@@ -79,10 +83,13 @@ export class KeptTraining implements Kept {
   }
 
   resume(): void {
+    const saves = new FinishedSaves(this.parts.checkpoints);
     for (const future of this.#unfinished.splice(0)) {
       const { purpose } = future;
-      if ('run' in purpose) future.settle(failureOf(this.parts.runs.interrupted(purpose.run, purpose.seqId)));
-      else this.parts.again.begin(future);
+      if ('run' in purpose) {
+        const why = (): FutureFailure => failureOf(this.parts.runs.interrupted(purpose.run, purpose.seqId));
+        future.settle(saves.answer(purpose.run, future) ?? why());
+      } else this.parts.again.begin(future);
     }
   }
 

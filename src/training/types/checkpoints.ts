@@ -1,17 +1,27 @@
 /** Checkpoints, and what is asked of them, in the words of the training service. */
 import type { CheckpointPath, NamedKind } from '../checkpoint-path.js';
+import type { KeptProgress } from '../run-progress.js';
 import type { NewRun } from '../types.js';
 
 /** The shape of a run, as a checkpoint keeps it. */
 export type RunShape = Pick<NewRun, 'baseModel' | 'rank' | 'seed' | 'attn' | 'mlp' | 'unembed'>;
+
+/** A file of a checkpoint that a store has. */
+export interface StoredFile {
+  /** A plain file name. */
+  readonly name: string;
+  readonly bytes: number;
+}
 
 /** What was saved of a run. Kept as JSON: plain values alone. */
 export interface Checkpoint {
   readonly path: CheckpointPath;
   /** Whose it is. */
   readonly tenant: string;
-  /** Where it lies. */
+  /** Where it lies; with `stored` only once it was brought here. */
   readonly folder: string;
+  /** All its files; absent: it is on this machine alone. */
+  readonly stored?: readonly StoredFile[];
   readonly run: RunShape;
   /** Of the run. */
   readonly runMetadata: Readonly<Record<string, unknown>> | null;
@@ -22,10 +32,18 @@ export interface Checkpoint {
   readonly expires: number | null;
   readonly public: boolean;
   readonly userMetadata: Readonly<Record<string, unknown>> | null;
+  /** The request that it was saved for; absent: none. A copy has that of what it was copied from. */
+  readonly request?: string;
   /** The folder that it was copied from; absent: it is no copy. */
   readonly copyOf?: string;
   /** Of a parked run: the number of the request that it goes on with. */
   readonly next?: number;
+  /** Of a parked run: when something was asked of it last, Unix ms. */
+  readonly lastRequest?: number;
+  /** Of a parked run: it had a gradient that no step had used, and its client has yet to hear that it is gone. */
+  readonly gradientDropped?: boolean;
+  /** Of a parked run: how it trained. */
+  readonly progress?: KeptProgress;
 }
 
 /** A run to be saved under a name: to go on from (`weights`, with the optimizer), to sample from, or to be downloaded. */
@@ -89,18 +107,23 @@ export interface LoadRequest {
   readonly optimizer: boolean;
 }
 
-/** What was saved. All but `of` throw `CHECKPOINT_NOT_FOUND` for what is not there, or not the tenant's. */
+/**
+ * What was saved. All but `of` throw `CHECKPOINT_NOT_FOUND` for what is not there, or not the tenant's. Those that return promises may reject with
+ * `STORAGE_FAILED`, too: then it is as it was.
+ */
 export interface CheckpointRegistry {
   /** A tenant's own, oldest first. */
   of(tenant: string): readonly Checkpoint[];
   /** One of the tenant's own, or a public one. */
   readable(tenant: string, path: CheckpointPath): Checkpoint;
-  remove(tenant: string, path: CheckpointPath): void;
-  publish(tenant: string, path: CheckpointPath, isPublic: boolean): void;
+  remove(tenant: string, path: CheckpointPath): Promise<void>;
+  publish(tenant: string, path: CheckpointPath, isPublic: boolean): Promise<void>;
   /** @param seconds from now on; null: for ever */
-  keepFor(tenant: string, path: CheckpointPath, seconds: number | null): void;
+  keepFor(tenant: string, path: CheckpointPath, seconds: number | null): Promise<void>;
   /** Storage is shared where the file system can. The same once more is the same copy. @throws also `INVALID_REQUEST` for a name that another has */
-  copy(tenant: string, request: CopyRequest): Checkpoint;
-  /** What whoever loads it elsewhere needs. */
+  copy(tenant: string, request: CopyRequest): Promise<Checkpoint>;
+  /** What whoever loads it elsewhere needs. The files may have to be brought first. */
   list(tenant: string, path: CheckpointPath): readonly CheckpointFile[];
+  /** Have its files on this machine. Null: they are. */
+  bring(tenant: string, path: CheckpointPath): Promise<void> | null;
 }

@@ -12,7 +12,7 @@ export interface RunStatus {
   /** `<session>:train:<number>`. */
   readonly id: string;
   readonly model: string;
-  /** Of its LoRA. */
+  /** Of its LoRA; 0: all parameters of the model are trained. */
   readonly rank: number;
   /** starting: it is being made; parked: on disk until something is asked of it, or there is room; lost: its weights are gone. */
   readonly state: 'starting' | 'ready' | 'parked' | 'lost';
@@ -20,7 +20,7 @@ export interface RunStatus {
   readonly reason: string | null;
   /** Number of the last optimizer step; a run that goes on from a checkpoint goes on counting. */
   readonly step: number;
-  /** Steps made since this server has it. */
+  /** Steps made since this server has it; parked, it keeps them through a restart. */
   readonly steps: number;
   /** Datums that went through forward_backward. */
   readonly datums: number;

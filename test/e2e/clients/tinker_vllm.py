@@ -51,8 +51,7 @@ def main() -> None:
     seen["says now"] = says(followed, tokenizer)
     seen["snapshot stays"] = gap(likelihoods(snapshot, tokens), of_snapshot)
 
-    wide = service.create_lora_training_client(base_model=folder, rank=32).result()
-    seen["wide"] = error_of(lambda: wide.save_weights_and_get_sampling_client().result())
+    seen["wide"] = error_of(lambda: service.create_lora_training_client(base_model=folder, rank=32).result())
 
     print("ready", flush=True)
     sys.stdin.readline()

@@ -7,7 +7,7 @@ import type { CliIo, CliParts } from '../../../src/cli/io.js';
 import { runCli } from '../../../src/cli/run.js';
 import type { ServeConfig } from '../../../src/config/types.js';
 import { createFakeNative } from '../../../src/native/fake.js';
-import type { HeadOptions } from '../../../src/runtime/head.js';
+import type { HeadOptions } from '../../../src/runtime/head-options.js';
 import type { Head, HeadEvents, HeadStatus } from '../../../src/runtime/types.js';
 
 /** A promise and its ends. */

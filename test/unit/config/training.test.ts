@@ -12,7 +12,16 @@ const REPORT: DeviceReport = {
 };
 
 /** As they are unless they are set. */
-const LIMITS = { maxRuns: 64, idleMs: 600_000, maxLifeMs: null, maxCheckpointBytes: null };
+const LIMITS = {
+  sleepWhileTraining: false,
+  shard: false,
+  full: false,
+  maxRuns: 64,
+  idleMs: 600_000,
+  maxLifeMs: null,
+  maxCheckpointBytes: null,
+  checkpointStore: null,
+};
 
 test('limits are read in their units', async () => {
   const flags = {
@@ -22,7 +31,16 @@ test('limits are read in their units', async () => {
     'max-checkpoint-bytes': '2GiB',
   };
   const { config } = await compile({ flags });
-  const said = { maxRuns: 2, idleMs: 1500, maxLifeMs: 3_600_000, maxCheckpointBytes: 2 * 1024 ** 3 };
+  const said = {
+    sleepWhileTraining: false,
+    shard: false,
+    full: false,
+    maxRuns: 2,
+    idleMs: 1500,
+    maxLifeMs: 3_600_000,
+    maxCheckpointBytes: 2 * 1024 ** 3,
+    checkpointStore: null,
+  };
   expect(config.training).toEqual({ devices: null, ranks: null, ...said });
   await expect(compile({ flags: { 'max-training-runs': '0' } })).rejects.toThrow('--max-training-runs');
 });
@@ -53,4 +71,24 @@ test('without names nothing is taken away', async () => {
   expect([config.training, deviceCalls]).toEqual([{ devices: null, ranks: 2, ...LIMITS }, 0]);
   const offer = { devices: [], links: [], leftOut: [], warnings: [] };
   expect(withoutDevices(offer, [])).toBe(offer);
+});
+
+test('checkpoints are kept in a bucket that is one', async () => {
+  const store = async (url: string) => await compile({ flags: { 'checkpoint-store': url } });
+  const { config } = await store('s3://team-a/runs/tinker');
+  expect(config.training.checkpointStore).toEqual({ bucket: 'team-a', prefix: 'runs/tinker' });
+  for (const url of ['team-a', '/tmp/x', 'gs://b/p', 's3://', 's3://b/../p'])
+    await expect(store(url)).rejects.toMatchObject({
+      code: 'CONFIG_INVALID',
+      message: expect.stringContaining('expected s3://bucket/prefix for `--checkpoint-store`'),
+    });
+});
+
+test('all of a model is trained where that is allowed, and not of one that is spread over ranks', async () => {
+  const { config } = await compile({ flags: { 'train-full': true } });
+  expect(config.training).toEqual({ devices: null, ranks: null, ...LIMITS, full: true });
+  await expect(compile({ flags: { 'train-full': true, 'train-shard': true } })).rejects.toMatchObject({
+    code: 'CONFIG_INVALID',
+    message: expect.stringMatching(/one of `--train-full` and `--train-shard`.*leave one out/),
+  });
 });

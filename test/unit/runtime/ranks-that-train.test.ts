@@ -1,12 +1,17 @@
 import { expect, it } from 'vitest';
 import { TwinkleError } from '../../../src/errors.js';
-import { trainerOver } from '../../../src/runtime/ranks-that-train.js';
+import type { DeviceTurns } from '../../../src/runtime/device-turns.js';
+import { releaseMemory, trainerOver } from '../../../src/runtime/ranks-that-train.js';
 import type { Gang } from '../../../src/supervisor/gang.js';
 
 type Answer = (method: string, params: Record<string, unknown>) => unknown;
 
 /** A gang of ranks that answer so; what each was told. */
 function gangOf(...answers: Answer[]) {
+  return gangInTurns(null, ...answers);
+}
+
+function gangInTurns(turns: DeviceTurns | null, ...answers: Answer[]) {
   const told: [rank: number, method: string, params: Record<string, unknown>][] = [];
   const channels = answers.map((answer, rank) => ({
     call: async (method: string, params: Record<string, unknown>) => {
@@ -22,7 +27,7 @@ function gangOf(...answers: Answer[]) {
     spec: { id: 'm/train', worldSize: answers.length },
     session: (rank: number) => ({ channel: channels[rank] }),
   };
-  return { gang, told, trainer: trainerOver(gang as unknown as Gang) };
+  return { gang, told, trainer: trainerOver(gang as unknown as Gang, turns) };
 }
 const fail = (code: 'RANK_FAILED' | 'INVALID_REQUEST', message: string) => () => {
   throw new TwinkleError(code, message);
@@ -63,4 +68,29 @@ it('is gone with its start', async () => {
   expect(trainer.gone).toBe(true);
   await expect(trainer.call('train_drop', { run: 'r' })).rejects.toThrow('started again');
   expect(told).toEqual([]);
+});
+
+it('computes in its turn, does the rest beside it, and wants no turn for what is gone', async () => {
+  const asked: string[] = [];
+  const ask = (side: string) => (job: () => Promise<unknown>) => {
+    asked.push(side);
+    return job();
+  };
+  const turns = { train: ask('train'), beside: ask('beside') } as unknown as DeviceTurns;
+  const { gang, told, trainer } = gangInTurns(turns, () => ({ outcomes: [] }));
+  await trainer.call('train_pass', { works: [] });
+  await trainer.call('train_save', { run: 'r', folder: '/f', optimizer: true, handed_over: false });
+  expect(asked).toEqual(['train', 'beside']);
+  gang.epoch = 2;
+  await expect(trainer.call('train_pass', { works: [] })).rejects.toThrow('started again');
+  expect([asked.length, told.length]).toEqual([2, 2]);
+});
+
+it('all ranks give memory back, and one that cannot keeps nobody', async () => {
+  const { gang, told } = gangOf(fail('RANK_FAILED', 'rank 0 was ended'), done);
+  await releaseMemory(gang as unknown as Gang);
+  expect(told.map(([rank, method]) => [rank, method])).toEqual([
+    [0, 'train_release'],
+    [1, 'train_release'],
+  ]);
 });

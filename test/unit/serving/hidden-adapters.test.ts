@@ -78,6 +78,25 @@ describe('a use', () => {
     expect(held()).toEqual([['tinker://a /saved/a']]);
   });
 
+  it('waits for the turn of engines that sleep for others, and asks who is there then', async () => {
+    let turn: () => void = () => {};
+    const ours = new Promise<void>((resolve) => {
+      turn = resolve;
+    });
+    const inTurn = async <T>(job: () => Promise<T>): Promise<T> => {
+      await ours;
+      return await job();
+    };
+    const { adapters, gangs, held } = setUp({ options: { inTurn } });
+    const use = adapters.use(weights('a'));
+    await new Promise((resolve) => setImmediate(resolve));
+    expect([adapters.lease('tinker://a'), held()]).toEqual([null, [[], []]]);
+    gangs[1]?.crash();
+    turn();
+    await use;
+    expect(held()[0]).toEqual(['tinker://a /saved/a']);
+  });
+
   it('is refused while the engines sleep', async () => {
     let asleep = true;
     const { adapters } = setUp({ options: { asleep: () => asleep } });

@@ -207,7 +207,56 @@ describe('operator orders', () => {
   });
 });
 
+describe('a replica that somebody else woke', () => {
+  it('is told again what holds, and nothing where nothing does', async () => {
+    const { gangs, orders, prepared } = setUp();
+    const open = prepared.flatMap(({ replica }) => replica ?? []);
+    orders.woken('m/0');
+    expect(orders.settled('m/0', 1)).toBe(true);
+    await orders.carryOut(command('/pause', 'mode=keep'), open);
+    for (const replica of open) await orders.settle(replica);
+    const told = gangs[0]?.asked.length ?? 0;
+    orders.woken('m/0');
+    expect([orders.settled('m/0', 1), orders.settled('m/1', 1)]).toEqual([false, true]);
+    await orders.settle(open[0] as (typeof open)[0]);
+    expect(gangs[0]?.asked.slice(told)).toEqual([expect.stringContaining('/pause?mode=keep')]);
+  });
+});
+
 describe('a prepared gang', () => {
+  it('that closes is told all that it missed before it opens again', async () => {
+    const gang = new PlayedGang('r', () => null);
+    const told: string[] = [];
+    let [closed, missing] = [false, false];
+    const gate = {
+      settled: () => !closed,
+      outdated: () => closed,
+      settle: async () => {
+        await until(() => !closed);
+        told.push('open');
+      },
+    };
+    const later = {
+      settled: () => !missing,
+      settle: async () => {
+        await new Promise((resolve) => setImmediate(resolve));
+        told.push('missed');
+        missing = false;
+      },
+    };
+    const opened = vi.fn();
+    const prepared = new PreparedGang(gang, { id: 'r', upkeep: [gate, later], opened, problem: vi.fn() });
+    expect(prepared.lead).toBe(gang.lead);
+    closed = true;
+    expect(prepared.lead).toBeNull();
+    missing = true;
+    closed = false;
+    expect(prepared.lead).toBeNull();
+    await until(() => opened.mock.calls.length > 0);
+    expect(told).toEqual(['open', 'missed']);
+    expect(prepared.lead).toBe(gang.lead);
+  });
+
   it('is the gang itself while nothing is to be told', () => {
     const { gangs, opened, prepared } = setUp();
     expect(prepared[0]?.lead).toBe(gangs[0]?.lead);

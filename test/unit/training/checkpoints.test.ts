@@ -5,17 +5,20 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { CheckpointFiles } from '../../../src/training/checkpoint-files.js';
 import { type CheckpointPath, checkName, readPath } from '../../../src/training/checkpoint-path.js';
 import { Checkpoints } from '../../../src/training/checkpoints.js';
+import { NamedCheckpoints } from '../../../src/training/named-checkpoints.js';
 import type { Checkpoint } from '../../../src/training/types/checkpoints.js';
 
 const RUN = '41e19319-58e8-4f2a-9aa3-daf341272b75:train:0';
 let root: string;
 let now: number;
 let checkpoints: Checkpoints;
+let named: NamedCheckpoints;
 const open = () => new Checkpoints(new CheckpointFiles(root), () => now);
 beforeEach(() => {
   root = mkdtempSync(join(tmpdir(), 'twinkle-checkpoints-'));
   now = 1_000_000;
   checkpoints = open();
+  named = new NamedCheckpoints({ all: checkpoints, files: new CheckpointFiles(root), store: null });
 });
 afterEach(() => rmSync(root, { recursive: true, force: true }));
 
@@ -91,33 +94,33 @@ describe('a checkpoint', () => {
     expect(kept()).toHaveLength(4);
   });
 
-  it('is its tenant’s alone, unless it is published', () => {
+  it('is its tenant’s alone, unless it is published', async () => {
     save('a');
     expect(() => checkpoints.readable('o', path('a'))).toThrow('no checkpoint');
-    expect(() => checkpoints.remove('o', path('a'))).toThrow('no checkpoint');
-    expect(() => checkpoints.publish('o', path('a'), true)).toThrow('no checkpoint');
-    checkpoints.publish('t', path('a'), true);
+    await expect(named.remove('o', path('a'))).rejects.toThrow('no checkpoint');
+    await expect(named.publish('o', path('a'), true)).rejects.toThrow('no checkpoint');
+    await named.publish('t', path('a'), true);
     expect(open().readable('o', path('a')).public).toBe(true);
-    expect(() => checkpoints.remove('o', path('a'))).toThrow('no checkpoint');
-    expect(() => checkpoints.keepFor('o', path('a'), 1)).toThrow('no checkpoint');
+    await expect(named.remove('o', path('a'))).rejects.toThrow('no checkpoint');
+    await expect(named.keepFor('o', path('a'), 1)).rejects.toThrow('no checkpoint');
     expect(checkpoints.of('o')).toEqual([]);
-    checkpoints.publish('t', path('a'), false);
+    await named.publish('t', path('a'), false);
     expect(() => open().readable('o', path('a'))).toThrow('no checkpoint');
   });
 
-  it('goes when it is removed, or when its time is up', () => {
+  it('goes when it is removed, or when its time is up', async () => {
     save('a');
     save('b', { expires: checkpoints.until(60) });
     save('c', { expires: checkpoints.until(60) });
-    checkpoints.keepFor('t', path('c'), null);
-    checkpoints.remove('t', path('a'));
-    expect(() => checkpoints.remove('t', path('a'))).toThrow('no checkpoint');
+    await named.keepFor('t', path('c'), null);
+    await named.remove('t', path('a'));
+    await expect(named.remove('t', path('a'))).rejects.toThrow('no checkpoint');
     now += 59_999;
-    checkpoints.sweep();
+    named.sweep();
     expect(checkpoints.readable('t', path('b')).path.name).toBe('b');
     now += 1;
     expect(() => checkpoints.readable('t', path('b'))).toThrow('no checkpoint');
-    checkpoints.sweep();
+    named.sweep();
     expect(kept()).toEqual(['c.json', expect.stringMatching(/^c@/)]);
     expect(
       open()
@@ -130,11 +133,11 @@ describe('a checkpoint', () => {
 describe('a copy', () => {
   const RUN_OF_COPY = RUN.replace(/0$/, '1');
   const copy = (tenant = 't', reader = 't') =>
-    checkpoints.copy(tenant, { from: path('a'), run: RUN_OF_COPY, ttlSeconds: 60, reader });
+    named.copy(tenant, { from: path('a'), run: RUN_OF_COPY, ttlSeconds: 60, reader });
 
-  it('outlives what it is of, and shares its storage', () => {
+  it('outlives what it is of, and shares its storage', async () => {
     const saved = save('a');
-    const made = copy();
+    const made = await copy();
     expect(made).toMatchObject({
       path: { run: RUN_OF_COPY, name: 'a' },
       expires: now + 60_000,
@@ -143,22 +146,22 @@ describe('a copy', () => {
     });
     const inode = (folder: string) => statSync(join(folder, 'manifest.json')).ino;
     expect(inode(made.folder)).toBe(inode(saved.folder));
-    checkpoints.remove('t', path('a'));
+    await named.remove('t', path('a'));
     expect(open().readable('t', made.path)).toEqual(made);
   });
 
-  it('is made once, however often it is asked for, and over nothing else', () => {
+  it('is made once, however often it is asked for, and over nothing else', async () => {
     save('a');
-    expect(copy()).toEqual(copy());
-    checkpoints.remove('t', path('a'));
+    expect(await copy()).toEqual(await copy());
+    await named.remove('t', path('a'));
     save('a');
-    expect(() => copy()).toThrow('take another name');
+    await expect(copy()).rejects.toThrow('take another name');
   });
 
-  it('is of what its reader may read, and is the asker’s own', () => {
+  it('is of what its reader may read, and is the asker’s own', async () => {
     save('a');
-    expect(() => copy('o', 'o')).toThrow('no checkpoint');
-    expect(copy('o', 't').tenant).toBe('o');
+    await expect(copy('o', 'o')).rejects.toThrow('no checkpoint');
+    expect((await copy('o', 't')).tenant).toBe('o');
     expect(() => checkpoints.readable('t', { ...path('a'), run: RUN_OF_COPY })).toThrow('no checkpoint');
   });
 });
@@ -167,7 +170,7 @@ it('lists files but for its own notes', () => {
   const { folder } = save('a');
   writeFileSync(join(folder, 'adapter_model.safetensors'), 'weights');
   const file = { name: 'adapter_model.safetensors', path: join(folder, 'adapter_model.safetensors'), bytes: 7 };
-  expect(checkpoints.list('t', path('a'))).toEqual([file]);
+  expect(named.list('t', path('a'))).toEqual([file]);
 });
 
 it.each(['..', '.', '.a', 'a/b', 'a b', '', 'a'.repeat(129), 'a@b', 'a\0', 'ä'])('refuses the name %j', (name) => {

@@ -1,7 +1,6 @@
 import { expect, it } from 'vitest';
 import { Feed } from '../../../src/training/completion-feed.js';
 
-const NEVER = new AbortController().signal;
 const names = (feed: Feed, after: number): string[] => feed.after(after).map(({ requestId }) => requestId);
 
 it('says what came after what was heard of, again until it was', () => {
@@ -18,14 +17,10 @@ it('says what came after what was heard of, again until it was', () => {
 
 it('wakes whoever waits', async () => {
   const feed = new Feed();
-  const waits = [feed.wait(60_000, NEVER), feed.wait(1, NEVER)];
+  const waits = [feed.wait(60_000), feed.wait(1)];
   feed.add({ requestId: 'a', size: 1 });
   await Promise.all(waits);
-  const gone = new AbortController();
-  const left = feed.wait(60_000, gone.signal);
-  gone.abort();
-  await left;
-  await feed.wait(60_000, gone.signal);
+  await feed.wait(60_000, (leave) => leave());
 });
 
 it('stays small when nobody asks', () => {

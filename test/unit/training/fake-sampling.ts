@@ -7,10 +7,15 @@ export class FakeSampling implements SamplingHost {
   readonly told: [what: string, name: string, folder: string | null][] = [];
   takes: boolean | null = true;
   failure: Error | null = null;
+  waits: string | null = null;
   readonly sinks: TokenSink[] = [];
 
   adapts(): boolean | null {
     return this.takes;
+  }
+
+  paused(): string | null {
+    return this.waits;
   }
 
   generateWith(_model: string, { folder, name }: SamplerWeights, _params: unknown, sink: TokenSink): Generation {

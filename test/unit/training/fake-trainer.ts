@@ -83,6 +83,13 @@ export class FakeHost implements TrainerHost {
     return model === 'demo';
   }
 
+  /** What engines could never sample from. */
+  refusal: Error | null = null;
+
+  checkRun(): void {
+    if (this.refusal !== null) throw this.refusal;
+  }
+
   folder(): string {
     return '/models/demo';
   }

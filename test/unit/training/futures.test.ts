@@ -6,7 +6,6 @@ let now = 0;
 let futures: Futures;
 const OWNER = { tenant: 't', session: 's' };
 const FOR = { run: 's:train:0', seqId: 1 };
-const NEVER = new AbortController().signal;
 const result = (bytes: number): FutureResult => ({ kind: 'json', bytes: new Uint8Array(bytes) });
 const work = () => ({ withdraw: vi.fn(), forgotten: vi.fn() });
 
@@ -17,22 +16,24 @@ beforeEach(() => {
 
 it('wakes all that wait, and answers again and again', async () => {
   const future = futures.open(OWNER, FOR, work());
-  const waits = [future.wait(60_000, NEVER), future.wait(60_000, NEVER)];
+  const waits = [future.wait(60_000), future.wait(60_000)];
   future.settle(result(3));
   await Promise.all(waits);
   future.settle({ error: 'late', category: 'server' });
   expect(futures.find(future.id, 't')?.answer).toEqual(result(3));
-  await future.wait(60_000, NEVER);
+  await future.wait(60_000);
 });
 
 it('waits no longer than asked, and not for a client that has gone', async () => {
   vi.useFakeTimers();
   try {
     const future = futures.open(OWNER, FOR, work());
-    const gone = new AbortController();
-    const short = future.wait(50, NEVER);
-    const left = future.wait(60_000, gone.signal);
-    gone.abort();
+    let leave = (): void => {};
+    const short = future.wait(50);
+    const left = future.wait(60_000, (gone) => {
+      leave = gone;
+    });
+    leave();
     await left;
     await vi.advanceTimersByTimeAsync(50);
     await short;

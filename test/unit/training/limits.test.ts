@@ -134,9 +134,9 @@ it('so many bytes of checkpoints: what would be too much is not kept', async () 
   expect(await save('b', true)).toBeNull();
   const path = (name: string) => readPath(`tinker://${run}/weights/${name}`);
   const copy = { from: path('a'), run: `${session}:train:9`, ttlSeconds: null, reader: 't' };
-  expect(() => service.checkpoints.copy('t', copy)).toThrow('more than 15 bytes');
+  await expect(service.checkpoints.copy('t', copy)).rejects.toThrow('more than 15 bytes');
   await restart({ maxCheckpointBytes: 15 });
-  expect(() => service.checkpoints.copy('t', copy)).toThrow('more than 15 bytes');
-  service.checkpoints.remove('t', path('b'));
-  expect(service.checkpoints.copy('t', copy).bytes).toBe(7);
+  await expect(service.checkpoints.copy('t', copy)).rejects.toThrow('more than 15 bytes');
+  await service.checkpoints.remove('t', path('b'));
+  expect((await service.checkpoints.copy('t', copy)).bytes).toBe(7);
 });

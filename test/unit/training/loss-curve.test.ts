@@ -44,3 +44,12 @@ it('knows no loss per token where a part of it has none', () => {
   const points = curve.points();
   expect([points[0]?.lossPerToken, points[1]?.lossPerToken]).toEqual([null, 1]);
 });
+
+it('goes on as if it had never been put away', () => {
+  for (const steps of [10, 512, 513, 1300]) {
+    const curve = grown(steps);
+    const again = new LossCurve(JSON.parse(JSON.stringify(curve.kept())));
+    for (const one of [curve, again]) for (let step = steps + 1; step <= steps + 900; step++) one.push(step, step, 2);
+    expect(again.points()).toEqual(curve.points());
+  }
+});

@@ -171,6 +171,19 @@ describe('one run too many', () => {
     ]);
   });
 
+  it('is not what a request waits for that waits for its turn on the devices', async () => {
+    const a = await create(0);
+    const gate = host.trainer.hold('train_pass');
+    const waits = service.compute('t', { run: a, seqId: next(a), work: work(true) });
+    await flush();
+    expect(paused(waits)).toBeNull();
+    Object.assign(host, { paused: (model: string) => `the replicas of ${model} have the devices` });
+    expect(paused(waits)).toBe('the replicas of demo have the devices');
+    gate.resolve();
+    await flush();
+    expect(paused(waits)).toBeNull();
+  });
+
   it('waits for the step of a gradient, which would be lost', async () => {
     const a = await create(0);
     pass(a);
@@ -218,6 +231,96 @@ describe('a request that comes while its run is being parked', () => {
     await flush();
     expect([answer(early), state(a), parked()]).toEqual(['protobuf', 'ready', []]);
     expect(host.trainer.calls).toEqual(['create 0', 'save 0', 'pass 0']);
+  });
+});
+
+describe('a gradient that no step uses', () => {
+  const dropped = (run: string) => ({
+    error: expect.stringMatching(new RegExp(`^the gradient of run .${run}. was dropped: .* not done`)),
+    category: 'user',
+  });
+  const waits = async (): Promise<string> => {
+    const { requestId } = service.createRun('t', newRun(session, { seqId: 1 }));
+    await flush();
+    return requestId;
+  };
+
+  it('is dropped when its run was idle for too long while another waits, and the next request says so, once', async () => {
+    const a = await create(0);
+    pass(a);
+    step(a);
+    pass(a);
+    await flush();
+    const requestId = await waits();
+    await tick(599_999);
+    expect([answer(requestId), state(a)]).toEqual([null, 'ready']);
+    await tick(1);
+    expect([answer(requestId), state(a)]).toEqual([expect.objectContaining({ type: 'create_model' }), 'parked']);
+    expect(log.warn).toHaveBeenCalledWith({ run: a }, 'training_gradient_dropped');
+    const told = step(a);
+    const then = pass(a);
+    const done = step(a);
+    await flush();
+    expect([answer(told), answer(then)]).toEqual([dropped(a), 'protobuf']);
+    expect([weightOf(done), state(a)]).toEqual([trained(2), 'ready']);
+    // What went into the gradient that is gone is no part of a step.
+    expect(service.watch.run(a)).toMatchObject({ steps: 2, loss: trained(1) });
+  });
+
+  it('stays while nobody waits, or its client comes in time', async () => {
+    const a = await create(0);
+    pass(a);
+    await flush();
+    await tick(600_000);
+    expect(state(a)).toBe('ready');
+    const requestId = await waits();
+    const gate = host.trainer.hold('train_save');
+    await tick(0);
+    expect(state(a)).toBe('parked'); // on its way
+    const done = step(a);
+    gate.resolve();
+    await flush();
+    expect([weightOf(done), answer(requestId)]).toEqual([
+      trained(1),
+      { model_id: `${session}:train:1`, type: 'create_model' },
+    ]);
+  });
+
+  it('stays when its run cannot be parked', async () => {
+    const a = await create(0);
+    pass(a);
+    await flush();
+    await waits();
+    host.trainer.failures.set('train_save', new TwinkleError('STORAGE_FAILED', 'no space left'));
+    await tick(600_000);
+    const done = step(a);
+    await flush();
+    expect(weightOf(done)).toBe(trained(1));
+  });
+
+  it('is told of by the next server, too, and by its own until a client heard it', async () => {
+    const a = await create(0);
+    pass(a);
+    await flush();
+    await waits();
+    await tick(600_000);
+    expect(state(a)).toBe('parked');
+    await restart({ maxRuns: 1, maxLifeMs: 3_600_000 });
+    // Brought back by its end that fails, heard of by no client, and parked again.
+    vi.spyOn(Date, 'now').mockReturnValue(Date.now() + 7_200_000);
+    host.trainer.failures.set('train_save', new TwinkleError('STORAGE_FAILED', 'no space left'));
+    await tick(0);
+    vi.mocked(Date.now).mockRestore();
+    host.trainer.failures.clear();
+    expect(host.trainer.calls).toEqual(['load 0', 'save 0']);
+    await tick(600_000);
+    expect(state(a)).toBe('parked');
+    await restart();
+    const told = pass(a);
+    pass(a);
+    const done = step(a);
+    await flush();
+    expect([answer(told), weightOf(done)]).toEqual([dropped(a), trained(1)]);
   });
 });
 
@@ -344,6 +447,7 @@ describe('time', () => {
   it('leaves a run whose gradient waits where it is', async () => {
     const a = await create(0);
     pass(a);
+    await flush();
     await tick(600_000);
     expect(state(a)).toBe('ready');
   });
@@ -398,6 +502,32 @@ describe('a server that was killed', () => {
     const done = step(a);
     await flush();
     expect(weightOf(done)).toBe(trained(1));
+  });
+
+  it('shows how a parked run trained, and goes on with its curve', async () => {
+    const begun = Date.now();
+    const a = await create(0);
+    await service.written(); // the journal has the run as it is now
+    vi.spyOn(Date, 'now').mockReturnValue(begun + 60_000);
+    for (let at = 0; at < 3; at++) {
+      pass(a);
+      step(a);
+    }
+    await flush();
+    const before = service.watch.run(a);
+    expect(before).toMatchObject({ steps: 3, datums: 3, loss: trained(2), lastRequest: begun + 60_000 });
+    expect(before?.created).toBeLessThan(begun + 60_000);
+    await create(1);
+    vi.mocked(Date.now).mockReturnValue(begun + 120_000);
+    await restart();
+    vi.mocked(Date.now).mockRestore();
+    expect(service.watch.run(a)).toEqual({ ...before, state: 'parked' });
+    pass(a);
+    step(a);
+    await flush();
+    const after = service.watch.run(a);
+    expect(after).toMatchObject({ steps: 4, step: 4, datums: 4, loss: trained(3) });
+    expect(after?.curve).toEqual([...(before?.curve ?? []), { step: 4, loss: trained(3), lossPerToken: null }]);
   });
 
   it('removes what no run has', async () => {

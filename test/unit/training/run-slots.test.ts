@@ -8,7 +8,9 @@ let now = 0;
 function slotsOf(limit: number) {
   now = 0;
   const parked: string[] = [];
-  const slots = new RunSlots<Named>({ limit, nowMs: () => now, park: ({ name }) => parked.push(name) });
+  const alone = ({ name }: Named): boolean => name.startsWith('all');
+  const park = ({ name }: Named): unknown => parked.push(name);
+  const slots = new RunSlots<Named>({ limit, alone, nowMs: () => now, park });
   return { slots, parked };
 }
 const named = (...names: string[]): Named[] => names.map((name) => ({ name }));
@@ -72,4 +74,73 @@ it('takes off those that are idle for too long, a few at a time, and knows since
   for (const one of all) slots.leave(one);
   now = 1500;
   expect([slots.emptyFor(500), slots.emptyFor(501)]).toEqual([true, false]);
+});
+
+it('takes off those that lose something by it only when somebody waits, and not before their time', async () => {
+  const { parked, slots } = slotsOf(3);
+  const [a, b, c, d] = named('a', 'b', 'c', 'd') as [Named, Named, Named, Named];
+  for (const one of [a, b, c]) {
+    await slots.take(one);
+    slots.idle(one, true);
+  }
+  now = 1000;
+  slots.busy(b);
+  slots.idle(b, true);
+  slots.sweep(1000);
+  expect(parked).toEqual([]);
+  void slots.take(d);
+  now = 1999;
+  slots.sweep(1000);
+  expect(parked).toEqual(['a']); // no more than wait
+  slots.leave(a);
+  void slots.take(a);
+  void slots.take({ name: 'e' });
+  slots.idle(c);
+  expect(parked).toEqual(['a', 'c']); // it has stepped
+  slots.sweep(1000);
+  expect(parked).toEqual(['a', 'c']);
+  now = 2000;
+  slots.sweep(1000);
+  expect(parked).toEqual(['a', 'c', 'b']);
+});
+
+it('gives one that has to be alone its turn: all others go, and nobody passes it by', async () => {
+  const { parked, slots } = slotsOf(3);
+  const [a, b, c, all, every] = named('a', 'b', 'c', 'all', 'all too') as [Named, Named, Named, Named, Named];
+  for (const one of [a, b]) {
+    await slots.take(one);
+    slots.idle(one);
+  }
+  slots.busy(b);
+  const rooms = [slots.take(all), slots.take(c), slots.take(every)];
+  expect([parked, slots.waits(c)]).toEqual([['a'], true]);
+  slots.leave(a);
+  expect([...slots.held]).toEqual([b]);
+  slots.idle(b);
+  expect(parked).toEqual(['a', 'b']);
+  slots.leave(b);
+  expect([await rooms[0], [...slots.held]]).toEqual([true, [all]]);
+  slots.idle(all);
+  expect(parked).toEqual(['a', 'b', 'all']);
+  slots.leave(all);
+  expect([await rooms[1], [...slots.held], slots.waits(every)]).toEqual([true, [c], true]);
+  // It wants nothing any more: those behind it need not wait.
+  const last = slots.take(a);
+  slots.leave(every);
+  expect([await rooms[2], await last, [...slots.held]]).toEqual([false, true, [c, a]]);
+});
+
+it('has all who are idle taken off for one that has to be alone, when its turn comes only later', async () => {
+  const { parked, slots } = slotsOf(3);
+  const [a, b, c, d, all] = named('a', 'b', 'c', 'd', 'all') as [Named, Named, Named, Named, Named];
+  for (const one of [a, b, c]) {
+    await slots.take(one);
+    slots.idle(one);
+  }
+  const rooms = [slots.take(d), slots.take(all)];
+  slots.leave(a);
+  expect(await rooms[0]).toBe(true);
+  expect(parked).toEqual(['a', 'b', 'c']);
+  for (const one of [b, c, d]) slots.leave(one);
+  expect([await rooms[1], [...slots.held]]).toEqual([true, [all]]);
 });

@@ -65,9 +65,14 @@ describe('a run', () => {
   });
 
   it('of a model that is not trained, or not there, is refused', () => {
-    expect(() => service.createRun('t', spec({ baseModel: 'none' }))).toThrow('no model none');
+    expect(() => service.createRun('t', spec({ baseModel: 'none' }))).toThrow(
+      'no model `none` is served here: expected one of `demo`, `alias/with-slash`, or the folder that it was served from',
+    );
+    host.refusal = new TwinkleError('UNSUPPORTED_PARAMETER', 'never sampled from');
+    expect(() => service.createRun('t', spec())).toThrow('never sampled from');
     host.trains = () => false;
     expect(() => service.createRun('t', spec())).toThrow('cannot be trained');
+    expect(service.runs('t')).toEqual([]);
   });
 
   it('takes work before it is there, and does it in order', async () => {

@@ -6,17 +6,19 @@ import { FakeSampling, sampleRequest } from './fake-sampling.js';
 import { FakeHost } from './fake-trainer.js';
 
 let inference: FakeInference;
+let sampling: FakeSampling;
 let service: LocalTrainingService;
 let now = 0;
 
 beforeEach(() => {
   inference = new FakeInference();
+  sampling = new FakeSampling();
   inference.manual = true;
   now = 0;
   service = new LocalTrainingService({
     inference,
     trainers: new FakeHost(),
-    sampling: new FakeSampling(),
+    sampling,
     checkpointFolder: '/dev/null/nowhere',
     nowMs: () => now,
   });
@@ -75,6 +77,14 @@ describe('a sample request', () => {
     expect(second?.sequenceIds).toEqual([`${sampler}:683302102000000001:0`]);
     lastCall().fail(new TwinkleError('INVALID_REQUEST', 'no'));
     expect(service.completions('t', sampler, 683302102, 0, []).cursor).toBe(1);
+  });
+
+  it('says why it waits while its model is trained', () => {
+    const { sampler } = begin();
+    const { requestId } = service.sample('t', sampleRequest(sampler));
+    expect(service.request('t', requestId)?.paused).toBeNull();
+    sampling.waits = 'it is trained now';
+    expect(service.request('t', requestId)?.paused).toBe('it is trained now');
   });
 
   it('that the queue refuses was never there', () => {
@@ -145,7 +155,9 @@ describe('a sampler', () => {
     expect(() => service.createSampler('t', { session, seqId: 0, of: { baseModel: 'alias/with-slash' } })).toThrow(
       'demo',
     );
-    expect(() => service.createSampler('t', { session, seqId: 1, of: { baseModel: 'none' } })).toThrow('no model none');
+    expect(() => service.createSampler('t', { session, seqId: 1, of: { baseModel: 'none' } })).toThrow(
+      'no model `none` is served',
+    );
     const { id } = service.createSampler('t', { session, seqId: 1, of: { baseModel: 'some/folder' } });
     service.sample('t', sampleRequest(id));
     expect(lastCall().model).toBe('demo');

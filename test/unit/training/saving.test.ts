@@ -110,7 +110,7 @@ it('goes on from nobody else’s', async () => {
   const asked = { session: id, seqId: 0, from, reader: 'o', optimizer: false, userMetadata: null };
   const resume = () => service.resume('o', asked);
   expect(resume).toThrow('no checkpoint');
-  service.checkpoints.publish('t', from, true);
+  await service.checkpoints.publish('t', from, true);
   expect(resume().run).toBe(`${id}:train:0`);
 });
 
@@ -130,7 +130,7 @@ it('samples from what was saved, until it is removed', async () => {
   service.sample('t', sampleRequest(sampler.id, { seqId: 1n }));
   const { folder } = service.checkpoints.readable('t', from);
   expect(sampling.told).toEqual([['generate', expect.stringMatching(/^tinker:.*one@[0-9a-f]+$/), folder]]);
-  service.checkpoints.remove('t', from);
+  await service.checkpoints.remove('t', from);
   expect(() => service.sample('t', sampleRequest(sampler.id, { seqId: 2n }))).toThrow('there is no checkpoint');
   expect(() => service.createSampler('t', { session, seqId: 1, of: { from } })).toThrow('there is no checkpoint');
 });

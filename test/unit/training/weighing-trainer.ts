@@ -94,6 +94,8 @@ export class WeighingHost implements TrainerHost {
     return true;
   }
 
+  checkRun(): void {}
+
   folder(): string {
     return '/models/demo';
   }

@@ -24,7 +24,8 @@ def fuse_norms(model: nn.Module) -> int:
 
 @torch.no_grad()
 def _fuse(module: Any) -> bool:
-    weight, eps = getattr(module, "weight", None), getattr(module, "variance_epsilon", getattr(module, "eps", None))
+    weight: Any = getattr(module, "weight", None)
+    eps: Any = getattr(module, "variance_epsilon", getattr(module, "eps", None))
     named = type(module).__name__.endswith("RMSNorm") and isinstance(weight, nn.Parameter) and isinstance(eps, float)
     if not named or weight.ndim != 1 or len(signature(module.forward).parameters) != 1:
         return False

@@ -27,6 +27,7 @@ log = logging.getLogger(__name__)
 class LoadedModel:
     """A model on its device.
 
+    device: where it is, or is to be
     eos: every token id that ends an answer
     vocabulary: ids below this have an embedding
     defaults: of its generation_config.json
@@ -42,8 +43,11 @@ class LoadedModel:
     defaults: SamplingDefaults
 
 
-def load_model(name: str, options: EngineOptions, progress: Progress) -> LoadedModel:
-    """Load a local folder or hub id. Raises LoadError."""
+def load_model(name: str, options: EngineOptions, progress: Progress, move: bool = True) -> LoadedModel:
+    """Load a local folder or hub id. Raises LoadError.
+
+    move: to its device; else the model stays on the CPU, in the dtype that it would have there
+    """
     device = pick_device(options.device)
     progress("config", 0.0, name)
     folder = checked_folder(name)
@@ -84,7 +88,7 @@ def load_model(name: str, options: EngineOptions, progress: Progress) -> LoadedM
             f"the weights of {name} lack {len(missing)} tensors of the model ({', '.join(missing[:3])}); complete the download"
         )
     check_model(model)
-    model = _guard("weights", name, lambda: model.eval().requires_grad_(False).to(device))
+    model = _guard("weights", name, lambda: model.eval().requires_grad_(False).to(device if move else "cpu"))
     if device.type == "cuda":  # where launches cost; on CPUs there is no such kernel
         fuse_norms(model)
     progress("weights", 1.0, "")

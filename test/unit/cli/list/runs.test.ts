@@ -36,6 +36,11 @@ describe('runs', () => {
     expect(lines(RUNS, { rows, columns: (some) => runColumns(some, 5000) }, { state: ['lost'] })).toHaveLength(2);
   });
 
+  test('one that trains all of its model has no rank', () => {
+    const rows = runRows([{ teller, runs: [run({ rank: 0 })] }]);
+    expect(lines(RUNS, { rows, columns: (some) => runColumns(some, 5000) })[1]).toContain('demo   full');
+  });
+
   test('several servers are told apart; losses without weights have no column for them', () => {
     const runs = [run({ lossPerToken: null })];
     const rows = runRows([

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { drawServers, drawServersJson } from '../../../../src/cli/list/servers.js';
 import type { Paint } from '../../../../src/cli/render/style.js';
-import type { ClusterHeadStatus } from '../../../../src/runtime/types.js';
+import type { ClusterHeadStatus, DeviceHolding } from '../../../../src/runtime/types.js';
 import type { ServedModel } from '../../../../src/serving/types.js';
 import { instanceFile, model, replica, server } from './fixtures.js';
 
@@ -44,6 +44,25 @@ describe('status', () => {
       '1 of 2 replicas ready, from 0 to 4; placement group m/1 waits',
     );
     expect(text({ replicas: [], scale: { ...scale, wanted: 0 } })).toContain('0 of 0 replicas ready, from 0 to 4');
+  });
+
+  test('devices are listed by who holds them, once somebody trains', () => {
+    const turn = { holder: 'training', since: 0, waiting: { sampling: 2, training: 0 } } as const;
+    const served = model({ names: ['m'], turn, replicas: [replica({ id: 'm/0' })] });
+    const held = { device: 'GPU-a', replicas: [{ replica: 'm/0', rank: 0, pid: 1 }], training: [] };
+    const text = (devices: readonly DeviceHolding[]): string =>
+      drawServers([{ file: instanceFile({}), answer: server({ models: [served], devices }) }], '/h', 0, plain).text(
+        200,
+      );
+    expect(text([held])).not.toContain('TURN');
+    const shared = { ...held, training: [{ model: 'm', rank: 0, pid: 2 }], turn: 'training' } as const;
+    const lines = text([shared, { ...held, device: 'GPU-b' }])
+      .split('\n')
+      .map((line) => line.trim().split(/ {2,}/));
+    expect(lines).toContainEqual(['DEVICE', 'SAMPLES', 'TRAINS', 'TURN']);
+    expect(lines).toContainEqual(['GPU-a', 'm/0 rank 0', 'm rank 0', 'training']);
+    expect(lines).toContainEqual(['GPU-b', 'm/0 rank 0', '-', '-']);
+    expect(text([shared])).toContain('sleeps while it is trained');
   });
 
   test('the ranks that train a model stand beside its replicas', () => {

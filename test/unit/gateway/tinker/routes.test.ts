@@ -256,10 +256,11 @@ it('holds a poll no longer than its client does', async () => {
   if (future === null) throw new Error('not known');
   const heardOfIt = deferred<void>();
   const wait = future.wait.bind(future);
-  future.wait = async (ms, gone) => {
-    gone.addEventListener('abort', () => heardOfIt.resolve());
+  future.wait = async (ms, listener) => {
+    const left = wait(ms, (leave) => listener?.(leave));
     leaving.abort();
-    await wait(ms, gone);
+    await left;
+    heardOfIt.resolve();
   };
   await expect(asJson('retrieve_future', { request_id }, leaving.signal)).rejects.toThrow('abort');
   await heardOfIt.promise;

@@ -206,7 +206,8 @@ it('takes the number of a refused request for used', async () => {
 
 it.each<[object, string]>([
   [{ optimizer_config: { type: 'dimuon', version: 1 } }, 'adamw'],
-  [{ lora_config: { rank: 0 } }, 'rank'],
+  [{ lora_config: { rank: 0 } }, '--train-full'],
+  [{ lora_config: { rank: -1 } }, 'rank'],
   [{ lora_config: {} }, 'rank'],
   [{ lora_config: { rank: 4, alpha: 2 } }, 'alpha'],
   [{ base_model: '' }, 'base_model'],

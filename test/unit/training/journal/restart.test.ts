@@ -200,7 +200,7 @@ describe('a server that was started again', () => {
     service = build();
     inference.served = [];
     await service.restore();
-    expect(answerOf(requestId)).toMatchObject({ error: expect.stringContaining('no model demo'), category: 'user' });
+    expect(answerOf(requestId)).toMatchObject({ error: expect.stringContaining('no model `demo`'), category: 'user' });
     expect(service.completions('t', sampler, 0, 0, []).completions).toEqual([{ requestId, size: null }]);
     expect(service.runs('t')).toMatchObject([{ id: run, corrupted: true }]);
     expect(service.run('t', run)).toMatchObject({ baseModel: 'demo' });
