@@ -68,8 +68,7 @@ export class Residence implements RunKeeper {
     try {
       if (run.loss !== null) throw run.loss;
       this.#opened.add(model);
-      const trainer = await this.parts.host.open(model);
-      await bring(trainer);
+      const trainer = await this.#brought(model, bring);
       if (run.loss !== null) {
         await trainer.call('train_drop', { run: run.id });
         throw run.loss;
@@ -79,6 +78,21 @@ export class Residence implements RunKeeper {
       slots.leave(run);
       throw error;
     }
+  }
+
+  /** What ranks that die meanwhile were to take is where it was: those that follow them can take it, too. Once, as it may be what ends them. */
+  async #brought(model: string, bring: (trainer: Trainer) => Promise<unknown>): Promise<Trainer> {
+    const { host } = this.parts;
+    const trainer = await host.open(model);
+    try {
+      await bring(trainer);
+      return trainer;
+    } catch (error) {
+      if (!trainer.gone) throw error;
+    }
+    const successor = await host.open(model);
+    await bring(successor);
+    return successor;
   }
 
   /** It is on its ranks, or wants to be there, or is on its way off. */

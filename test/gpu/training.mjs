@@ -5,16 +5,16 @@
 import { execFileSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { randomModel } from '../../bench/lib/random-model.mjs';
-import { forwardBackward } from '../../bench/lib/tinker-message.mjs';
 import { train as trainAs } from '../../bench/lib/tinker-train.mjs';
 import { FAKE_DEVICES, median, PYTHON, Report } from './lib/report.mjs';
 import { serve } from './lib/server.mjs';
 import { smiDevices } from './lib/smi.mjs';
+import { LORA, learn, sample, tinkerAt } from './lib/tinker.mjs';
 
 const LOOP = fileURLToPath(new URL('../../bench/peers/peft_loop.py', import.meta.url));
 const SHAPE = process.env.GPU_TEST_SHAPE ?? 'qwen3-1.7b';
 const [DATUMS, TOKENS] = (process.env.GPU_TEST_BATCH ?? '8x1024').split('x').map(Number);
-const RANK = 32;
+const RANK = LORA.rank;
 const ROUNDS = Number(process.env.GPU_TEST_ROUNDS ?? 3);
 const HAND_OVERS = 12;
 const report = new Report('gpu-training');
@@ -43,56 +43,17 @@ function bareLoop(adapters) {
 const server = (args) =>
   serve([model.folder, '--served-model-name', 'm', '--engine', 'transformers', '--max-model-len', '2048', ...args]);
 
-/** A client that asks for one thing after another. */
-function client(url) {
-  const post = async (path, body, type = 'application/json') => {
-    const answer = await fetch(`${url}/api/v1/${path}`, {
-      method: 'POST',
-      headers: { 'content-type': type, accept: 'application/x-protobuf, application/json' },
-      body: type === 'application/json' ? JSON.stringify(body) : body,
-    });
-    const bytes = Buffer.from(await answer.arrayBuffer());
-    if (answer.status !== 200) throw new Error(`${path}: ${answer.status} ${bytes}`);
-    return bytes;
-  };
-  const ask = async (path, body, type) => JSON.parse(await post(path, body, type));
-  const settled = async ({ request_id }) => {
-    const bytes = await post('retrieve_future', { request_id });
-    if (bytes[0] !== 0x7b) return bytes;
-    const answer = JSON.parse(bytes);
-    if (answer.error !== undefined) throw new Error(answer.error);
-    return answer;
-  };
-  return { ask, settled };
-}
-
 /** Milliseconds from the end of a step to weights that can be sampled from, and to the first token of them. */
 async function handOvers(url) {
-  const { ask, settled } = client(url);
-  const { session_id } = await ask('create_session', {});
-  const made = await ask('create_model', {
-    session_id,
-    model_seq_id: 0,
-    base_model: 'm',
-    lora_config: { rank: RANK, seed: 1 },
-  });
-  await settled(made);
-  const run = made.model_id;
+  const client = tinkerAt(url);
+  const run = await client.begin('m');
   const times = [];
-  for (let at = 0, seq = 1; at < HAND_OVERS; at++) {
-    const passed = forwardBackward({ run, seqId: seq++, datums: 1, tokens: 64, vocabulary: 3000 });
-    await settled(await ask('forward_backward', passed, 'application/x-protobuf'));
-    await settled(await ask('optim_step', { model_id: run, seq_id: seq++, adam_params: { learning_rate: 1e-4 } }));
+  for (let at = 0; at < HAND_OVERS; at++) {
+    await learn(run, { steps: 1, datums: 1, tokens: 64, learningRate: 1e-4 });
     const begun = performance.now();
-    const saved = { model_id: run, seq_id: seq++, sampling_session_seq_id: at, kind: 'snapshot' };
-    const { sampling_session_id } = await settled(await ask('save_weights_for_sampler', saved));
+    const sampler = await run.sampler();
     const ready = performance.now() - begun;
-    const sample = {
-      num_samples: 1,
-      prompt: { chunks: [{ tokens: [5, 6, 7], type: 'encoded_text' }] },
-      sampling_params: { max_tokens: 1 },
-    };
-    await settled(await ask('asample', { sampling_session_id, seq_id: 1, ...sample }));
+    await sample(client, sampler, 1);
     times.push({ readyMs: round(ready), firstTokenMs: round(performance.now() - begun) });
   }
   return times;

@@ -205,8 +205,9 @@ describe('kill -9', () => {
         killProcess(pid, 'SIGKILL');
       };
       const sampled = generate();
-      const { passed } = await train();
+      const { made, passed } = await train();
       const samples = [sampled, generate(), generate()];
+      expect(await made).not.toContain('error'); // by the ranks that follow, if need be
       await passed; // lost with its rank, or not
       for (const sample of samples) expect(await sample).toBe(4);
       await expect.poll(() => killed, PATIENCE).toBe(true);

@@ -27,7 +27,7 @@ def test_takes_the_device_that_it_was_given(name: str, monkeypatch: pytest.Monke
     monkeypatch.setenv("TWINKLE_DEVICE_IDS", "GPU-BBBB-1")
     assert pick_device(name) == torch.device("cuda", 1)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)  # masked: the one that is left is its own
-    assert pick_device(name) == torch.device("cuda")
+    assert pick_device(name) == torch.device("cuda", 0)
 
 
 @pytest.mark.usefixtures("three_devices")
@@ -39,7 +39,7 @@ def test_refuses_another_than_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("three_devices")
 def test_a_rank_without_devices_stays_on_the_cpu_unless_it_is_told_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert pick_device("auto") == torch.device("cuda")
+    assert pick_device("auto") == torch.device("cuda", 0)
     monkeypatch.setenv("TWINKLE_DEVICE_IDS", "")
     assert pick_device("auto") == torch.device("cpu")
     assert pick_device("cuda:2") == torch.device("cuda", 2)

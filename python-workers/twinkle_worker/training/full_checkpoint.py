@@ -12,11 +12,10 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from .checkpoint import damaged
 from .errors import UNSUPPORTED, TrainingError
 from .full_run import FullRun
 from .full_snapshot import MASTER, checksum, model_files, tensors_in
-from .snapshot import MOMENTS, OPTIMIZER
+from .manifest import MOMENTS, OPTIMIZER, damaged, noted
 from .spec import FullSpec
 
 
@@ -36,21 +35,15 @@ class FullCheckpoint:
     @staticmethod
     def open(folder: Path, manifest: Mapping[str, Any], optimizer: bool) -> FullCheckpoint:
         """``manifest``: from read_manifest. Raises TrainingError for a folder that is torn, or lacks an optimizer that is wanted."""
-        try:
-            spec, step, sums = FullSpec(**manifest["full"]), int(manifest["step"]), dict(manifest["files"])
-        except (KeyError, TypeError, ValueError) as error:
-            raise damaged(folder, f"its manifest lacks something ({error})") from error
-        if optimizer and OPTIMIZER not in sums:
-            raise TrainingError(
-                UNSUPPORTED, f"the checkpoint {folder.name} holds no optimizer state; load it without", "optimizer"
-            )
+        found = noted(folder, manifest, FullSpec, optimizer)
+        sums = found.files
         with _reading(folder):
             for name, wanted in sums.items():
                 if checksum(folder / name) != wanted:
                     raise damaged(folder, f"{name} is not what was written")
             files = [folder / MASTER] if MASTER in sums else model_files(folder)
             tensors = tensors_in(*files, *([folder / OPTIMIZER] if optimizer else []))
-        return FullCheckpoint(folder, spec, step if optimizer else None, tensors)
+        return FullCheckpoint(folder, found.spec, found.step if optimizer else None, tensors)
 
     def check(self, shapes: Mapping[str, Tensor]) -> None:
         """Raise TrainingError unless it has the weights, and moments where they are wanted, of parameters with these names and shapes."""

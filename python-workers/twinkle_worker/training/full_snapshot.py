@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +11,9 @@ from safetensors import safe_open
 
 from .flat_file import flat_file, write_file
 from .full_run import FullRun
+from .manifest import MANIFEST, OPTIMIZER, manifest_of
 from .model_folder import write_model
-from .snapshot import FORMAT, MANIFEST, MOMENTS, OPTIMIZER
+from .snapshot import moments_file
 from .whole_folder import whole_folder
 
 MASTER = "master.safetensors"
@@ -42,20 +42,9 @@ class FullSnapshot:
                 if not _holds(building, run):
                     master = run.flat.cpu()
                     write_file(building / MASTER, flat_file((master, run.named(master))))
-                moments = zip(MOMENTS, (part.cpu() for part in run.moments()), strict=True)
-                flats = [
-                    (flat, {f"{kind}.{name}": view for name, view in run.named(flat).items()}) for kind, flat in moments
-                ]
-                write_file(building / OPTIMIZER, flat_file(*flats))
-            written = sorted(building.iterdir())
-            manifest = {
-                "format": FORMAT,
-                "base_model": self.name,
-                "full": asdict(run.spec),
-                "step": run.step,
-                "files": {file.name: checksum(file) for file in written},
-            }
-            (building / MANIFEST).write_text(json.dumps(manifest, indent=1, sort_keys=True))
+                write_file(building / OPTIMIZER, moments_file([part.cpu() for part in run.moments()], run.named))
+            sums = {file.name: checksum(file) for file in sorted(building.iterdir())}
+            (building / MANIFEST).write_bytes(manifest_of(run.spec, self.name, run.step, sums))
             return sum(file.stat().st_size for file in building.iterdir())
 
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,15 +18,10 @@ from torch import Tensor
 
 from .adapter import Adapter
 from .flat_file import Content, flat_file, write_file
+from .manifest import MANIFEST, MOMENTS, OPTIMIZER, manifest_of
 from .peft_export import CONFIG, WEIGHTS, adapter_config, named_tensors
 from .targets import Targets
 from .whole_folder import whole_folder
-
-MANIFEST, OPTIMIZER = "manifest.json", "optimizer.safetensors"
-FORMAT = 1
-"""Of the manifest."""
-MOMENTS = "exp_avg", "exp_avg_sq"
-"""Before the names in OPTIMIZER."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,22 +44,10 @@ class Snapshot:
             CONFIG: _json(adapter_config(adapter.spec, layout.targets, targets.found, base)),
         }
         if optimizer:
-            moments = [(kind, part.to("cpu", copy=True)) for kind, part in zip(MOMENTS, adapter.moments(), strict=True)]
-            files[OPTIMIZER] = flat_file(
-                *(
-                    (part, {f"{kind}.{name}": view for name, view in named_tensors(layout, part).items()})
-                    for kind, part in moments
-                )
-            )
-        files[MANIFEST] = _json(
-            {
-                "format": FORMAT,
-                "base_model": base,
-                "lora": asdict(adapter.spec),
-                "step": adapter.step,
-                "files": {name: _checksum(content) for name, content in files.items()},
-            }
-        )
+            moments = [part.to("cpu", copy=True) for part in adapter.moments()]
+            files[OPTIMIZER] = moments_file(moments, lambda part: named_tensors(layout, part))
+        sums = {name: _checksum(content) for name, content in files.items()}
+        files[MANIFEST] = (manifest_of(adapter.spec, base, adapter.step, sums),)
         return cls(files)
 
     @classmethod
@@ -85,6 +68,16 @@ class Snapshot:
             for name, content in self.files.items():
                 write_file(building / name, content)
         return sum(len(piece) for content in self.files.values() for piece in content)
+
+
+def moments_file(moments: Sequence[Tensor], named: Callable[[Tensor], Mapping[str, Tensor]]) -> Content:
+    """The content of OPTIMIZER: Adam's moments, each flat and on the CPU, of which ``named`` gives the views by name."""
+    return flat_file(
+        *(
+            (flat, {f"{kind}.{name}": view for name, view in named(flat).items()})
+            for kind, flat in zip(MOMENTS, moments, strict=True)
+        )
+    )
 
 
 def _staged(flat: Tensor) -> Tensor:

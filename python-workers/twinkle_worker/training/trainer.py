@@ -11,7 +11,7 @@ import torch
 from .adam import adam_step
 from .adapter import Adapter
 from .base_model import BaseModel
-from .checkpoint import read_checkpoint, read_manifest
+from .checkpoint import read_checkpoint
 from .data_parallel import DataParallel
 from .errors import ELSEWHERE, INVALID, NO_RUN, UNSUPPORTED, TrainingError
 from .full_checkpoint import FullCheckpoint
@@ -20,6 +20,7 @@ from .full_run import FullRun
 from .full_snapshot import FullSnapshot
 from .inputs import Prepared, prepare
 from .lockstep import LockstepRunner
+from .manifest import is_full, read_manifest
 from .outcomes import translate
 from .passes import Job, PassRunner
 from .snapshot import Snapshot
@@ -85,7 +86,11 @@ class Trainer:
                 "the base model is spread over ranks (--train-shard), so it cannot be trained itself: train a LoRA",
                 "lora_config.rank",
             )
-        if self.runs and (alone or self._full):
+        self._check_taken(self._full or (alone and bool(self.runs)))
+
+    @staticmethod
+    def _check_taken(taken: bool) -> None:
+        if taken:
             raise TrainingError(INVALID, "the model is taken: a run that trains all of it has to be alone")
 
     @property
@@ -160,11 +165,11 @@ class Trainer:
     def load(self, run: str, folder: Path, optimizer: bool) -> Adapter | FullRun:
         """Make or replace a run by a checkpoint; on TrainingError it is as before."""
         manifest = read_manifest(folder)
-        if "full" in manifest:
+        if is_full(manifest):
             return self._load_full(run, FullCheckpoint.open(folder, manifest, optimizer))
-        if self._full:
-            raise TrainingError(INVALID, "the model is taken: a run that trains all of it has to be alone")
-        adapter = read_checkpoint(folder, self.base.targets, optimizer, self.base.device, self._options.max_rank)
+        self._check_taken(self._full)
+        base, max_rank = self.base, self._options.max_rank
+        adapter = read_checkpoint(folder, manifest, base.targets, optimizer, base.device, max_rank)
         self.runs[run] = adapter
         return adapter
 

@@ -9,7 +9,7 @@ import type { NewRun } from '../../../src/training/types.js';
 import { FakeInference } from '../gateway/fake-inference.js';
 import { FakeSampling } from './fake-sampling.js';
 import { flush, newRun } from './fake-trainer.js';
-import { WeighingHost } from './weighing-trainer.js';
+import { trained, WeighingHost } from './weighing-trainer.js';
 
 const NEW = { idempotencyKey: null, userMetadata: null, displayName: null };
 const adam = { learning_rate: 1, beta1: 0.9, beta2: 0.95, eps: 1e-12, weight_decay: 0, grad_clip_norm: 0 };
@@ -195,13 +195,3 @@ describe('a run of rank 0', () => {
     expect([service.run('t', again.run).rank, state(again.run)]).toEqual([0, 'ready']);
   });
 });
-
-/** Weights after so many steps of a run that was never parked. */
-function trained(steps: number): number {
-  let [weight, moment] = [1, 0];
-  for (let at = 0; at < steps; at++) {
-    moment = moment * 0.9 + weight * 0.3;
-    weight -= 0.1 * moment;
-  }
-  return weight;
-}

@@ -116,3 +116,13 @@ export class WeighingHost implements TrainerHost {
     return this.trainer;
   }
 }
+
+/** Weights after so many steps of a run that was never parked. */
+export function trained(steps: number): number {
+  let [weight, moment] = [1, 0];
+  for (let at = 0; at < steps; at++) {
+    moment = moment * 0.9 + weight * 0.3;
+    weight -= 0.1 * moment;
+  }
+  return weight;
+}

@@ -126,7 +126,7 @@ def _own_device(given: str | None) -> torch.device:
     """The device that the placement gave this rank, also where no mask hides the others (NOSET). Raises LoadError."""
     count = torch.cuda.device_count()
     if not given or count == 1:
-        return torch.device("cuda")
+        return torch.device("cuda", 0)  # without an index torch.cuda.set_device refuses it
     wanted = given.removeprefix("GPU-").lower()
     for index in range(count):
         if str(getattr(torch.cuda.get_device_properties(index), "uuid", "")).lower() == wanted:
