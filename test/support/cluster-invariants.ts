@@ -2,10 +2,13 @@
 import { GroupMachine, requestForMissing } from '../../src/cluster/group-machine.js';
 import type { Ledger } from '../../src/cluster/ledger.js';
 import { foldJournal } from '../../src/cluster/ledger-restore.js';
+import { isLease, type LeaseRequest } from '../../src/cluster/request-shape.js';
 import type { GroupView } from '../../src/cluster/types.js';
 import { ClusterState } from '../../src/scheduler/cluster-state.js';
+import { matches } from '../../src/scheduler/labels.js';
 import { placeGroup } from '../../src/scheduler/place-group.js';
 import { WHOLE } from '../../src/scheduler/resources.js';
+import { placeTask } from '../../src/scheduler/tasks.js';
 import type { Free, Grant, NodeSpec } from '../../src/scheduler/types.js';
 import type { ClusterSimulation, SimAgent } from './cluster-simulation.js';
 
@@ -80,6 +83,7 @@ export function checkLedger(ledger: Ledger): void {
     if (view.position !== null) positions.push(view.position);
     if (view.state === 'REMOVED') continue;
     for (const seat of view.seats) must(seat === null || alive.has(seat.node), `${view.id} sits on a dead node`);
+    checkLease(view, (node) => status.node(node)?.spec ?? null);
     checkStrategy(view, (node) => status.node(node)?.spec.labels.get(view.spec.domainLabel ?? ''));
   }
   must(new Set(positions).size === positions.length, `positions ${positions.join(' ')}`);
@@ -97,12 +101,48 @@ function checkStrategy({ id, seats, spec }: GroupView, domainOf: (node: string) 
   if (spec.domainLabel !== null) must(new Set(nodes.map(domainOf)).size <= 1, `${id} is in several domains`);
 }
 
+/** It sits where its strategy and its selectors let it, and has exactly what it holds. */
+function checkLease(view: GroupView, specOf: (node: string) => NodeSpec | null): void {
+  const seat = view.seats[0] ?? null;
+  if (view.spec.task === null || seat === null) return;
+  const { strategy } = view.spec.task;
+  const { selectors, held } = leaseRequest(view);
+  const spec = specOf(seat.node);
+  const bound = strategy.kind === 'node-affinity' && !strategy.soft;
+  must(!bound || seat.node === strategy.node, `${view.id} sits on ${seat.node} against its affinity`);
+  must(spec !== null && selectors.some((selector) => matches(spec, selector)), `${view.id} sits on other labels`);
+  must(
+    JSON.stringify([...seat.grant.resources]) === JSON.stringify([...held]),
+    `${view.id} has ${[...seat.grant.resources]} instead of ${[...held]}`,
+  );
+}
+
+function leaseRequest(view: GroupView): LeaseRequest {
+  const { request } = new GroupMachine({ ...view, sequence: 0 });
+  must(isLease(request), `${view.id} is no lease`);
+  return request;
+}
+
+/** A lease is refused only where no waiting helps: its node is gone, drained or unfit, or it wants to fail. */
+export function checkRefused(view: GroupView, ledger: Ledger): void {
+  const strategy = view.spec.task?.strategy;
+  must(strategy?.kind === 'node-affinity' && !strategy.soft, `${view.id} was refused without a hard affinity`);
+  must(view.state === 'REMOVED' && view.reason !== null, `${view.id} is ${view.state} because of ${view.reason}`);
+  const node = ledger.status().node(strategy.node);
+  if (node === null || node.state === 'dead' || node.state === 'draining') return;
+  must(node.state === 'alive', `${view.id} was refused while ${strategy.node} was ${node.state}`);
+  const { resources, selectors } = leaseRequest(view);
+  const fits = [...resources].every(([name, units]) => (node.spec.total.get(name) ?? 0) >= units);
+  const labelled = selectors.some((selector) => matches(node.spec, selector));
+  must(strategy.failOnUnavailable || !fits || !labelled, `${view.id} was refused by ${strategy.node}: ${view.reason}`);
+}
+
 function checkView({ id, state, scheduling, seats, position, reason }: GroupView): void {
   const seated = seats.filter((seat) => seat !== null).length;
   const as = `${id} is ${state} ${scheduling} with ${seated} of ${seats.length} seats at ${position}`;
   must((position !== null) === ['QUEUED', 'NO_RESOURCES', 'INFEASIBLE'].includes(scheduling), as);
   if (state === 'CREATED') must(scheduling === 'FINISHED' && seated === seats.length && reason === null, as);
-  else if (state === 'REMOVED') must(scheduling === 'REMOVED', as);
+  else if (state === 'REMOVED') must(scheduling === (reason === null ? 'REMOVED' : 'UNSCHEDULABLE'), as);
   else must(seated < seats.length && (state === 'RESCHEDULING' || seated === 0) && scheduling !== 'FINISHED', as);
   if (scheduling === 'NO_RESOURCES' || scheduling === 'INFEASIBLE') must(reason !== null, `${as} without a reason`);
 }
@@ -118,7 +158,7 @@ export function checkJournal({ ledger, journal }: ClusterSimulation): void {
   must(living.map(({ id }) => id).join() === [...groups.keys()].join(), 'other groups live than the journal says');
 }
 
-function plain({ epoch, nodes, groups, removed }: ReturnType<typeof foldJournal>): unknown {
+function plain({ epoch, nodes, groups, removed, removedLeases }: ReturnType<typeof foldJournal>): unknown {
   const group = ({ seats, ...rest }: typeof groups extends Map<string, infer G> ? G : never) => ({
     ...rest,
     seats: [...seats]
@@ -132,6 +172,7 @@ function plain({ epoch, nodes, groups, removed }: ReturnType<typeof foldJournal>
     nodes: [...nodes.values()],
     groups: [...groups.values()].map(group),
     removed: [...removed.values()].map(group),
+    removedLeases: [...removedLeases.values()].map(group),
   };
 }
 
@@ -168,8 +209,12 @@ export function checkRest({ ledger, agents }: ClusterSimulation): void {
   for (const view of views.filter(({ state }) => state !== 'CREATED')) {
     const group = new GroupMachine({ ...view, sequence: 0 });
     group.seat(new Map(view.seats.flatMap((seat, bundle) => (seat === null ? [] : [[bundle, seat]]))));
-    const request = requestForMissing(group, group.missing(), (node) => status.node(node)?.spec.labels ?? new Map());
-    const { outcome } = placeGroup(state, request);
+    const { request, seats } = group;
+    const labels = (node: string) => status.node(node)?.spec.labels ?? new Map();
+    const { outcome } = isLease(request)
+      ? placeTask(state, request, { random: 0, cursor: 0 })
+      : placeGroup(state, requestForMissing({ request, seats }, group.missing(), labels));
+    must(outcome !== 'refused', `${view.id} waits though its strategy allows no node`);
     const expected = outcome === 'placed' ? 'a place' : outcome === 'pending' ? 'NO_RESOURCES' : 'INFEASIBLE';
     must(view.scheduling === expected, `${view.id} is ${view.scheduling} (${view.reason}), expected ${expected}`);
   }

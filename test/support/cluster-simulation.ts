@@ -8,6 +8,7 @@ import type {
   ClusterTimers,
   FromAgentBatch,
   GroupSpec,
+  GroupView,
   LedgerEnvironment,
   LedgerRecord,
   NodeHello,
@@ -57,10 +58,13 @@ export class ClusterSimulation {
   readonly agents: SimAgent[];
   /** Reservations that agents may have committed but no client was told of: their record was never written. Nothing runs in them. */
   readonly untold = new Set<string>();
+  /** Told of every lease that is refused, in that moment. */
+  onRefused: (lease: GroupView, ledger: Ledger) => void = () => {};
   /** Told after everything that happens. */
   onStep: (agent: SimAgent | null) => void = () => {};
   readonly #random: () => number;
   #packets: Packet[] = [];
+  #refused: string[] = [];
   #heads = 0;
   #groups = 0;
   #incarnations = 0;
@@ -98,9 +102,11 @@ export class ClusterSimulation {
         this.#groups += 1;
         return `g${this.#groups}`;
       },
+      random: () => this.#random(),
       send: (node, batch) => this.#toAgent(node, batch),
       append: (record) => this.journal.push(record),
       event: (event) => {
+        if (event.e === 'group' && event.scheduling === 'UNSCHEDULABLE') this.#wasRefused(event.id);
         // The server hangs up on a node that it takes for dead.
         if (event.e !== 'node' || event.state !== 'dead') return;
         const agent = this.agents.find(({ id }) => id === event.id);
@@ -108,6 +114,7 @@ export class ClusterSimulation {
       },
     };
     this.ledger = Ledger.restore(env, SIM_TIMERS, this.journal);
+    for (const id of this.#refused.splice(0)) this.#wasRefused(id);
     this.onStep(null);
   }
 
@@ -167,6 +174,13 @@ export class ClusterSimulation {
       agent.stalledUntilMs = 0;
     }
     this.startHead();
+  }
+
+  /** A ledger refuses already while it is restored: such leases are looked at once it is here. */
+  #wasRefused(id: string): void {
+    const lease = this.ledger?.group(id) ?? null;
+    if (this.ledger === null) this.#refused.push(id);
+    else if (lease !== null) this.onRefused(lease, this.ledger);
   }
 
   #nextMs(): number {

@@ -1,18 +1,41 @@
 /** Memory and descriptors of processes over time, and whether they grow. */
-import { readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 
 /** One look at one process. */
 export interface Sample {
   readonly atMs: number;
   readonly rssMb: number;
+  /** Memory in use: of a Python process what malloc gave out, which has no holes; of others the resident size. */
+  readonly liveMb: number;
   readonly descriptors: number;
 }
+
+/** Time for a process to answer a signal: it does between two steps. */
+const ANSWER_MS = 10_000;
+const LOOK_MS = 5;
 
 /** Resident memory and open descriptors now. Throws for a process that is gone. */
 export function sampleProcess(pid: number): Sample {
   const [, kb] = /^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8')) ?? [];
   if (kb === undefined) throw new Error(`process ${pid} has no memory any more`);
-  return { atMs: performance.now(), rssMb: Number(kb) / 1024, descriptors: readdirSync(`/proc/${pid}/fd`).length };
+  const rssMb = Number(kb) / 1024;
+  return { atMs: performance.now(), rssMb, liveMb: rssMb, descriptors: readdirSync(`/proc/${pid}/fd`).length };
+}
+
+/** As {@link sampleProcess}, of a process that runs test/fixtures/live-memory with `folder`. */
+export async function samplePython(pid: number, folder: string): Promise<Sample> {
+  const path = join(folder, String(pid));
+  rmSync(path, { force: true });
+  process.kill(pid, 'SIGUSR2');
+  const end = performance.now() + ANSWER_MS;
+  while (!existsSync(path)) {
+    if (performance.now() > end) throw new Error(`process ${pid} does not say what memory it uses`);
+    await delay(LOOK_MS);
+  }
+  const [bytes] = readFileSync(path, 'utf8').split(' ');
+  return { ...sampleProcess(pid), liveMb: Number(bytes) / 2 ** 20 };
 }
 
 /**
@@ -21,7 +44,7 @@ export function sampleProcess(pid: number): Sample {
  */
 function growthPerMinute(samples: readonly Sample[]): number {
   const slopes = samples.flatMap((a, at) =>
-    samples.slice(at + 1).map((b) => ((b.rssMb - a.rssMb) / (b.atMs - a.atMs)) * 60_000),
+    samples.slice(at + 1).map((b) => ((b.liveMb - a.liveMb) / (b.atMs - a.atMs)) * 60_000),
   );
   slopes.sort((a, b) => a - b);
   return slopes[Math.floor(slopes.length / 2)] ?? 0;

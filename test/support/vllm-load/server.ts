@@ -2,6 +2,7 @@
 import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { askStatus } from '../../../src/cli/admin.js';
 import { listInstances } from '../../../src/runtime/instance-file.js';
 import type { HeadStatus } from '../../../src/runtime/types.js';
@@ -10,6 +11,9 @@ import { processStat } from '../../../src/util/proc-stat.js';
 import { CliServer } from '../cli.js';
 import { loraAdapter } from '../lora-adapter.js';
 import { S3Server } from '../s3-server.js';
+
+/** See there. */
+const LIVE_MEMORY = fileURLToPath(new URL('../../fixtures/live-memory', import.meta.url));
 
 export const ADAPTERS = ['early', 'late'] as const;
 
@@ -51,7 +55,10 @@ export class VllmLoraServer implements AsyncDisposable {
     writeFileSync(join(folder, 'serve.yaml'), CONFIG);
     const args = ['--config', join(folder, 'serve.yaml'), '--cpu', '--crash-loop-limit', String(restarts + 10)];
     const stores = { VLLM_ENABLE_RESPONSES_API_STORE: '1' };
-    const env = { ...s3.env, ...stores, TWINKLE_HOME: home, TMPDIR: temporary, OMP_NUM_THREADS: '1' };
+    const memory = join(folder, 'memory');
+    mkdirSync(memory);
+    const looks = { PYTHONPATH: LIVE_MEMORY, TWINKLE_LIVE_MEMORY: memory };
+    const env = { ...s3.env, ...stores, ...looks, TWINKLE_HOME: home, TMPDIR: temporary, OMP_NUM_THREADS: '1' };
     const cli = await CliServer.ready(args, env);
     const [found] = listInstances(home);
     if (found === undefined) throw new Error('the server wrote no instance file');
@@ -60,6 +67,11 @@ export class VllmLoraServer implements AsyncDisposable {
 
   get url(): string {
     return this.cli.url;
+  }
+
+  /** Where its ranks write what memory they use. */
+  get memoryFolder(): string {
+    return join(this.folder, 'memory');
   }
 
   get home(): string {
@@ -91,7 +103,7 @@ export class VllmLoraServer implements AsyncDisposable {
   /** What of this server lies on the disk, but logs and incident reports. */
   files(): string[] {
     return readdirSync(this.folder, { recursive: true, encoding: 'utf8' })
-      .filter((path) => !/^home\/(logs|incidents)\//.test(path))
+      .filter((path) => !/^(home\/(logs|incidents)|memory)\//.test(path))
       .sort();
   }
 

@@ -1,6 +1,6 @@
 /** A server under load for a while, its memory and descriptors looked at again and again. */
 import { setTimeout as delay } from 'node:timers/promises';
-import { type Sample, sampleProcess, steadyGrowth } from './memory.js';
+import { type Sample, sampleProcess, samplePython, steadyGrowth } from './memory.js';
 import type { LoadMix } from './mix.js';
 import type { VllmLoraServer } from './server.js';
 
@@ -29,7 +29,9 @@ export async function soak(server: VllmLoraServer, mix: LoadMix, plan: SoakPlan)
   const samples = new Map([...names.keys()].map((pid): [number, Sample[]] => [pid, []]));
   const end = performance.now() + plan.forMs;
   while (performance.now() < end && mix.tally.wrong.length === 0) {
-    for (const [pid, seen] of samples) seen.push(sampleProcess(pid));
+    for (const [pid, seen] of samples) {
+      seen.push(ranks.has(pid) ? await samplePython(pid, server.memoryFolder) : sampleProcess(pid));
+    }
     await delay(plan.everyMs);
   }
   await mix.stop();
@@ -51,8 +53,9 @@ export function describeCourse({ growth, moreDescriptors, name, samples }: Cours
   const minutes = samples.filter(
     ({ atMs }, at) => minuteOf(atMs - start) !== minuteOf((samples[at - 1]?.atMs ?? -1) - start),
   );
-  const course = [...minutes, ...samples.slice(-1)].map(({ rssMb }) => rssMb.toFixed(1)).join(' ');
-  return `${name}: ${growth.toFixed(2)} MB/min in ${samples.length} looks (each minute ${course} MB), ${moreDescriptors} more descriptors`;
+  const course = [...minutes, ...samples.slice(-1)].map(({ liveMb }) => liveMb.toFixed(1)).join(' ');
+  const resident = [samples[0], samples.at(-1)].map((sample) => sample?.rssMb.toFixed(0)).join(' to ');
+  return `${name}: ${growth.toFixed(2)} MB/min in ${samples.length} looks (in use each minute ${course} MB; resident ${resident} MB), ${moreDescriptors} more descriptors`;
 }
 
 function minuteOf(ms: number): number {

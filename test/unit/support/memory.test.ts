@@ -2,8 +2,8 @@ import { expect, it } from 'vitest';
 import { steadyGrowth } from '../../support/vllm-load/memory.js';
 
 /** A look every two seconds for ten minutes. */
-const course = (rssMb: (minute: number) => number) =>
-  Array.from({ length: 300 }, (_, at) => ({ atMs: at * 2000, rssMb: rssMb(at / 30), descriptors: 5 }));
+const course = (liveMb: (minute: number) => number) =>
+  Array.from({ length: 300 }, (_, at) => ({ atMs: at * 2000, rssMb: 0, liveMb: liveMb(at / 30), descriptors: 5 }));
 
 it('takes no step for a leak, and a leak for one though it comes with noise', () => {
   // What a rank did that held 647.7 MB for its last four minutes.
