@@ -14,8 +14,9 @@ const allowed = {
   supervisor: ['supervisor', 'transport', 'engines', 'native/types', 'config', 'observability', 'protocol', 'util', 'errors'],
   serving: ['serving', 'supervisor/gang-machine', 'transport/channel', 'observability', 'protocol', 'util', 'errors'],
   training: ['training', 'serving/types', 'store', 'observability', 'protocol', 'util', 'errors'],
+  actors: ['actors', 'cluster/api', 'cluster/group-spec', 'cluster/types', 'supervisor/launcher', 'supervisor/rank-log', 'transport/framed-socket', 'native/types', 'observability', 'protocol', 'util', 'errors'],
   gateway: ['gateway', 'serving/types', 'training/types', 'training/checkpoint-path', 'config/types', 'observability', 'protocol', 'util', 'errors'],
-  runtime: ['runtime', 'gateway', 'serving', 'training', 'supervisor', 'cluster', 'scheduler', 'store', 'transport', 'tensor', 'engines', 'python', 'native', 'config', 'observability', 'protocol', 'util', 'errors'],
+  runtime: ['runtime', 'actors', 'gateway', 'serving', 'training', 'supervisor', 'cluster', 'scheduler', 'store', 'transport', 'tensor', 'engines', 'python', 'native', 'config', 'observability', 'protocol', 'util', 'errors'],
   cli: ['cli', 'runtime', 'config', 'python', 'native', 'engines/args', 'scheduler', 'cluster/api', 'observability', 'serving/types', 'util', 'errors'],
 };
 const rules = Object.entries(allowed).map(([layer, may]) => ({
@@ -39,7 +40,7 @@ module.exports = {
       name: 'pure-machine',
       comment: 'pure cores do no I/O',
       severity: 'error',
-      from: { path: '^src/(supervisor/(gang-machine|pulse-monitor|rank-environment)|serving/(fair-queue|choose-replica)|protocol/(values|frames|methods))\\.ts$' },
+      from: { path: '^src/(supervisor/(gang-machine|pulse-monitor|rank-environment)|serving/(fair-queue|choose-replica)|protocol/(values|frames|methods|work)|actors/(actor-life|actor-names|object-(table|lives|record|types)))\\.ts$' },
       to: { dependencyTypes: ['core'] },
     },
   ],

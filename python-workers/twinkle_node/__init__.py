@@ -1,1 +1,108 @@
-"""Python's door to twinkle-node. Nothing here imports torch or an engine; see ``twinkle_node.serve``."""
+"""Python's door to twinkle-node: actors, tasks and objects here, servers in ``twinkle_node.serve``. Nothing here imports torch or an engine.
+
+    import twinkle_node as tn
+
+    tn.init()
+
+    @tn.remote
+    def square(x):
+        return x * x
+
+    print(tn.get([square.remote(x) for x in range(4)]))
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from .errors import (
+    ActorDiedError,
+    CancelledError,
+    ConfigError,
+    GetTimeoutError,
+    SerializationError,
+    TaskError,
+    TwinkleError,
+    WorkerDiedError,
+)
+
+if TYPE_CHECKING:
+    from .core.api import (
+        available_resources,
+        cancel,
+        cluster_resources,
+        get,
+        get_actor,
+        get_gpu_ids,
+        get_runtime_context,
+        init,
+        is_initialized,
+        kill,
+        list_named_actors,
+        nodes,
+        put,
+        shutdown,
+        wait,
+    )
+    from .core.generators import ObjectRefGenerator
+    from .core.handle import ActorHandle
+    from .core.refs import ObjectRef
+    from .core.remote import method, remote
+    from .core.scheduling import NodeAffinitySchedulingStrategy
+
+_WHERE = {
+    "api": (
+        "available_resources cancel cluster_resources get get_actor get_gpu_ids get_runtime_context init is_initialized kill "
+        "list_named_actors nodes put shutdown wait"
+    ),
+    "generators": "ObjectRefGenerator",
+    "handle": "ActorHandle",
+    "refs": "ObjectRef",
+    "remote": "method remote",
+    "scheduling": "NodeAffinitySchedulingStrategy",
+}
+_MODULE_OF = {name: module for module, names in _WHERE.items() for name in names.split()}
+
+__all__ = [
+    "ActorDiedError",
+    "ActorHandle",
+    "CancelledError",
+    "ConfigError",
+    "GetTimeoutError",
+    "NodeAffinitySchedulingStrategy",
+    "ObjectRef",
+    "ObjectRefGenerator",
+    "SerializationError",
+    "TaskError",
+    "TwinkleError",
+    "WorkerDiedError",
+    "available_resources",
+    "cancel",
+    "cluster_resources",
+    "get",
+    "get_actor",
+    "get_gpu_ids",
+    "get_runtime_context",
+    "init",
+    "is_initialized",
+    "kill",
+    "list_named_actors",
+    "method",
+    "nodes",
+    "put",
+    "remote",
+    "shutdown",
+    "wait",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Loaded when it is asked for: who only starts servers needs no cloudpickle."""
+    module = _MODULE_OF.get(name)
+    if module is None:
+        raise AttributeError(f"module `{__name__}` has no attribute `{name}`")
+    from importlib import import_module
+
+    value = getattr(import_module(f".core.{module}", __name__), name)
+    globals()[name] = value
+    return value

@@ -116,7 +116,7 @@ class Template:
                 listen_fd=fds.get("listen", -1),
                 link_fds=[fd for name, fd in given if name == "link"],
             )
-            code = run_rank(placed)
+            code = run_rank(placed) if launch.role != "worker" else _run_worker(placed)
         except SystemExit as end:
             code = end.code if isinstance(end.code, int) else 1
         except BaseException as error:
@@ -164,6 +164,13 @@ def main(control_fd: int, death_fd: int, engine: str, models: list[str]) -> int:
     template.say("ready", -1, pid=os.getpid(), cpu_ms=int((time.monotonic() - started) * 1000))
     template.run()
     return 0
+
+
+def _run_worker(launch: LaunchSpec) -> int:
+    """A worker of actors and tasks: no rank of a gang."""
+    from twinkle_node.core.worker import run
+
+    return run(launch)
 
 
 def _trim_heap() -> None:

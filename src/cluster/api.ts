@@ -23,10 +23,13 @@ export interface BundleStatus {
 
 export interface GroupStatus {
   readonly id: string;
+  /** A lease is one bundle that was placed as a task or actor is. Lists for people have groups only. */
+  readonly kind: 'group' | 'lease';
   readonly name: string;
   readonly namespace: string;
   readonly lifetime: 'owner' | 'detached';
   readonly owner: string | null;
+  /** Of a lease: `default`, `spread`, `node-affinity`. */
   readonly strategy: string;
   readonly hold: Hold;
   readonly state: GroupState;
@@ -72,6 +75,7 @@ export interface ClusterSnapshot {
   /** Grows with every change. */
   readonly version: number;
   readonly nodes: readonly NodeStatus[];
+  /** Groups and leases that live, and the groups that were removed last. */
   readonly groups: readonly GroupStatus[];
 }
 
@@ -82,7 +86,8 @@ export interface Group {
   readonly status: GroupStatus;
   /**
    * Resolves when every bundle has its place.
-   * @throws `GROUP_REMOVED`, `DEADLINE_EXCEEDED` after `timeoutMs` (with the reason per node), the signal's reason
+   * @throws `GROUP_REMOVED`, `TASK_UNSCHEDULABLE` (a lease whose strategy allows no node any more), `DEADLINE_EXCEEDED` after
+   * `timeoutMs` (with the reason per node), the signal's reason
    */
   ready(options?: { readonly signal?: AbortSignal; readonly timeoutMs?: number }): Promise<GroupStatus>;
   /** Called at every change from now on; returns how to stop. */

@@ -21,7 +21,7 @@ export interface HeadWelcome {
   readonly cluster: string;
   readonly epoch: number;
   readonly timers: ClusterTimers;
-  /** For clients: of the groups named in the hello, those that live. */
+  /** For clients: of the groups named in the hello, those that live, and leases that were refused meanwhile. */
   readonly groups: readonly GroupStatus[];
 }
 

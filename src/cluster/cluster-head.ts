@@ -124,7 +124,9 @@ export class ClusterHead {
     const named = (hello.body as Partial<ClientHello> | null)?.groups ?? [];
     const mine = named.flatMap((id) => {
       const group = this.#ledger.state.group(id);
-      return group === null || group.state === 'REMOVED' ? [] : [this.#statusFor(hello.session, id)];
+      // What was refused while it was away, it must hear why.
+      const gone = group === null || (group.state === 'REMOVED' && group.scheduling !== 'UNSCHEDULABLE');
+      return gone ? [] : [this.#statusFor(hello.session, id)];
     });
     return { cluster, epoch, timers, groups: mine };
   }
@@ -235,11 +237,13 @@ export class ClusterHead {
     }
   }
 
-  /** The group, and from now on its changes for that session. */
+  /** The group, and from now on its changes for that session, if there can be any. */
   #statusFor(session: string, id: string): GroupStatus {
+    const status = this.#status(id);
+    if (status.state === 'REMOVED') return status;
     const interested = this.#interest.get(id) ?? new Set();
     this.#interest.set(id, interested.add(session));
-    return this.#status(id);
+    return status;
   }
 
   #status(id: string): GroupStatus {

@@ -3,9 +3,10 @@
  * claims and releases what the move means.
  */
 import type { GroupRequest } from '../scheduler/types.js';
-import { compileGroup } from '../scheduler/validate.js';
 import type { Attempt, Claim } from './ledger-model.js';
 import type { Waiting } from './pending-queue.js';
+import { requestOf } from './request-of.js';
+import type { PlacementRequest } from './request-shape.js';
 import type { BundleSeat, GroupSpec, GroupState, GroupView, SchedulingState } from './types.js';
 
 /** Puts groups that lost bundles before all that never had any. */
@@ -22,36 +23,13 @@ export interface GroupIdentity {
   readonly sequence: number;
 }
 
-/**
- * Compile a spec.
- * @throws `PLACEMENT_INVALID`
- */
-export function requestOf(spec: GroupSpec): GroupRequest {
-  const { bundles, strategy, domainLabel, selectors, softTarget, name, namespace, tensorParallel } = spec;
-  const lifetime = spec.lifetime === 'detached' ? 'detached' : null;
-  return compileGroup(
-    {
-      bundles,
-      strategy,
-      domainLabel,
-      bundleLabelSelector: selectors,
-      softTarget,
-      lifetime,
-      name,
-      namespace,
-      tensorParallel,
-    },
-    { bundleLabelSelector: 'selectors' },
-  );
-}
-
 export class GroupMachine {
   readonly id: string;
   readonly spec: GroupSpec;
   readonly owner: string | null;
   readonly createdAt: number;
   /** For all bundles, nothing placed yet. */
-  readonly request: GroupRequest;
+  readonly request: PlacementRequest;
   /** Everything that it has taken and is not releasing. */
   readonly claims = new Set<Claim>();
   /** Tries that are over; those of the place in the queue where it waits now come on top. */
@@ -70,7 +48,7 @@ export class GroupMachine {
     this.createdAt = identity.createdAt;
     this.#sequence = identity.sequence;
     this.request = requestOf(identity.spec);
-    this.#seats = new Array<null>(this.request.bundles.length).fill(null);
+    this.#seats = new Array<null>(identity.spec.bundles.length).fill(null);
   }
 
   get state(): GroupState {
@@ -129,11 +107,16 @@ export class GroupMachine {
     this.#reason = reason;
   }
 
-  /** For good. Its last seats stay visible. */
-  remove(): void {
+  /** For good. Its last seats stay visible. @param refusal why its strategy allows no node; null: somebody removed it */
+  remove(refusal: string | null = null): void {
     this.#attempt = null;
     this.#state = 'REMOVED';
-    this.#reason = null;
+    this.#reason = refusal;
+  }
+
+  /** Why it was removed, if its strategy allowed no node; else null. */
+  get refusal(): string | null {
+    return this.#state === 'REMOVED' ? this.#reason : null;
   }
 
   /** @param waiting where it waits, if it does */
@@ -155,7 +138,7 @@ export class GroupMachine {
   /** @param waiting where it waits, if it does */
   scheduling(waiting: Pick<Waiting, 'verdict'> | null): SchedulingState {
     if (this.#state === 'CREATED') return 'FINISHED';
-    if (this.#state === 'REMOVED') return 'REMOVED';
+    if (this.#state === 'REMOVED') return this.#reason === null ? 'REMOVED' : 'UNSCHEDULABLE';
     return this.#attempt !== null ? 'PREPARING' : (waiting?.verdict?.scheduling ?? 'QUEUED');
   }
 
@@ -178,7 +161,7 @@ export class GroupMachine {
  * @param labels of a node that holds a seat
  */
 export function requestForMissing(
-  group: Pick<GroupMachine, 'request' | 'seats'>,
+  group: { readonly request: GroupRequest; readonly seats: GroupMachine['seats'] },
   missing: readonly number[],
   labels: (node: string) => ReadonlyMap<string, string>,
 ): GroupRequest {

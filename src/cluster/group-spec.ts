@@ -1,10 +1,13 @@
 /** From what a client sent to a `GroupSpec`: defaults in, shapes checked. What is inside bundles, `compileGroup` checks. */
 import { TwinkleError } from '../errors.js';
+import { readTaskSpec, type WrittenTaskSpec } from './task-spec.js';
 import type { GroupSpec } from './types.js';
 
 /** What {@link groupSpec} takes: everything but the bundles has a default. */
-export interface WrittenGroupSpec extends Partial<Omit<GroupSpec, 'bundles'>> {
+export interface WrittenGroupSpec extends Partial<Omit<GroupSpec, 'bundles' | 'task'>> {
   readonly bundles: GroupSpec['bundles'];
+  /** Makes it a lease. */
+  readonly task?: WrittenTaskSpec | null;
 }
 
 const DEFAULTS: Omit<GroupSpec, 'bundles'> = {
@@ -17,11 +20,15 @@ const DEFAULTS: Omit<GroupSpec, 'bundles'> = {
   softTarget: null,
   tensorParallel: 1,
   hold: 'serving',
+  task: null,
 };
 
-/** The spec with defaults in: no name, namespace `default`, lifetime of its owner, PACK, anywhere, `serving`. */
+/**
+ * The spec with defaults in: no name, namespace `default`, lifetime of its owner, PACK, anywhere, `serving`, no lease.
+ * @throws `PLACEMENT_INVALID`: `task` is wrong in itself
+ */
 export function groupSpec(written: WrittenGroupSpec): GroupSpec {
-  return { ...DEFAULTS, ...written };
+  return { ...DEFAULTS, ...written, task: readTaskSpec(written.task) };
 }
 
 const LONGEST_NAME = 256;
@@ -49,7 +56,7 @@ export function readGroupSpec(value: unknown): GroupSpec {
   }
   const unknown = Object.keys(written).find((key) => key !== 'bundles' && !(key in DEFAULTS));
   if (unknown !== undefined) throw new TwinkleError('PLACEMENT_INVALID', `unknown field \`${unknown}\` of a group`);
-  return spec as GroupSpec;
+  return { ...(spec as GroupSpec), task: readTaskSpec(spec.task) };
 }
 
 function wrong(name: string, expected: string, received: unknown): TwinkleError {

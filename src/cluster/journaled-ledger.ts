@@ -61,6 +61,7 @@ export class JournaledLedger {
       nowMs: options.nowMs,
       wallMs: () => Date.now(),
       newId: options.newId,
+      random: () => Math.random(),
       send: (node, batch) => {
         if (node === this.#local?.node) this.#outbox.push(batch);
         else options.send(node, batch);

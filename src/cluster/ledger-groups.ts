@@ -1,4 +1,4 @@
-/** The groups of a ledger by id and name: those that live and the last of those that were removed. Knows no nodes. */
+/** The groups and leases of a ledger by id and name: those that live and the last of those that were removed. Knows no nodes. */
 import { TwinkleError } from '../errors.js';
 import type { GroupMachine } from './group-machine.js';
 import { REMOVED_REMEMBERED } from './ledger-restore.js';
@@ -7,6 +7,7 @@ import { RecentMap } from './recent-map.js';
 export class LedgerGroups {
   readonly #living = new Map<string, GroupMachine>();
   readonly #removed = new RecentMap<string, GroupMachine>(REMOVED_REMEMBERED);
+  readonly #removedLeases = new RecentMap<string, GroupMachine>(REMOVED_REMEMBERED);
   readonly #names = new Map<string, GroupMachine>();
   #sequence = 0;
 
@@ -21,14 +22,19 @@ export class LedgerGroups {
     return this.#living.values();
   }
 
-  /** In the order of removal. @param last only so many, the latest */
+  /** Groups in the order of removal. @param last only so many, the latest */
   removed(last?: number): IterableIterator<GroupMachine> {
     return this.#removed.values(last);
   }
 
+  /** Leases in the order of removal. */
+  removedLeases(): IterableIterator<GroupMachine> {
+    return this.#removedLeases.values();
+  }
+
   /** Also removed ones, while they are remembered. */
   get(id: string): GroupMachine | null {
-    return this.#living.get(id) ?? this.#removed.get(id) ?? null;
+    return this.#living.get(id) ?? this.#removed.get(id) ?? this.#removedLeases.get(id) ?? null;
   }
 
   /** Living ones only. */
@@ -56,8 +62,8 @@ export class LedgerGroups {
   /** From the living to the removed; its name is free again. */
   retire(group: GroupMachine): void {
     this.#living.delete(group.id);
-    this.#removed.set(group.id, group);
-    const { name, namespace } = group.spec;
+    const { name, namespace, task } = group.spec;
+    (task === null ? this.#removed : this.#removedLeases).set(group.id, group);
     if (name !== '') this.#names.delete(nameKey(name, namespace));
   }
 }

@@ -3,14 +3,17 @@
  * somebody, in the same call; no timer wakes anybody.
  */
 import { explainGroup } from '../scheduler/explain.js';
+import { explainTask } from '../scheduler/explain-task.js';
 import { placeGroup } from '../scheduler/place-group.js';
-import type { GroupRequest, NodeReason, PlacedBundle } from '../scheduler/types.js';
+import type { NodeReason, PlacedBundle } from '../scheduler/types.js';
 import { type GroupMachine, requestForMissing } from './group-machine.js';
 import type { LedgerClaims } from './ledger-claims.js';
 import type { LedgerCore } from './ledger-core.js';
+import { LedgerLeases } from './ledger-leases.js';
 import type { Claim, ClaimPiece, NodeRecord } from './ledger-model.js';
 import type { LedgerNodes } from './ledger-nodes.js';
 import { PendingQueue, type QueueClock, type Verdict } from './pending-queue.js';
+import { isLease, type PlacementRequest } from './request-shape.js';
 import type { BundleSeat, GroupView } from './types.js';
 import { grantToWire } from './wire.js';
 
@@ -19,16 +22,26 @@ export class LedgerPlacing {
   readonly #core: LedgerCore;
   readonly #nodes: LedgerNodes;
   readonly #claims: LedgerClaims;
+  readonly #leases: LedgerLeases;
+  readonly #refuse: (group: GroupMachine, why: string) => void;
   /** Groups with an attempt under way, the one that began first first. */
   readonly #preparing = new Set<GroupMachine>();
   /** Nodes that went: like a return, it changes what the others are answered. */
   #departures = 0;
   #transactions = 0;
 
-  constructor(core: LedgerCore, nodes: LedgerNodes, claims: LedgerClaims) {
+  /** @param refuse remove a lease whose strategy allows no node any more */
+  constructor(
+    core: LedgerCore,
+    nodes: LedgerNodes,
+    claims: LedgerClaims,
+    refuse: (group: GroupMachine, why: string) => void,
+  ) {
     this.#core = core;
     this.#nodes = nodes;
     this.#claims = claims;
+    this.#leases = new LedgerLeases(core, nodes);
+    this.#refuse = refuse;
   }
 
   /**
@@ -65,7 +78,8 @@ export class LedgerPlacing {
     if (this.#queue.size === 0) return;
     this.#queue.pass(
       () => this.#clock(),
-      (group, request) => this.#try(group, request),
+      // Leases of one shape differ in the node that they prefer, and in what they hold.
+      (group, request) => this.#try(group, isLease(group.request) ? group.request : request),
       (groups) => {
         for (const group of groups) this.#announce(group);
       },
@@ -115,12 +129,12 @@ export class LedgerPlacing {
     }
   }
 
-  /** It is over: it waits no longer and wants nothing that it has. */
-  remove(group: GroupMachine): void {
+  /** It is over: it waits no longer and wants nothing that it has. @param refusal see {@link GroupMachine.remove} */
+  remove(group: GroupMachine, refusal: string | null): void {
     this.#queue.delete(group);
     this.#preparing.delete(group);
     for (const claim of [...group.claims]) this.#claims.release(claim);
-    group.remove();
+    group.remove(refusal);
     this.#announce(group);
   }
 
@@ -133,7 +147,9 @@ export class LedgerPlacing {
     const { attempt, state } = group;
     if (attempt !== null) return attempt.claims.map(reasonOf);
     if (state === 'REMOVED' || state === 'CREATED') return [];
-    return explainGroup(this.#core.state, this.#requestFor(group)).map((reason) => {
+    const request = this.#requestFor(group);
+    const reasons = isLease(request) ? explainTask(this.#core.state, request) : explainGroup(this.#core.state, request);
+    return reasons.map((reason) => {
       const node = reason.kind === 'not-schedulable' ? this.#nodes.get(reason.node) : null;
       return node === null ? reason : { ...reason, reason: whyClosed(node, this.#core.env.nowMs()) };
     });
@@ -154,10 +170,16 @@ export class LedgerPlacing {
     }
   }
 
-  #try(group: GroupMachine, request: GroupRequest): Verdict | null {
+  /** Null: it waits no longer, because it is being prepared or was refused for good. */
+  #try(group: GroupMachine, request: PlacementRequest): Verdict | null {
     const { state } = this.#core;
     const plannedOn = state.version;
-    const placement = placeGroup(state, request);
+    const placement = isLease(request) ? this.#leases.place(request) : placeGroup(state, request);
+    if (placement.outcome === 'refused') {
+      group.attempts += 1;
+      this.#refuse(group, placement.reason);
+      return null;
+    }
     if (placement.outcome !== 'placed') {
       const { reason } = placement;
       const forGood = placement.outcome === 'infeasible' && !this.#nodes.someRest;
@@ -227,8 +249,10 @@ export class LedgerPlacing {
     return node;
   }
 
-  #requestFor(group: GroupMachine): GroupRequest {
-    return requestForMissing(group, group.missing(), (id) => this.#node(id).spec.labels);
+  #requestFor(group: GroupMachine): PlacementRequest {
+    const { request, seats } = group;
+    if (isLease(request)) return request;
+    return requestForMissing({ request, seats }, group.missing(), (id) => this.#node(id).spec.labels);
   }
 
   #announce(group: GroupMachine): void {

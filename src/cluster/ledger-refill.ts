@@ -21,10 +21,10 @@ export interface RefilledParts {
 export function refill(parts: RefilledParts, journal: FoldedJournal): void {
   const { nodes, groups, placing } = parts;
   for (const [id, facts] of journal.nodes) said(`node ${id}`, () => nodes.add(facts, 'unknown'));
-  for (const folded of journal.removed.values()) {
+  for (const folded of [...journal.removed.values(), ...journal.removedLeases.values()]) {
     const group = regroup(groups, folded);
     groups.add(group);
-    group.remove();
+    group.remove(folded.refusal);
     groups.retire(group);
   }
   for (const folded of journal.groups.values()) {
@@ -41,7 +41,10 @@ export function refill(parts: RefilledParts, journal: FoldedJournal): void {
 
 function regroup(groups: LedgerGroups, { id, spec, owner, createdAt, seats }: FoldedGroup): GroupMachine {
   return said(`group ${id}`, () => {
-    const group = new GroupMachine({ id, spec, owner, createdAt, sequence: groups.nextSequence() });
+    // A journal of before leases has no such field.
+    const { task = null } = spec;
+    const identity = { id, spec: { ...spec, task }, owner, createdAt, sequence: groups.nextSequence() };
+    const group = new GroupMachine(identity);
     group.seat(seats);
     return group;
   });

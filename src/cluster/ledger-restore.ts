@@ -19,6 +19,8 @@ export interface FoldedGroup {
   readonly seats: Map<number, BundleSeat>;
   /** It had bundles once that it lost. */
   rescheduling: boolean;
+  /** Why its strategy allowed no node, where it was removed for that. */
+  refusal: string | null;
 }
 
 /** All that a journal says. */
@@ -31,6 +33,8 @@ export interface FoldedJournal {
   readonly groups: Map<string, FoldedGroup>;
   /** In the order of removal, the last {@link REMOVED_REMEMBERED}. */
   readonly removed: RecentMap<string, FoldedGroup>;
+  /** The same of leases: they are many, and must not drive groups out of memory. */
+  readonly removedLeases: RecentMap<string, FoldedGroup>;
 }
 
 /**
@@ -43,6 +47,7 @@ export function foldJournal(records: Iterable<LedgerRecord>): FoldedJournal {
     nodes: new Map(),
     groups: new Map(),
     removed: new RecentMap(REMOVED_REMEMBERED),
+    removedLeases: new RecentMap(REMOVED_REMEMBERED),
   };
   let position = 0;
   for (const record of records) {
@@ -79,7 +84,7 @@ function fold(journal: FoldedJournal, record: LedgerRecord): void {
       return;
     case 'group': {
       const { id, spec, owner, createdAt } = record;
-      groups.set(id, { id, spec, owner, createdAt, seats: new Map(), rescheduling: false });
+      groups.set(id, { id, spec, owner, createdAt, seats: new Map(), rescheduling: false, refusal: null });
       return;
     }
     case 'seats':
@@ -95,10 +100,10 @@ function fold(journal: FoldedJournal, record: LedgerRecord): void {
       return;
     }
     case 'owner-gone':
-      for (const group of [...groups.values()]) if (group.owner === record.owner) remove(journal, group);
+      for (const group of [...groups.values()]) if (group.owner === record.owner) remove(journal, group, null);
       return;
     case 'removed':
-      remove(journal, groupOf(journal, record.id));
+      remove(journal, groupOf(journal, record.id), typeof record.reason === 'string' ? record.reason : null);
       return;
     default: {
       const { r } = record satisfies never as { readonly r: string };
@@ -107,10 +112,13 @@ function fold(journal: FoldedJournal, record: LedgerRecord): void {
   }
 }
 
-function remove(journal: FoldedJournal, group: FoldedGroup): void {
+function remove(journal: FoldedJournal, group: FoldedGroup, refusal: string | null): void {
   group.rescheduling = false;
+  group.refusal = refusal;
   journal.groups.delete(group.id);
-  journal.removed.set(group.id, group);
+  // A journal of before leases has no such field.
+  const { task = null } = group.spec;
+  (task === null ? journal.removed : journal.removedLeases).set(group.id, group);
 }
 
 function groupOf(journal: FoldedJournal, id: string): FoldedGroup {
@@ -125,7 +133,7 @@ export interface Books {
   readonly nodes: Iterable<NodeRecord>;
   /** In the order of creation. */
   readonly groups: Iterable<GroupMachine>;
-  /** In the order of removal. */
+  /** Groups and leases, each in the order of removal. */
   readonly removed: Iterable<GroupMachine>;
 }
 
@@ -135,13 +143,18 @@ export function compactRecords({ epoch, nodes, groups, removed }: Books): Ledger
   for (const { facts } of nodes) records.push({ r: 'node', hello: facts });
   for (const group of removed) {
     introduce(group, records);
-    records.push({ r: 'removed', id: group.id });
+    records.push(removedRecord(group.id, group.refusal));
   }
   for (const group of groups) {
     introduce(group, records);
     if (group.state === 'RESCHEDULING') records.push({ r: 'lost', id: group.id, bundles: group.missing() });
   }
   return records;
+}
+
+/** @param refusal why its strategy allowed no node; null: somebody removed it */
+export function removedRecord(id: string, refusal: string | null): LedgerRecord {
+  return { r: 'removed', id, ...(refusal === null ? {} : { reason: refusal }) };
 }
 
 function introduce(group: GroupMachine, records: LedgerRecord[]): void {

@@ -15,7 +15,7 @@ import { LedgerNodes } from './ledger-nodes.js';
 import { LedgerPlacing } from './ledger-placing.js';
 import { refill } from './ledger-refill.js';
 import { LedgerReports } from './ledger-reports.js';
-import { compactRecords, type FoldedJournal, foldJournal } from './ledger-restore.js';
+import { compactRecords, type FoldedJournal, foldJournal, removedRecord } from './ledger-restore.js';
 import type {
   ClusterNode,
   ClusterTimers,
@@ -62,7 +62,7 @@ export class Ledger {
     const core = new LedgerCore(env, timers, journal.epoch + 1);
     const nodes = new LedgerNodes(core);
     const claims = new LedgerClaims(core);
-    const placing = new LedgerPlacing(core, nodes, claims);
+    const placing = new LedgerPlacing(core, nodes, claims, (group, why) => this.#remove(group, why));
     const reports = new LedgerReports(core, nodes, claims, placing, (node) => this.#clock.renew(node));
     this.#core = core;
     this.#nodes = nodes;
@@ -137,7 +137,7 @@ export class Ledger {
   }
 
   /**
-   * Make a group; it is placed at once if that can be, or waits.
+   * Make a group or lease; it is placed at once if that can be, or waits. A lease that no node may ever take is REMOVED at once, and says why.
    * @param owner session that it ends with, unless it is detached; null: nobody's
    * @returns its id
    * @throws `PLACEMENT_INVALID`, `GROUP_NAME_TAKEN`
@@ -168,8 +168,7 @@ export class Ledger {
     this.#run(() => {
       const group = this.#found(id);
       if (group.state === 'REMOVED') return;
-      this.#core.append({ r: 'removed', id });
-      this.#remove(group);
+      this.#remove(group, null);
     });
   }
 
@@ -179,7 +178,7 @@ export class Ledger {
       const owned = [...this.#groups.living()].filter((group) => group.owner === owner);
       if (owned.length === 0) return;
       this.#core.append({ r: 'owner-gone', owner });
-      for (const group of owned) this.#remove(group);
+      for (const group of owned) this.#retire(group, null);
     });
   }
 
@@ -196,7 +195,7 @@ export class Ledger {
   }
 
   /**
-   * Those that live in the order of creation, then those that were removed in the order of removal.
+   * Groups and leases that live in the order of creation, then the groups that were removed in the order of removal; leases are too many.
    * @param removed only so many of those, the latest; default: all that are remembered
    */
   *groups(removed?: number): Iterable<GroupView> {
@@ -224,7 +223,7 @@ export class Ledger {
       epoch: this.epoch,
       nodes: this.#nodes.living(),
       groups: groups.living(),
-      removed: groups.removed(),
+      removed: [...groups.removed(), ...groups.removedLeases()],
     });
   }
 
@@ -247,9 +246,15 @@ export class Ledger {
     return this.#clock.nextWakeMs;
   }
 
-  #remove(group: GroupMachine): void {
+  /** @param refusal see {@link GroupMachine.remove} */
+  #remove(group: GroupMachine, refusal: string | null): void {
+    this.#core.append(removedRecord(group.id, refusal));
+    this.#retire(group, refusal);
+  }
+
+  #retire(group: GroupMachine, refusal: string | null): void {
     this.#groups.retire(group);
-    this.#placing.remove(group);
+    this.#placing.remove(group, refusal);
   }
 
   #found(id: string): GroupMachine {

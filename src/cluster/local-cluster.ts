@@ -52,6 +52,7 @@ class LocalCluster implements Cluster {
         nowMs,
         wallMs: () => Date.now(),
         newId: () => randomUUID(),
+        random: () => Math.random(),
         send: (_node, batch) => this.#ledger.receive(id, { incarnation, messages: table.apply(batch, nowMs()) }),
         append: () => {},
         event: (event) => {
@@ -78,7 +79,8 @@ class LocalCluster implements Cluster {
       explain: async (): Promise<readonly NodeReason[]> => this.#ledger.explain(id),
       remove: async () => this.#remove(id),
     });
-    this.#groups.set(id, group);
+    // A lease that was refused is over already, and nothing more is heard of it.
+    if (this.#ledger.group(id)?.state !== 'REMOVED') this.#groups.set(id, group);
     return group;
   }
 

@@ -95,6 +95,11 @@ export class LocalGroup implements Group {
   }
 }
 
-function removed({ id, reason }: GroupStatus): TwinkleError {
+function removed({ id, reason, scheduling }: GroupStatus): TwinkleError {
+  if (scheduling === 'UNSCHEDULABLE') {
+    return new TwinkleError('TASK_UNSCHEDULABLE', `lease ${id} has no node: ${reason}`, {
+      details: { group: id, reason },
+    });
+  }
   return new TwinkleError('GROUP_REMOVED', `group ${id} was removed${reason === null ? '' : `: ${reason}`}`);
 }

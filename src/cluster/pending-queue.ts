@@ -2,8 +2,7 @@
  * Who waits for a place, in order. Groups that ask for the same form one shape: only its eldest is tried, and when that fails all of them
  * have been answered. So a pass costs what the distinct shapes cost, however many wait. Pure; knows nothing of nodes.
  */
-import type { GroupRequest } from '../scheduler/types.js';
-import { isMonotone, shapeKey } from './request-shape.js';
+import { isMonotone, type PlacementRequest, shapeKey } from './request-shape.js';
 
 /** Why a shape was not placed when it was last tried. */
 export interface Verdict {
@@ -33,7 +32,7 @@ export interface Waiting {
 
 interface Shape<M> {
   readonly key: string;
-  readonly request: GroupRequest;
+  readonly request: PlacementRequest;
   readonly monotone: boolean;
   /** Eldest first. */
   readonly members: M[];
@@ -73,7 +72,7 @@ export class PendingQueue<M extends Member> {
    * has changed.
    * @param verdict of a try of this very request just now; null: it has not been tried
    */
-  add(member: M, request: GroupRequest, clock: QueueClock, verdict: Verdict | null = null): void {
+  add(member: M, request: PlacementRequest, clock: QueueClock, verdict: Verdict | null = null): void {
     const key = shapeKey(request);
     let shape = this.#shapes.get(key);
     if (shape === undefined) {
@@ -117,12 +116,12 @@ export class PendingQueue<M extends Member> {
   /**
    * Try every shape that may fit by now, eldest member first, until none does.
    * @param clock read again after every try
-   * @param attempt null: it was placed and waits no longer
+   * @param attempt null: it waits no longer, because it was placed or refused for good
    * @param answered told who waits for another reason than before: all of the shape, or only the eldest when just the words changed
    */
   pass(
     clock: () => QueueClock,
-    attempt: (member: M, request: GroupRequest) => Verdict | null,
+    attempt: (member: M, request: PlacementRequest) => Verdict | null,
     answered: (members: readonly M[]) => void,
   ): void {
     for (let placed = true; placed; ) {

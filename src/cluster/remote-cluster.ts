@@ -120,6 +120,8 @@ export class RemoteCluster implements Cluster {
         remove: () => this.#remove(id),
       }),
     };
+    // A lease that was refused is over already, and nothing more is heard of it.
+    if (first.state === 'REMOVED') return known.group;
     this.#groups.set(id, known);
     this.#guard();
     return known.group;

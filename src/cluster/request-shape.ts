@@ -1,8 +1,26 @@
 /** When two requests are the same to the scheduler, and which of them others cannot help. Pure. */
-import type { GroupRequest, LabelSelector, Resources } from '../scheduler/types.js';
+import type { GroupRequest, LabelSelector, Resources, TaskRequest } from '../scheduler/types.js';
+
+/** What a lease asks for, and what of it it keeps. */
+export interface LeaseRequest extends TaskRequest {
+  /** At most `resources`; may be empty. */
+  readonly held: Resources;
+}
+
+/** What waits for a place. */
+export type PlacementRequest = GroupRequest | LeaseRequest;
+
+/** Whether a single node is asked for by the rules of tasks. */
+export function isLease(request: PlacementRequest): request is LeaseRequest {
+  return 'held' in request;
+}
 
 /** Equal for requests that every cluster answers alike. Unequal ones may still be alike. */
-export function shapeKey(request: GroupRequest): string {
+export function shapeKey(request: PlacementRequest): string {
+  if (isLease(request)) {
+    // Which node is preferred decides where it goes, never whether: thousands of boxes ask in one shape.
+    return JSON.stringify(['lease', bundleKey(request.resources), request.strategy, request.selectors]);
+  }
   const { strategy, softTarget, domain, occupied, tensorParallel, selectors } = request;
   const away = [...occupied].sort();
   const bundles = request.bundles.map((bundle, index) => bundleKey(bundle, selectors?.[index]));
@@ -13,7 +31,9 @@ export function shapeKey(request: GroupRequest): string {
  * Whether taking something elsewhere can only make it harder to place: true for equal bundles and for one sum. Unequal bundles are placed
  * greedily, and there a choice that turns out otherwise may end better.
  */
-export function isMonotone({ strategy, bundles, selectors }: GroupRequest): boolean {
+export function isMonotone(request: PlacementRequest): boolean {
+  if (isLease(request)) return true;
+  const { strategy, bundles, selectors } = request;
   if (strategy === 'STRICT_PACK' || bundles.length === 1) return true;
   return repeats(bundles.map((bundle, index) => bundleKey(bundle, selectors?.[index]))).length === 1;
 }

@@ -34,7 +34,7 @@ export function snapshotOf(
 
 function statusOf(view: GroupView, status: LedgerStatus): GroupStatus {
   const { id, spec, owner, state, scheduling, reason, position, attempts, createdAt, seats } = view;
-  const { name, namespace, lifetime, strategy, hold } = spec;
+  const { name, namespace, lifetime, hold, task } = spec;
   const specs = new Map<string, NodeSpec | null>();
   const specFor = (node: string): NodeSpec | null => {
     const known = specs.get(node);
@@ -54,11 +54,12 @@ function statusOf(view: GroupView, status: LedgerStatus): GroupStatus {
   });
   return {
     id,
+    kind: task === null ? 'group' : 'lease',
     name,
     namespace,
     lifetime,
     owner,
-    strategy,
+    strategy: task?.strategy.kind ?? spec.strategy,
     hold,
     state,
     scheduling,

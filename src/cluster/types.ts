@@ -2,7 +2,7 @@
  * The words of the ledger. The ledger is a machine without I/O: messages, calls and the clock go in, messages to agents, journal records and
  * events come out. One agent per node owns what is reserved there; the head only knows, and the two agree by two phases and leases.
  */
-import type { Grant, NodeSpec, Strategy } from '../scheduler/types.js';
+import type { Grant, NodeSpec, Strategy, TaskStrategy } from '../scheduler/types.js';
 
 /** A resource demand as users write it: `{ GPU: 1, CPU: 0.5 }`. */
 export type Quantities = Readonly<Record<string, number>>;
@@ -13,7 +13,20 @@ export type Quantities = Readonly<Record<string, number>>;
  */
 export type Hold = 'stateful' | 'serving';
 
-/** A placement group as created; `compileGroup` of scheduler/validate.ts has checked it. */
+/** How a lease finds its node: the rules of a task or actor that is in no group. */
+export interface TaskPlacementSpec {
+  readonly strategy: TaskStrategy;
+  /** Node that the default strategy tries first: the box of who asks. Null: none. */
+  readonly preferred: string | null;
+  /** Selectors that are tried in order where no node satisfies `selectors` of the spec. */
+  readonly fallbacks: readonly Readonly<Record<string, string>>[];
+  /** What must be free for it to be placed, where that is more than it holds: Ray places an idle actor by 1 CPU. Null: what it holds. */
+  readonly needs: Quantities | null;
+}
+
+/**
+ * A placement group as created, or a lease: one bundle whose node is chosen as a task's is. `requestOf` of request-of.ts checks it.
+ */
 export interface GroupSpec {
   /** Empty: none. Unique in the namespace. */
   readonly name: string;
@@ -29,11 +42,22 @@ export interface GroupSpec {
   /** Bundles that follow each other and want linked devices; 1: none. */
   readonly tensorParallel: number;
   readonly hold: Hold;
+  /** A lease: one bundle, which may be empty, and nothing of a group's strategy. Null: a group. */
+  readonly task: TaskPlacementSpec | null;
 }
 
 /** Ray's words for groups. A PENDING group says why in {@link SchedulingState}. */
 export type GroupState = 'PENDING' | 'CREATED' | 'RESCHEDULING' | 'REMOVED';
-export type SchedulingState = 'QUEUED' | 'PREPARING' | 'NO_RESOURCES' | 'INFEASIBLE' | 'FINISHED' | 'REMOVED';
+
+/** `UNSCHEDULABLE`: a lease that was REMOVED because its strategy allows no node any more. */
+export type SchedulingState =
+  | 'QUEUED'
+  | 'PREPARING'
+  | 'NO_RESOURCES'
+  | 'INFEASIBLE'
+  | 'FINISHED'
+  | 'REMOVED'
+  | 'UNSCHEDULABLE';
 
 /** Where a bundle is. */
 export interface BundleSeat {
@@ -51,7 +75,7 @@ export interface GroupView {
   readonly owner: string | null;
   readonly state: GroupState;
   readonly scheduling: SchedulingState;
-  /** Why it waits, for people; null when it does not. */
+  /** Why it waits, or why it is UNSCHEDULABLE, for people; else null. */
   readonly reason: string | null;
   /** By bundle; null: not placed (any more). A removed group keeps its last seats. */
   readonly seats: readonly (BundleSeat | null)[];
@@ -221,7 +245,8 @@ export type LedgerRecord =
   /** Bundles that lost their seats. */
   | { readonly r: 'lost'; readonly id: string; readonly bundles: readonly number[] }
   | { readonly r: 'owner-gone'; readonly owner: string }
-  | { readonly r: 'removed'; readonly id: string };
+  /** `reason`: it was UNSCHEDULABLE. */
+  | { readonly r: 'removed'; readonly id: string; readonly reason?: string };
 
 /** What happened, for listeners, metrics and logs. */
 export type LedgerEvent =
@@ -241,6 +266,8 @@ export interface LedgerEnvironment {
   /** Unix ms, for people. */
   wallMs(): number;
   newId(): string;
+  /** 0 ≤ x < 1: for choices that Ray leaves to chance. */
+  random(): number;
   /** Hand a batch to the transport of that node; it may be lost. */
   send(node: string, batch: ToAgentBatch): void;
   /** Durable before the call that caused it returns to a client: the caller of the ledger waits for the journal before it answers. */

@@ -1,6 +1,6 @@
 /**
- * Writes `python-workers/twinkle_worker/protocol.py` (msgspec structs) from the TypeBox schemas of this folder.
- * `generatePython()` is pure; run as a program it writes the file. A test compares the two, so it cannot go stale.
+ * Writes the msgspec structs of Python (`twinkle_worker/protocol.py`: ranks, `twinkle_node/core/protocol.py`: actors, tasks and objects) from
+ * the TypeBox schemas of this folder. Texts are made purely; run as a program it writes them. A test compares, so they cannot go stale.
  * A generator of our own: 100 lines against a Python tool in the Node build; it refuses what it does not know.
  */
 import { writeFileSync } from 'node:fs';
@@ -11,6 +11,7 @@ import { METHODS } from './methods.js';
 import * as training from './training.js';
 import * as values from './values.js';
 import { PROTOCOL_VERSION } from './version.js';
+import * as work from './work.js';
 
 interface Node {
   readonly $id?: string;
@@ -82,24 +83,54 @@ function struct(node: Node): string {
 const isNamed = (value: unknown): value is Node =>
   typeof value === 'object' && value !== null && (value as Node).$id !== undefined;
 
-/** The whole text of `protocol.py`. */
-export function generatePython(): string {
-  // By name: the order of a module's exports differs between loaders.
-  const structs = [values, training, launch, frames]
+/** By name: the order of a module's exports differs between loaders. */
+function structsOf(modules: readonly object[]): string[] {
+  return modules
     .flatMap((module) => Object.values(module).filter(isNamed))
-    .sort((a, b) => ((a.$id ?? '') < (b.$id ?? '') ? -1 : 1));
-  const union = (options: readonly Node[]): string => options.map(({ $id }) => $id).join(' | ');
+    .sort((a, b) => ((a.$id ?? '') < (b.$id ?? '') ? -1 : 1))
+    .map((node) => `\n${struct(node)}`);
+}
+
+function union(schema: unknown): string {
+  return ((schema as Node).anyOf ?? []).map(({ $id }) => $id).join(' | ');
+}
+
+const HEAD =
+  '"""The wire contract, generated from src/protocol by `npm run generate`: do not edit."""\n\nfrom __future__ import annotations\n\nfrom typing import Any\n\nimport msgspec';
+
+function ranks(): string {
   const methods = Object.entries(METHODS).map(([name, [params]]) => `    ${JSON.stringify(name)}: ${params ?? 'Any'},`);
   return `${[
-    '"""The wire contract, generated from src/protocol by `npm run generate`: do not edit."""\n\nfrom __future__ import annotations\n\nfrom typing import Any\n\nimport msgspec',
+    HEAD,
     `PROTOCOL_VERSION = ${PROTOCOL_VERSION}`,
-    ...structs.map((node) => `\n${struct(node)}`),
-    `\nFromRank = ${union(frames.FromRank.anyOf as unknown as Node[])}\nToRank = ${union(frames.ToRank.anyOf as unknown as Node[])}`,
+    ...structsOf([values, training, launch, frames]),
+    `\nFromRank = ${union(frames.FromRank)}\nToRank = ${union(frames.ToRank)}`,
     `METHOD_PARAMS: dict[str, Any] = {\n${methods.join('\n')}\n}\n"""Type of the parameters of each method."""`,
   ].join('\n\n')}\n`;
 }
 
-/** Where the generated file belongs in a checkout. */
-export const PYTHON_FILE = fileURLToPath(new URL('../../python-workers/twinkle_worker/protocol.py', import.meta.url));
+function actors(): string {
+  const { FromClient, ToClient, ToWorker } = work;
+  const unions = Object.entries({ FromClient, ToClient, ToWorker }).map(([name, all]) => `${name} = ${union(all)}`);
+  return `${[HEAD, `WORK_PROTOCOL = ${work.WORK_PROTOCOL}`, ...structsOf([work]), `\n${unions.join('\n')}`].join('\n\n')}\n`;
+}
 
-if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) writeFileSync(PYTHON_FILE, generatePython());
+/** A generated file, and what must be in it. */
+export interface Generated {
+  /** Where it belongs in a checkout. */
+  readonly file: string;
+  readonly text: string;
+}
+
+/** Every file that is generated. */
+export function generatePython(): readonly Generated[] {
+  const at = (path: string): string => fileURLToPath(new URL(`../../python-workers/${path}`, import.meta.url));
+  return [
+    { file: at('twinkle_worker/protocol.py'), text: ranks() },
+    { file: at('twinkle_node/core/protocol.py'), text: actors() },
+  ];
+}
+
+if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) {
+  for (const { file, text } of generatePython()) writeFileSync(file, text);
+}

@@ -4,16 +4,20 @@ import { chmodSync, existsSync, readFileSync, rmSync, writeFileSync } from 'node
 import { join } from 'node:path';
 import { ClusterHead } from '../cluster/cluster-head.js';
 import { JournaledLedger } from '../cluster/journaled-ledger.js';
+import { LedgerCluster } from '../cluster/ledger-cluster.js';
 import { openOwnNode } from '../cluster/own-node.js';
 import { watchLocally } from '../cluster/owners.js';
+import { sessionId } from '../cluster/session.js';
 import type { ClusterTimers, LedgerRecord, NodeHello } from '../cluster/types.js';
 import { homeError, makeHomeFolder } from '../config/home-folder.js';
 import { packageVersion } from '../config/package-root.js';
+import type { DeviceChoice } from '../config/types.js';
 import { startAdminServer } from '../gateway/admin/admin-server.js';
 import type { Native } from '../native/types.js';
 import type { Logger } from '../observability/logger.js';
 import { openJournal } from '../store/journal.js';
 import { ProcessWatcher } from '../supervisor/process-watcher.js';
+import { processStat } from '../util/proc-stat.js';
 import { runAll } from '../util/run-all.js';
 import { makeFolders } from './folders.js';
 import { headAddress } from './head-address.js';
@@ -21,12 +25,18 @@ import { describeInstance, isSameProcess, removeInstance, writeInstance } from '
 import { nodeId, takeOver } from './own-node-facts.js';
 import { sweepHome } from './sweep-home.js';
 import type { ClusterHeadStatus } from './types.js';
+import { openWorkService } from './work-service.js';
 
 export interface ClusterDaemonOptions {
   /** Folder of state, logs and sockets; the journal is in `<home>/head`. */
   readonly home: string;
   /** This box; null: the head offers no devices of its own. */
   readonly node: Omit<NodeHello, 'held' | 'incarnation' | 'id'> | null;
+  /** Its devices, in the order in which the node offers them. */
+  readonly devices: readonly DeviceChoice[];
+  /** For workers of actors and tasks. */
+  readonly inherited: Readonly<Record<string, string | undefined>>;
+  readonly logLevel: string;
   readonly timers: ClusterTimers;
   readonly native: Native;
   readonly log: Logger;
@@ -83,18 +93,25 @@ export async function startClusterDaemon(options: ClusterDaemonOptions): Promise
       newId: () => randomUUID().replaceAll('-', ''),
       nowMs: () => performance.now(),
       send: (node, batch) => head.send(node, batch),
-      onEvents: (events) => head.tell(events),
+      onEvents: (events) => {
+        head.tell(events);
+        here.heard(events);
+      },
       onFailure: (error) => log.error({ error: String(error) }, 'journal_failed'),
     });
     disposals.push(() => core.close());
+    const owner = sessionId({ pid: process.pid, pidStart: processStat(process.pid)?.start ?? '' }, instance);
+    const here = new LedgerCluster({ core, cluster, owner });
     // Transactions are named by the epoch: nobody may see it before the journal has it.
     await core.flushed();
+    let node: string | null = null;
     if (options.node !== null) {
       const facts = takeOver(options.node, nodeId(folder), records, core.state.groups(0));
       if (facts.kept) log.warn({ total: facts.node.total }, 'offer_kept_for_groups_of_before');
       const own = openOwnNode(facts.node, core.state, () => performance.now());
       core.attach(own);
       core.enter((ledger) => ledger.nodeHello(own.hello()));
+      node = own.node;
     }
     await head.open(core);
     chmodSync(address.slice('ipc://'.length), 0o600);
@@ -102,8 +119,17 @@ export async function startClusterDaemon(options: ClusterDaemonOptions): Promise
       () => rmSync(address.slice('ipc://'.length), { force: true }),
       () => head.close(),
     );
+    const work =
+      node === null
+        ? null
+        : await openWorkService({
+            ...{ native, cluster: here, log, instance, node, folders, devices: options.devices },
+            ...{ inherited: options.inherited, logLevel: options.logLevel },
+            storeBytes: options.node?.total.object_store_memory ?? 0,
+          });
+    disposals.push(() => work?.service[Symbol.asyncDispose]());
     const status = (): ClusterHeadStatus => {
-      const groups = [...core.state.groups(0)];
+      const groups = [...core.state.groups(0)].filter(({ spec }) => spec.task === null);
       return {
         kind: 'head',
         instance,
@@ -120,6 +146,7 @@ export async function startClusterDaemon(options: ClusterDaemonOptions): Promise
           created: groups.filter(({ state }) => state === 'CREATED').length,
           pending: groups.filter(({ state }) => state === 'PENDING' || state === 'RESCHEDULING').length,
         },
+        ...(work === null ? {} : { work: work.service.status() }),
       };
     };
     const adminSocket = join(folders.sockets, 'admin.sock');
@@ -130,7 +157,7 @@ export async function startClusterDaemon(options: ClusterDaemonOptions): Promise
     });
     disposals.push(() => admin.close());
     const facts = { kind: 'head' as const, instance, startedAt, url: null, address, adminSocket, logs: folders.logs };
-    writeInstance(home, describeInstance(facts));
+    writeInstance(home, describeInstance({ ...facts, ...(work === null ? {} : { workSocket: work.socket }) }));
     disposals.push(() => removeInstance(home, instance));
     log.info({ instance, address, cluster, epoch: core.state.epoch }, 'head_ready');
     return { address, status, [Symbol.asyncDispose]: close };

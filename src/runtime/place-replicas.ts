@@ -122,6 +122,7 @@ export class GroupKeeper {
         softTarget: null,
         tensorParallel: plan.tensorParallel,
         hold: 'serving',
+        task: null,
       });
       this.#group = group;
       for (const gang of this.gangs) gang.group = group.id;

@@ -49,7 +49,9 @@ export async function startStandaloneHead(request: HeadRequest, native: Native, 
   const timers = { ...DEFAULT_TIMERS, graceMs: request.graceMs };
   const node = localNode({ ...identity, id: '', incarnation: '' }, offer, native.cpu());
   try {
-    const daemon = await startClusterDaemon({ home, node, timers, native, log, instance });
+    const { devices } = offer;
+    const more = { devices, inherited: env, logLevel: request.logLevel };
+    const daemon = await startClusterDaemon({ home, node, timers, native, log, instance, ...more });
     return {
       ...daemon,
       [Symbol.asyncDispose]: async () => {

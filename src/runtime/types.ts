@@ -1,5 +1,6 @@
 /** What a running head offers to the CLI, to embedders and to tests. */
 
+import type { WorkStatus } from '../actors/node-service.js';
 import type { FleetControl } from '../serving/types/control.js';
 import type { DeviceTurn, Inference, ModelState, ServedModel, StartProgress } from '../serving/types.js';
 import type { TrainingService } from '../training/types.js';
@@ -50,12 +51,15 @@ export interface ClusterHeadStatus {
   readonly epoch: number;
   /** Nodes that it knows, whatever their state. */
   readonly nodes: number;
+  /** Without leases. */
   readonly groups: {
     /** Groups with every bundle placed. */
     readonly created: number;
     /** Groups that wait for room, lost bundles included. */
     readonly pending: number;
   };
+  /** Actors, tasks and objects; absent: the head offers no devices, so it runs none. */
+  readonly work?: WorkStatus;
 }
 
 /** The ranks that train a model. */
@@ -123,6 +127,8 @@ export interface InstanceFile {
   readonly url: string | null;
   /** Of a standalone head: where its clients connect. Null: a server. */
   readonly address: string | null;
+  /** Of a head that runs actors and tasks: the socket where programs join. */
+  readonly workSocket?: string;
   /** HTTP over a unix socket in a 0700 folder: GET /status. */
   readonly adminSocket: string;
   /** Folder of `<model>-<replica>-rank<N>.log`. */

@@ -6,8 +6,6 @@ import { entriesOf, flagOf, invalid, unexpected } from './written.js';
 /** Ray's id of no node: 28 bytes of ones. */
 const NIL_NODE = /^f{56}$/i;
 
-const FIELDS = ['nodeId', 'soft', 'spillOnUnavailable', 'failOnUnavailable'];
-
 /**
  * Compile `DEFAULT` (also nothing), `SPREAD` or a node affinity.
  * @throws `PLACEMENT_INVALID`
@@ -24,13 +22,27 @@ export function affinityOf(written: unknown): TaskStrategy {
       didYouMean(written, ['DEFAULT', 'SPREAD']).slice(2) || undefined,
     );
   }
-  const fields = new Map(entriesOf(written, path, 'DEFAULT, SPREAD or {"nodeId": …}'));
+  return nodeAffinity(new Map(entriesOf(written, path, 'DEFAULT, SPREAD or {"nodeId": …}')), path, 'nodeId');
+}
+
+/**
+ * Compile the fields of a node affinity.
+ * @param path what messages call it
+ * @param called the field with the id of the node
+ * @throws `PLACEMENT_INVALID`
+ */
+export function nodeAffinity(
+  fields: ReadonlyMap<string, unknown>,
+  path: string,
+  called: 'nodeId' | 'node',
+): TaskStrategy {
+  const known = [called, 'soft', 'spillOnUnavailable', 'failOnUnavailable'];
   for (const name of fields.keys()) {
-    if (!FIELDS.includes(name)) throw invalid(`\`${path}\` has no field ${name}${didYouMean(name, FIELDS)}`);
+    if (!known.includes(name)) throw invalid(`\`${path}\` has no field ${name}${didYouMean(name, known)}`);
   }
-  const node = fields.get('nodeId');
+  const node = fields.get(called);
   if (typeof node !== 'string' || node === '' || NIL_NODE.test(node)) {
-    throw unexpected('the id of a node', `${path}.nodeId`, node, 'see twinkle-node list nodes');
+    throw unexpected('the id of a node', `${path}.${called}`, node, 'see twinkle-node list nodes');
   }
   if (!fields.has('soft')) throw unexpected('true or false', `${path}.soft`, undefined, 'false: only that node');
   const soft = flagOf(fields.get('soft'), `${path}.soft`);

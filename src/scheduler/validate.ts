@@ -140,7 +140,13 @@ function tensorParallelOf(written: unknown, bundles: readonly Resources[], path:
   return written;
 }
 
-function identityOf(written: WrittenGroup): Pick<CompiledGroup, 'name' | 'namespace' | 'lifetime'> {
+/**
+ * Under which name it is known, and what it ends with.
+ * @throws `PLACEMENT_INVALID`
+ */
+export function identityOf(
+  written: Pick<WrittenGroup, 'name' | 'namespace' | 'lifetime'>,
+): Pick<CompiledGroup, 'name' | 'namespace' | 'lifetime'> {
   const namespace = textOr(written.namespace, 'namespace', 'default');
   if (namespace === '') throw unexpected('a name', 'namespace', namespace, 'leave it out for "default"');
   const { lifetime = null } = written;

@@ -32,9 +32,6 @@ export function peersOf(places: readonly RankPlace[]): readonly DeviceChoice[] |
 
 type Env = Readonly<Record<string, string | undefined>>;
 
-/** What the runtimes of vendors read to see no other device. */
-type Mask = 'CUDA_VISIBLE_DEVICES' | 'ASCEND_RT_VISIBLE_DEVICES';
-
 /** Variables that a rank must not see: they open this server. */
 const SECRETS = new Set(['TWINKLE_API_KEY', 'TINKER_API_KEY', 'VLLM_API_KEY']);
 
@@ -88,7 +85,8 @@ export function rankEnvironment(identity: RankIdentity, inherited: Env): Record<
   return env;
 }
 
-function maySet(mask: Mask, inherited: Env): boolean {
+/** Whether the variable that hides devices from a vendor's runtime may be set, or the user keeps it as it is. */
+export function maySet(mask: string, inherited: Env): boolean {
   return ![`RAY_EXPERIMENTAL_NOSET_${mask}`, `TWINKLE_NOSET_${mask}`].some((name) =>
     /^(1|true|yes|on)$/i.test(inherited[name] ?? ''),
   );

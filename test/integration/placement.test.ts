@@ -80,6 +80,7 @@ describe('a head on a cluster that others use', () => {
     softTarget: null,
     tensorParallel: 1,
     hold: 'stateful',
+    task: null,
   };
 
   /** A ledger over two fake GPUs. */

@@ -22,6 +22,7 @@ export function memoryCluster() {
         const messages = table.apply(batch, nowMs());
         if (messages.length > 0) ledger.receive(node, { incarnation, messages });
       },
+      random: () => 0,
       append() {},
       event() {},
     },

@@ -34,5 +34,6 @@ export function spec(strategy, bundles) {
     softTarget: null,
     tensorParallel: 1,
     hold: 'stateful',
+    task: null,
   };
 }

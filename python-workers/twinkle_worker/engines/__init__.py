@@ -44,3 +44,7 @@ def preload(name: str, models: Sequence[str]) -> None:
         from .vllm.preload import preload as preload_vllm
 
         preload_vllm()
+    elif name == "actors":
+        from twinkle_node.core.preload import preload as preload_actors
+
+        preload_actors()

@@ -20,7 +20,7 @@ export const run: Handler = async (command, { io }) => {
 };
 
 function chosen(word: string, namespace: string, groups: readonly GroupStatus[]): GroupStatus {
-  const living = groups.filter(({ state }) => state !== 'REMOVED');
+  const living = groups.filter(({ state, kind }) => state !== 'REMOVED' && kind !== 'lease');
   const named = living.filter((group) => group.name === word && group.namespace === namespace);
   const matching = named.length > 0 ? named : living.filter(({ id }) => id.startsWith(word));
   const only = matching[0];

@@ -9,7 +9,7 @@ import type { Kind } from './picture.js';
 import { GROUP_STATES } from './states.js';
 
 /** A placement group of a cluster. */
-export interface GroupRow extends GroupStatus {
+export interface GroupRow extends Omit<GroupStatus, 'kind'> {
   readonly cluster: string;
 }
 
@@ -44,9 +44,11 @@ export const GROUPS: Kind<GroupRow> = {
   passing: [],
 };
 
-/** All groups of all clusters. */
+/** All groups of all clusters, without leases. */
 export function groupRows(clusters: readonly FoundCluster[]): GroupRow[] {
-  return clusters.flatMap(({ snapshot }) => snapshot.groups.map((group) => ({ ...group, cluster: snapshot.cluster })));
+  return clusters.flatMap(({ snapshot: { cluster, groups } }) =>
+    groups.flatMap(({ kind, ...group }) => (kind === 'lease' ? [] : [{ ...group, cluster }])),
+  );
 }
 
 /** Node id → what people call it. Ids of nodes that are gone stay ids. */

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { GroupMachine, requestForMissing } from '../../../src/cluster/group-machine.js';
 import type { Attempt } from '../../../src/cluster/ledger-model.js';
+import { isLease } from '../../../src/cluster/request-shape.js';
 import type { BundleSeat, GroupSpec } from '../../../src/cluster/types.js';
 import { gpus, groupOf } from './support.js';
 
@@ -19,7 +20,9 @@ function scattered(spec: Partial<GroupSpec>, lost: number[], nodes: string[]): R
   const group = machine({ bundles: gpus(nodes.length), ...spec });
   group.seat(seats(...nodes));
   group.lose(lost, 'gone');
-  return requestForMissing(group, group.missing(), (node) => new Map([['rack', `rack-of-${node}`]]));
+  const { request, seats: left } = group;
+  if (isLease(request)) throw new Error('a group is no lease');
+  return requestForMissing({ request, seats: left }, group.missing(), (node) => new Map([['rack', `rack-of-${node}`]]));
 }
 
 describe('group machine', () => {

@@ -1,9 +1,16 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import type { GroupSpec, Quantities } from '../../../src/cluster/types.js';
+import type { GroupSpec, GroupView, Quantities, TaskPlacementSpec } from '../../../src/cluster/types.js';
 import { helloToSpec } from '../../../src/cluster/wire.js';
-import type { Strategy } from '../../../src/scheduler/types.js';
-import { checkAgent, checkFencing, checkJournal, checkLedger, checkRest } from '../../support/cluster-invariants.js';
+import type { Strategy, TaskStrategy } from '../../../src/scheduler/types.js';
+import {
+  checkAgent,
+  checkFencing,
+  checkJournal,
+  checkLedger,
+  checkRefused,
+  checkRest,
+} from '../../support/cluster-invariants.js';
 import { ClusterSimulation, type SimAgent } from '../../support/cluster-simulation.js';
 
 /** More runs by hand: `SIM_RUNS=20000 SIM_SEED=7 npx vitest …`. */
@@ -21,6 +28,7 @@ const STATEFUL: GroupSpec = {
   softTarget: null,
   tensorParallel: 1,
   hold: 'stateful',
+  task: null,
 };
 
 const bundle = fc.constantFrom<Quantities>({ GPU: 1 }, { GPU: 1, CPU: 1 }, { CPU: 2 }, { GPU: 0.5 }, { GPU: 2 });
@@ -37,12 +45,51 @@ const spec = fc
     domainLabel: fc.constantFrom<string | null>(null, null, null, 'rack'),
   })
   .map((some): GroupSpec => {
-    return { ...some, name: '', namespace: 'default', selectors: null, softTarget: null, tensorParallel: 1 };
+    return {
+      ...some,
+      name: '',
+      namespace: 'default',
+      selectors: null,
+      softTarget: null,
+      tensorParallel: 1,
+      task: null,
+    };
   });
+
+/** `n9` is never there. */
+const nodeId = fc.constantFrom('n0', 'n0', 'n1', 'n1', 'n2', 'n9');
+const taskStrategy = fc.oneof(
+  fc.constantFrom<TaskStrategy>({ kind: 'default' }, { kind: 'spread' }),
+  fc
+    .record({ node: nodeId, soft: fc.boolean(), otherwise: fc.boolean() })
+    .map(({ node, soft, otherwise }): TaskStrategy => {
+      const [spillOnUnavailable, failOnUnavailable] = soft ? [otherwise, false] : [false, otherwise];
+      return { kind: 'node-affinity', node, soft, spillOnUnavailable, failOnUnavailable };
+    }),
+);
+const rack = fc.constantFrom<Readonly<Record<string, string>>>({ rack: 'r0' }, { rack: 'r1' }, { rack: 'r7' });
+const leaseSpec = fc
+  .record({
+    task: fc.record<TaskPlacementSpec>({
+      strategy: taskStrategy,
+      preferred: fc.option(nodeId, { nil: null }),
+      fallbacks: fc.array(rack, { maxLength: 1 }),
+      needs: fc.constantFrom<Quantities | null>(null, null, { CPU: 1 }),
+    }),
+    bundles: fc.oneof(bundle, fc.constantFrom<Quantities>({}, { CPU: 1 })).map((one) => [one]),
+    selectors: fc.option(fc.tuple(rack), { nil: null, freq: 4 }),
+    hold: fc.constantFrom<GroupSpec['hold']>('serving', 'stateful'),
+    lifetime: fc.constantFrom<GroupSpec['lifetime']>('owner', 'owner', 'detached'),
+  })
+  .map((some): GroupSpec => ({ ...STATEFUL, ...some }));
 
 const which = fc.nat(1000);
 const op = fc.oneof(
   { weight: 8, arbitrary: fc.record({ do: fc.constant('create' as const), spec, owner: fc.constantFrom('a', 'b') }) },
+  {
+    weight: 8,
+    arbitrary: fc.record({ do: fc.constant('create' as const), spec: leaseSpec, owner: fc.constantFrom('a', 'b') }),
+  },
   { weight: 4, arbitrary: fc.record({ do: fc.constant('remove' as const), which }) },
   { weight: 10, arbitrary: fc.record({ do: fc.constant('advance' as const), ms: fc.integer({ min: 1, max: 900 }) }) },
   {
@@ -178,6 +225,8 @@ const fencingPlan = fc.record({
 describe('ledger and agents under crashes and a bad network', () => {
   it('never holds a device twice, never runs a stateful bundle twice, and comes to rest', () => {
     let placed = 0;
+    let leased = 0;
+    let refused = 0;
     fc.assert(
       fc.property(plan, ({ seed, totals, faults, ops }) => {
         const simulation = new ClusterSimulation(seed, totals, faults);
@@ -186,6 +235,10 @@ describe('ledger and agents under crashes and a bad network', () => {
           if (agent === null) return;
           checkAgent(agent, specs.get(agent.id) as NonNullable<ReturnType<typeof specs.get>>);
           checkFencing(simulation);
+        };
+        simulation.onRefused = (lease, ledger) => {
+          checkRefused(lease, ledger);
+          refused += 1;
         };
         let checked = '';
         for (const one of ops) {
@@ -202,11 +255,17 @@ describe('ledger and agents under crashes and a bad network', () => {
         if (simulation.ledger !== null) checkLedger(simulation.ledger);
         checkJournal(simulation);
         checkRest(simulation);
-        placed += [...(simulation.ledger?.groups() ?? [])].filter(({ state }) => state === 'CREATED').length;
+        const created = [...(simulation.ledger?.groups() ?? [])].filter(({ state }) => state === 'CREATED');
+        const leases = created.filter(({ spec: { task } }: GroupView) => task !== null);
+        leased += leases.length;
+        placed += created.length - leases.length;
       }),
       { numRuns: RUNS, seed: SEED },
     );
-    expect(placed).toBeGreaterThan(100); // the runs do place something
+    // The runs do place and refuse something.
+    expect(placed).toBeGreaterThan(100);
+    expect(leased).toBeGreaterThan(100);
+    expect(refused).toBeGreaterThan(30);
   });
 
   it('never runs a stateful bundle twice, whoever hears whom', () => {

@@ -1,7 +1,7 @@
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import type { GroupStatus } from '../../../src/cluster/api.js';
 import { openLocalCluster } from '../../../src/cluster/local-cluster.js';
-import { gpus, groupOf, helloOf } from './support.js';
+import { affinityTo, gpus, groupOf, helloOf, leaseOf } from './support.js';
 
 const DEVICES = { GPU: { ids: ['uuid-a', 'uuid-b'], numa: [0, 1], links: [] } };
 const open = () => openLocalCluster({ hello: helloOf('n0', { devices: DEVICES }) });
@@ -124,5 +124,29 @@ describe('local cluster', () => {
     await failed;
     await expect(cluster.createGroup(groupOf())).rejects.toMatchObject({ code: 'HEAD_UNREACHABLE' });
     expect(() => openLocalCluster({ hello: helloOf('n0', { total: { GPU: -1 } }) })).toThrow(/whole number/);
+  });
+
+  it('tells who waits for a lease why it can never have a node, and forgets the lease', async () => {
+    await using cluster = open();
+    const refused = await cluster.createGroup(leaseOf({ strategy: affinityTo('moon') }));
+    await expect(refused.ready()).rejects.toMatchObject({
+      code: 'TASK_UNSCHEDULABLE',
+      status: 409,
+      message: `lease ${refused.id} has no node: node moon is not known, and the task may run nowhere else`,
+    });
+    await refused.remove();
+    const given = await cluster.createGroup(leaseOf({}, { bundles: [{}] }));
+    expect(await given.ready()).toMatchObject({ kind: 'lease', bundles: [{ resources: {}, node: 'n0', devices: [] }] });
+    const full = await cluster.createGroup(leaseOf({ strategy: affinityTo('n0') }, { bundles: [{ CPU: 4 }] }));
+    await full.ready();
+    const waiting = await cluster.createGroup(leaseOf({ strategy: affinityTo('n0') }));
+    await expect(waiting.ready({ timeoutMs: 1 })).rejects.toMatchObject({
+      code: 'DEADLINE_EXCEEDED',
+      message: expect.stringContaining('n0: CPU 0 free of 4, needed 1'),
+    });
+    const { groups } = await cluster.snapshot();
+    expect(groups.map(({ id }) => id)).toEqual([given, full, waiting].map(({ id }) => id));
+    await given.remove();
+    await expect(given.ready()).rejects.toMatchObject({ code: 'GROUP_REMOVED' });
   });
 });

@@ -11,9 +11,11 @@ import {
   type LedgerRecord,
   type NodeHello,
   type Quantities,
+  type TaskPlacementSpec,
   type ToAgent,
 } from '../../../src/cluster/types.js';
 import { helloToSpec } from '../../../src/cluster/wire.js';
+import type { TaskStrategy } from '../../../src/scheduler/types.js';
 
 /** A group of one GPU, unless `some` says otherwise. */
 export function groupOf(some: Partial<GroupSpec> = {}): GroupSpec {
@@ -28,9 +30,23 @@ export function groupOf(some: Partial<GroupSpec> = {}): GroupSpec {
     softTarget: null,
     tensorParallel: 1,
     hold: 'serving',
+    task: null,
     ...some,
   };
 }
+
+/** A lease of one CPU, placed by the default strategy, unless `task` and `some` say otherwise. */
+export function leaseOf(task: Partial<TaskPlacementSpec> = {}, some: Partial<GroupSpec> = {}): GroupSpec {
+  const rules = { strategy: { kind: 'default' }, preferred: null, fallbacks: [], needs: null, ...task } as const;
+  return groupOf({ bundles: [{ CPU: 1 }], task: rules, ...some });
+}
+
+/** An affinity to that node: hard, unless `some` says otherwise. */
+export function affinityTo(node: string, some: Partial<NodeAffinity> = {}): NodeAffinity {
+  return { kind: 'node-affinity', node, soft: false, spillOnUnavailable: false, failOnUnavailable: false, ...some };
+}
+
+type NodeAffinity = Extract<TaskStrategy, { readonly kind: 'node-affinity' }>;
 
 /** `count` bundles of one GPU. */
 export function gpus(count: number): Quantities[] {
@@ -64,6 +80,8 @@ export class LedgerKit {
   readonly agents = new Map<string, { incarnation: string; table: ReservationTable }>();
   readonly timers: ClusterTimers;
   ledger: Ledger;
+  /** What chance draws: 0 ≤ x < 1. */
+  chance = 0;
   #ids = 0;
 
   constructor(nodes: readonly NodeHello[] = [], timers: Partial<ClusterTimers> = {}) {
@@ -128,6 +146,7 @@ export class LedgerKit {
         this.#ids += 1;
         return `g${this.#ids}`;
       },
+      random: () => this.chance,
       send: (node, batch) => {
         for (const message of batch.messages) this.sent.push({ node, message });
         const agent = this.agents.get(node);

@@ -1,7 +1,11 @@
 import { readFileSync } from 'node:fs';
+import { basename } from 'node:path';
 import { expect, it } from 'vitest';
-import { generatePython, PYTHON_FILE } from '../../../src/protocol/generate.js';
+import { generatePython } from '../../../src/protocol/generate.js';
 
-it('protocol.py is what the schemas say (else: npm run generate)', () => {
-  expect(readFileSync(PYTHON_FILE, 'utf8')).toBe(generatePython());
-});
+it.each(generatePython().map(({ file, text }) => [basename(file), file, text]))(
+  '%s is what the schemas say (else: npm run generate)',
+  (_name, file, text) => {
+    expect(readFileSync(file, 'utf8')).toBe(text);
+  },
+);

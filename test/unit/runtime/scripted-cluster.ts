@@ -13,6 +13,7 @@ export class ScriptedGroup implements Group {
   constructor(readonly spec: GroupSpec) {
     this.#status = {
       id: 'g',
+      kind: 'group',
       name: spec.name,
       namespace: spec.namespace,
       lifetime: spec.lifetime,

@@ -31,6 +31,7 @@ export function node(overrides: Partial<NodeStatus> = {}): NodeStatus {
 export function group(overrides: Partial<GroupStatus> = {}): GroupStatus {
   return {
     id: 'group-1',
+    kind: 'group',
     name: 'llm',
     namespace: 'default',
     lifetime: 'owner',

@@ -61,4 +61,10 @@ describe('placement groups', () => {
       'none of 2 placement groups matches',
     ]);
   });
+
+  test('leases are not among them, and rows have no kind', () => {
+    const rows = groupRows([cluster({ groups: [group({ id: 'lease-1', kind: 'lease' }), group()] })]);
+    expect(rows.map(({ id }) => id)).toEqual(['group-1']);
+    expect(rows[0]).not.toHaveProperty('kind');
+  });
 });

@@ -1,0 +1,1 @@
+"""What actors, tasks and objects are made of on the Python side."""

@@ -1,0 +1,237 @@
+"""What programs call: join and leave, values, actors by name, the cluster."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple, overload
+
+import msgspec
+
+from ..errors import ConfigError, TwinkleError
+from .client import Client, current, has_current, set_current
+from .context import Context, get_context, set_context
+from .generators import ObjectRefGenerator
+from .handle import ActorHandle
+from .local_head import LocalHead, connect_to, find_head
+from .protocol import WORK_PROTOCOL, ActorCard, Join
+from .refs import ObjectRef
+
+_head: LocalHead | None = None
+
+
+class ClusterInfo(NamedTuple):
+    """Where this process has joined."""
+
+    node_id: str
+    namespace: str
+    home: str
+    """Folder of the head's state: ``TWINKLE_HOME`` for its command line."""
+
+
+def init(
+    address: str | None = None,
+    *,
+    namespace: str = "default",
+    home: str | None = None,
+    num_cpus: int | None = None,
+    num_gpus: int | None = None,
+    ignore_reinit_error: bool = False,
+    env: Mapping[str, str] | None = None,
+) -> ClusterInfo:
+    """Join a cluster: ``"auto"`` the head that runs on this box, ``"local"`` one of this program's own, None the one or else the other.
+
+    ``home``: folder of the head's state (default ``TWINKLE_HOME``, else ``~/.twinkle-node``). ``num_cpus``, ``num_gpus``, ``env``: of an own
+    head, which ends with this process. Raises TwinkleError ``HEAD_UNREACHABLE`` when no head runs and none is started, ``USAGE`` when this
+    process has joined before.
+    """
+    global _head
+    if has_current():
+        if ignore_reinit_error:
+            return _info(current().namespace, "")
+        raise TwinkleError("USAGE", "this process has joined already: call shutdown() first, or pass ignore_reinit_error=True")
+    if address not in (None, "auto", "local"):
+        raise ConfigError("CONFIG_INVALID", f'expected "auto", "local" or None for `address` but received {address!r}')
+    own = {"num_cpus": num_cpus, "num_gpus": num_gpus, "env": env}
+    given = [name for name, value in own.items() if value is not None]
+    found = None if address == "local" else find_head(home)
+    if found is None:
+        if address == "auto":
+            raise TwinkleError(
+                "HEAD_UNREACHABLE", "no head runs on this box: start one with `npx twinkle-node start --head`, or call init()"
+            )
+        _head = LocalHead(num_cpus, num_gpus, env or {})
+        found = _head.found
+    elif given:
+        raise ConfigError(
+            "CONFIG_INVALID", f'`{given[0]}` is of an own head, and one runs on this box: pass address="local" to start another'
+        )
+    try:
+        sock = connect_to(found)
+        hello = Join(WORK_PROTOCOL, "driver", os.getpid(), "", sys.executable, _import_path(), os.getcwd(), namespace)
+        client = Client(sock, hello)
+    except BaseException:
+        _close_head()
+        raise
+    set_current(client)
+    set_context(Context(client.joined))
+    atexit.register(shutdown)
+    return _info(namespace, str(found.home))
+
+
+def _import_path() -> list[str]:
+    """Where this program finds modules: its workers do, too. The folder of a script is first, as Python has it."""
+    return [str(Path(entry or ".").resolve()) for entry in sys.path]
+
+
+def _info(namespace: str, home: str) -> ClusterInfo:
+    return ClusterInfo(current().joined.node, namespace, home)
+
+
+def shutdown() -> None:
+    """Leave: actors that are not detached end, and an own head. Idempotent."""
+    if has_current():
+        client = current()
+        set_current(None)
+        set_context(None)
+        client.close()
+    _close_head()
+    atexit.unregister(shutdown)
+
+
+def _close_head() -> None:
+    global _head
+    head, _head = _head, None
+    if head is not None:
+        head.close()
+
+
+def is_initialized() -> bool:
+    """Whether this process has joined."""
+    return has_current()
+
+
+def put(value: Any) -> ObjectRef:
+    """Keep a value for others; large ones are written once, and read by every process of the box without a copy."""
+    return current().put(value)
+
+
+@overload
+def get(refs: ObjectRef, *, timeout: float | None = None) -> Any: ...
+
+
+@overload
+def get(refs: Sequence[ObjectRef], *, timeout: float | None = None) -> list[Any]: ...
+
+
+def get(refs: ObjectRef | Sequence[ObjectRef], *, timeout: float | None = None) -> Any:
+    """The value of a reference, or of each of a list. Arrays are read-only views of shared memory.
+
+    Raises what the call raised, GetTimeoutError after ``timeout`` seconds, TwinkleError ``OBJECT_LOST``.
+    """
+    if isinstance(refs, ObjectRef):
+        return current().get([refs], timeout)[0]
+    if not isinstance(refs, (list, tuple)):
+        raise TwinkleError("INVALID_REQUEST", f"expected an ObjectRef or a list of them for `get` but received {type(refs).__name__}")
+    return current().get(_refs(refs, "get"), timeout)
+
+
+def wait(
+    refs: Sequence[ObjectRef], *, num_returns: int = 1, timeout: float | None = None
+) -> tuple[list[ObjectRef], list[ObjectRef]]:
+    """(references with a value or an error, ``num_returns`` of them or fewer after ``timeout`` seconds; the others). Both in order."""
+    own = _refs(refs, "wait")
+    if len(set(own)) != len(own):
+        raise TwinkleError("INVALID_REQUEST", "expected each ObjectRef once for `wait`")
+    if not 1 <= num_returns <= len(own):
+        raise TwinkleError("INVALID_REQUEST", f"expected a number from 1 to {len(own)} for `num_returns` but received {num_returns}")
+    return current().wait(own, num_returns, timeout)
+
+
+def _refs(refs: Any, who: str) -> list[ObjectRef]:
+    wrong = next((one for one in refs if not isinstance(one, ObjectRef)), None)
+    if isinstance(refs, ObjectRef) or wrong is not None:
+        received = type(refs if wrong is None else wrong).__name__
+        raise TwinkleError("INVALID_REQUEST", f"expected a list of ObjectRefs for `{who}` but received a {received}")
+    return list(refs)
+
+
+def cancel(ref: ObjectRef | ObjectRefGenerator, *, force: bool = False) -> None:
+    """Cancel the call whose result that is: one that waits does not begin; a task that runs is interrupted, with ``force`` its worker ends; of
+    actors only coroutines are. ``get`` raises CancelledError then. What is done stays done."""
+    current().cancel(ref.completed() if isinstance(ref, ObjectRefGenerator) else ref, force)
+
+
+def kill(actor: ActorHandle, *, no_restart: bool = True) -> None:
+    """End an actor at once; with ``no_restart=False`` it is started again if it has restarts left."""
+    if not isinstance(actor, ActorHandle):
+        raise TwinkleError("INVALID_REQUEST", f"expected an actor for `kill` but received {type(actor).__name__}; tasks are cancelled")
+    current().link.call("actor.kill", {"id": actor._actor_id, "restart": not no_restart})
+
+
+def get_actor(name: str, namespace: str | None = None) -> ActorHandle:
+    """The actor of that name; default namespace: this program's. Raises TwinkleError ``ACTOR_NOT_FOUND``."""
+    client = current()
+    answer, _ = client.link.call("actor.find", {"namespace": namespace or client.namespace, "name": name})
+    return client.handle(msgspec.convert(answer, ActorCard), held=True)
+
+
+def list_named_actors(all_namespaces: bool = False) -> list[Any]:
+    """Names of actors of this namespace; of all as ``{"namespace", "name"}``."""
+    client = current()
+    found, _ = client.link.call("actor.names", {"namespace": None if all_namespaces else client.namespace})
+    return found if all_namespaces else [one["name"] for one in found]
+
+
+def nodes() -> list[dict[str, Any]]:
+    """The boxes of the cluster, as Ray says them."""
+    snapshot, _ = current().link.call("cluster.snapshot", {})
+    return [
+        {
+            "NodeID": node["id"],
+            "Alive": node["state"] in ("alive", "suspect"),
+            "NodeName": node["name"],
+            "NodeManagerAddress": node["address"],
+            "Resources": dict(node["resources"]),
+            "Labels": dict(node["labels"]),
+        }
+        for node in snapshot["nodes"]
+    ]
+
+
+def cluster_resources() -> dict[str, float]:
+    """What all living boxes have."""
+    return _sum("resources")
+
+
+def available_resources() -> dict[str, float]:
+    """What nobody holds now."""
+    return _sum("available")
+
+
+def _sum(which: str) -> dict[str, float]:
+    snapshot, _ = current().link.call("cluster.snapshot", {})
+    total: dict[str, float] = {}
+    for node in snapshot["nodes"]:
+        if node["state"] not in ("alive", "suspect"):
+            continue
+        for name, amount in node[which].items():
+            total[name] = total.get(name, 0.0) + amount
+    return {name: amount for name, amount in total.items() if amount}
+
+
+def get_gpu_ids() -> list[int]:
+    """GPUs of this worker, as its cluster counts them."""
+    return [int(one) for one in get_runtime_context().get_accelerator_ids().get("GPU", [])]
+
+
+def get_runtime_context() -> Context:
+    """Where this code runs. Raises TwinkleError ``USAGE`` outside of a cluster."""
+    current()
+    context = get_context()
+    if context is None:
+        raise TwinkleError("USAGE", "this process has not joined a cluster: call twinkle_node.init() first")
+    return context

@@ -1,0 +1,82 @@
+"""One call, in the worker that runs it: its function and arguments, its result or error on the way back."""
+
+from __future__ import annotations
+
+import itertools
+from typing import TYPE_CHECKING, Any
+
+from .client import Client, Given
+from .objects import Escapes
+from .protocol import Invoke, Reply, Value
+from .stored import Stored, error_value, sizes_of
+from .value import pack
+from .wire import Buffer, frame
+
+if TYPE_CHECKING:
+    from .worker import Caller
+
+
+class Execution:
+    """``body``: bytes of the arguments, and of the values of references among them."""
+
+    __slots__ = ("_body", "_client", "_items", "caller", "invoke", "keep")
+
+    def __init__(self, client: Client, caller: Caller, invoke: Invoke, body: bytes) -> None:
+        self._client = client
+        self._body = body
+        self._items = itertools.count()
+        self.caller = caller
+        self.invoke = invoke
+        self.keep: list[Any] = []
+
+    def arguments(self) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """Raises what cannot be read: a lost object, a class that is not there."""
+        invoke, objects = self.invoke, self._client.objects
+        values = [invoke.args, *invoke.given]
+        refs = [one for value in values for one in value.refs]
+        if refs:
+            self.keep = [*objects.adopt(refs)]
+        at = 0
+        loaded = []
+        for value in values:
+            size = 0 if value.at else sum(value.s)
+            loaded.append(objects.value_of(Stored(value, memoryview(self._body)[at : at + size], self.keep)))
+            at += size
+        (args, kwargs), *given = loaded
+        if not given:
+            return args, kwargs
+        return tuple(_given(one, given) for one in args), {name: _given(one, given) for name, one in kwargs.items()}
+
+    def result(self, value: Any) -> bytes:
+        """The reply with the result, and the last. Raises what cannot travel."""
+        return self._reply(value, False, self.invoke.ref)
+
+    def item(self, value: Any) -> bytes:
+        """A reply with an item of a generator. Raises what cannot travel."""
+        return self._reply(value, True, f"{self.invoke.ref}.{next(self._items)}")
+
+    def failure(self, error: BaseException, where: str) -> bytes:
+        """The reply with an error."""
+        value, parts = error_value(error, where)
+        return frame(Reply(self.invoke.id, value, False, False), parts)
+
+    def _reply(self, value: Any, more: bool, object_id: str) -> bytes:
+        objects, caller = self._client.objects, self.caller
+        escapes = Escapes()
+        packed = pack(value, portable=caller.portable, ref_hook=escapes, name="the result")
+        objects.make_known(ref.slot for ref in escapes.found)
+        parts: list[Buffer] = []
+        if packed.size > self._client.joined.inline_bytes:
+            sent = objects.seal(object_id, packed, escapes.ids, [caller.client])
+        else:
+            sent = Value(packed.format, sizes_of(packed), "", escapes.ids)
+            parts = [packed.head, *packed.buffers]
+        if escapes.ids:
+            caller.custody[self.invoke.id] = [*caller.custody.get(self.invoke.id, ()), *escapes.found]
+        return frame(Reply(self.invoke.id, sent, more, len(escapes.ids) > 0), parts)
+
+
+def _given(value: Any, given: list[Any]) -> Any:
+    return given[value.at] if type(value) is Given else value
+
+

@@ -1,0 +1,178 @@
+"""The portable form: values that any language reads, as msgpack with one extension for arrays of numbers."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from typing import Any, cast
+
+import msgspec
+
+from ..errors import SerializationError
+from .names import type_name
+
+ARRAY_EXTENSION = 1
+"""Code of the msgpack extension of an array; its data is a msgpack map {dtype, shape, data}. A numpy scalar has the shape []."""
+
+DTYPES = {
+    "|b1": "?", "|i1": "b", "|u1": "B", "<i2": "h", "<u2": "H", "<i4": "i", "<u4": "I", "<i8": "q", "<u8": "Q",
+    "<f2": "e", "<f4": "f", "<f8": "d",
+}  # fmt: skip
+"""numpy's names of the dtypes that travel, all little-endian, and the letters of `struct` for them."""
+
+_SCALARS = frozenset((type(None), bool, int, float, str, bytes))
+_DEPTH = 200
+
+
+class _ArrayForm(msgspec.Struct):
+    dtype: str
+    shape: list[int]
+    data: memoryview
+
+
+@dataclass(frozen=True, eq=False)
+class PortableArray:
+    """An array where there is no numpy: ``data`` are the numbers in C order, one dimension, read-only, no copy."""
+
+    dtype: str
+    shape: tuple[int, ...]
+    data: memoryview
+
+
+class _Refused(Exception):
+    """Steps are added from the inside out, so that what can travel pays nothing for them."""
+
+    def __init__(self, kind: str, why: str) -> None:
+        super().__init__(why)
+        self.kind = kind
+        self.steps: list[str] = []
+
+
+def encode_portable(value: Any, name: str = "value") -> bytes:
+    """msgpack of a value; raises SerializationError with the path and type of what is not portable."""
+    try:
+        plain = _plain(value, 0, False)
+        try:
+            return msgspec.msgpack.encode(plain)
+        except (OverflowError, UnicodeEncodeError):
+            _plain(value, 0, True)
+            raise
+    except _Refused as refused:
+        path = name + "".join(reversed(refused.steps))
+        message = f"cannot send `{path}` to a caller that is no Python: {refused}"
+        raise SerializationError(message, path=path, type_name=refused.kind) from None
+
+
+def decode_portable(head: bytes | memoryview) -> Any:
+    """The value; arrays are numpy's (read-only, no copy) where it can be imported, else PortableArray."""
+    return _decoder.decode(head)
+
+
+def _plain(value: Any, depth: int, strict: bool) -> Any:
+    kind = type(value)
+    if kind in _SCALARS:
+        if strict:
+            _check_scalar(value)
+        return value
+    if depth > _DEPTH:
+        raise _Refused(type_name(kind), f"it is more than {_DEPTH} levels deep, or holds itself; flatten it")
+    if kind is list:
+        return _plain_list(value, depth, strict)
+    if kind is dict:
+        return _plain_dict(value, depth, strict)
+    array = _array_form(value, kind)
+    if array is not None:
+        return msgspec.msgpack.Ext(ARRAY_EXTENSION, msgspec.msgpack.encode(array))
+    raise _Refused(type_name(kind), f"expected {_WANTED} but received a {type_name(kind)}; {_advice(value)}")
+
+
+_WANTED = "None, bool, int, float, str, bytes, a list, a dict or a numpy array of numbers"
+
+
+def _plain_list(value: list[Any], depth: int, strict: bool) -> list[Any]:
+    if not strict and _SCALARS.issuperset(map(type, value)):
+        return value
+    items: list[Any] = []
+    at = 0
+    try:
+        for at, item in enumerate(value):  # noqa: B007 the handler reads it
+            items.append(_plain(item, depth + 1, strict))
+    except _Refused as refused:
+        refused.steps.append(f"[{at}]")
+        raise
+    return items
+
+
+def _plain_dict(value: dict[Any, Any], depth: int, strict: bool) -> dict[str, Any]:
+    items: dict[str, Any] = {}
+    for key, item in value.items():
+        if type(key) is not str:
+            raise _Refused(type_name(type(key)), f"its key {key!r} is a {type_name(type(key))}; make its keys str")
+        try:
+            if strict:
+                _check_scalar(key)
+            items[key] = _plain(item, depth + 1, strict)
+        except _Refused as refused:
+            refused.steps.append(f".{key}" if key.isidentifier() else f"[{key!r}]")
+            raise
+    return items
+
+
+def _check_scalar(value: Any) -> None:
+    if type(value) is int and not -(2**63) <= value < 2**64:
+        raise _Refused("int", "the int has more than 64 bits; send it as str")
+    if type(value) is str and not value.isascii():
+        try:
+            value.encode()
+        except UnicodeEncodeError:
+            raise _Refused("str", "the str has half a surrogate pair and is no Unicode; send it as bytes") from None
+
+
+def _array_form(value: Any, kind: type) -> _ArrayForm | None:
+    if kind is PortableArray:
+        return _ArrayForm(value.dtype, list(value.shape), value.data.cast("B"))
+    numpy = sys.modules.get("numpy")
+    if numpy is None or not (kind is numpy.ndarray or issubclass(kind, numpy.generic)):
+        return None
+    # Both keep the shape () of a scalar, which ascontiguousarray would make (1,).
+    array = numpy.asarray(value, order="C")
+    if array.dtype.byteorder == ">" or (array.dtype.byteorder == "=" and sys.byteorder == "big"):
+        array = array.astype(array.dtype.newbyteorder("<"))
+    if array.dtype.str not in DTYPES:
+        wanted = "bool, int, uint or float of at most 64 bits"
+        raise _Refused(
+            f"numpy {array.dtype}",
+            f"expected an array of {wanted} but received one of {array.dtype}; convert it with astype",
+        )
+    return _ArrayForm(
+        array.dtype.str, list(array.shape), memoryview(array.reshape(-1)).cast("B") if array.size else memoryview(b"")
+    )
+
+
+def _advice(value: Any) -> str:
+    if isinstance(value, (tuple, set, frozenset)):
+        return "make it a list"
+    if isinstance(value, (bytearray, memoryview)):
+        return "make it bytes"
+    return "make it one of these"
+
+
+def _from_extension(code: int, data: memoryview) -> Any:
+    if code != ARRAY_EXTENSION:
+        raise ValueError(f"expected the msgpack extension {ARRAY_EXTENSION} but received {code}; send plain values")
+    form = _arrays.decode(data)
+    if form.dtype not in DTYPES:
+        raise ValueError(f"expected one of {', '.join(DTYPES)} for `dtype` but received {form.dtype!r}")
+    numbers = form.data.toreadonly()
+    try:
+        import numpy
+    except ImportError:
+        return PortableArray(form.dtype, tuple(form.shape), numbers.cast(cast(Any, DTYPES[form.dtype])))
+    array = numpy.frombuffer(numbers, form.dtype) if len(numbers) else numpy.empty(0, form.dtype)
+    array = array.reshape(form.shape)
+    array.flags.writeable = False
+    return array if form.shape else array[()]
+
+
+_arrays = msgspec.msgpack.Decoder(_ArrayForm)
+_decoder = msgspec.msgpack.Decoder(ext_hook=_from_extension)

@@ -1,0 +1,167 @@
+"""``@remote``: functions that run as tasks, and classes whose instances are actors."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from typing import Any
+
+import msgspec
+
+from ..errors import ConfigError
+from .calls import Call
+from .client import Client, current
+from .exported import export
+from .generators import ObjectRefGenerator
+from .handle import ActorHandle
+from .options import ActorOptions, TaskOptions, changed, demand_of
+from .protocol import ActorCard, ActorSpec
+
+ASYNC_CONCURRENCY = 1000
+_OPTIONS = "__twinkle_method_options__"
+
+
+def remote(*args: Any, **options: Any) -> Any:
+    """A function as a task, or a class as an actor: ``@remote``, or ``@remote(num_gpus=1, …)``. Raises ConfigError for wrong options."""
+    if len(args) == 1 and not options and callable(args[0]):
+        return _wrapped(args[0], {})
+    if args:
+        raise ConfigError("CONFIG_INVALID", "expected `@remote` or `@remote(name=value, …)`: options go by their names")
+    return lambda target: _wrapped(target, options)
+
+
+def method(**options: Any) -> Any:
+    """Options of an actor's method: ``@method(concurrency_group="io")``."""
+    unknown = [name for name in options if name != "concurrency_group"]
+    if unknown:
+        raise ConfigError("CONFIG_INVALID", f"unknown option `{unknown[0]}` of a method; it has concurrency_group")
+
+    def mark(function: Any) -> Any:
+        setattr(function, _OPTIONS, options)
+        return function
+
+    return mark
+
+
+def _wrapped(target: Any, options: dict[str, Any]) -> Any:
+    if inspect.isclass(target):
+        return ActorClass(target, changed(ActorOptions(), options))
+    if callable(target):
+        return RemoteFunction(target, changed(TaskOptions(), options))
+    raise ConfigError("CONFIG_INVALID", f"expected a function or a class for `@remote` but received {target!r}")
+
+
+class RemoteFunction:
+    """``function.remote(...)`` runs it as a task; ``function.options(...)`` is the same with other options."""
+
+    def __init__(self, function: Any, options: TaskOptions) -> None:
+        self._function = function
+        self._options = options
+        self._demand = demand_of(options, 1)
+        self._generates = inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function)
+        functools.update_wrapper(self, function)
+
+    def __call__(self, *_: Any, **__: Any) -> Any:
+        raise TypeError(f"a remote function is not called directly: write {self._function.__name__}.remote(...)")
+
+    def options(self, **options: Any) -> RemoteFunction:
+        """Raises ConfigError for what is none."""
+        return RemoteFunction(self._function, changed(self._options, options))
+
+    def remote(self, *args: Any, **kwargs: Any) -> Any:
+        """Run it. Returns an ObjectRef at once, of a generator an ObjectRefGenerator."""
+        client = current()
+        exported = export(self._function)
+        key = client.export(exported)
+        arguments, given, keep = client.arguments(args, kwargs)
+        ref = client.objects.new_ref()
+        items = ObjectRefGenerator(client, ref) if self._generates else None
+        name = self._options.name or exported.name
+        call = Call(ref.slot, key, name, arguments, given, keep, self._options.max_retries)
+        call.again = self._options.retry_exceptions
+        call.items = None if items is None else items.take
+        client.submit(client.lane(self._demand), call)
+        return ref if items is None else items
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return RemoteFunction, (self._function, self._options)
+
+
+class ActorClass:
+    """``Class.remote(...)`` makes an actor of it; ``Class.options(...)`` is the same with other options."""
+
+    def __init__(self, cls: type, options: ActorOptions) -> None:
+        self._cls = cls
+        self._options = options
+        self._demand = demand_of(options, 0)
+        self.__name__ = cls.__name__
+        self.__doc__ = cls.__doc__
+
+    def __call__(self, *_: Any, **__: Any) -> Any:
+        raise TypeError(f"an actor is not made directly: write {self._cls.__name__}.remote(...)")
+
+    def options(self, **options: Any) -> ActorClass:
+        """Raises ConfigError for what is none."""
+        return ActorClass(self._cls, changed(self._options, options))
+
+    def remote(self, *args: Any, **kwargs: Any) -> ActorHandle:
+        """Make an actor. Returns its handle at once; what its constructor raises is raised by its calls. Raises TwinkleError for a name that is taken."""
+        client = current()
+        options = self._options
+        exported = export(self._cls)
+        key = client.export(exported)
+        arguments, given, keep = client.arguments(args, kwargs)
+        if given:
+            client.wait_for(given, None)
+            arguments, _, keep = client.arguments(*_resolved(client, args, kwargs))
+        methods, is_async = _methods(self._cls, options)
+        concurrency = options.max_concurrency or (ASYNC_CONCURRENCY if is_async else 1)
+        spec = ActorSpec(
+            id=client.objects.new_id(),
+            cls=key,
+            cls_name=self._cls.__name__,
+            methods=methods,
+            args=arguments.value,
+            name=options.name or "",
+            namespace=options.namespace or client.namespace,
+            detached=options.lifetime == "detached",
+            get_if_exists=options.get_if_exists,
+            max_restarts=options.max_restarts,
+            max_task_retries=options.max_task_retries,
+            max_concurrency=concurrency,
+            groups=dict(options.concurrency_groups or {}),
+            demand=self._demand,
+        )
+        answer, _ = client.link.call("actor.create", spec, arguments.parts)
+        del keep
+        return client.handle(msgspec.convert(answer, ActorCard), held=True)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return ActorClass, (self._cls, self._options)
+
+
+def _resolved(client: Client, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """Arguments of a constructor are kept for its next lives, so references among them go as their values."""
+    from .refs import ObjectRef
+
+    def value(one: Any) -> Any:
+        return client.get([one], None)[0] if type(one) is ObjectRef else one
+
+    return tuple(value(one) for one in args), {name: value(one) for name, one in kwargs.items()}
+
+
+def _methods(cls: type, options: ActorOptions) -> tuple[dict[str, Any], bool]:
+    """(what handles have to know of each method, whether any is a coroutine). Raises ConfigError for an unknown group."""
+    groups = set(options.concurrency_groups or ())
+    found: dict[str, Any] = {}
+    is_async = False
+    for name, member in inspect.getmembers(cls, callable):
+        if name.startswith("__") and name != "__call__":
+            continue
+        generates = inspect.isgeneratorfunction(member) or inspect.isasyncgenfunction(member)
+        is_async = is_async or inspect.iscoroutinefunction(member) or inspect.isasyncgenfunction(member)
+        group = getattr(member, _OPTIONS, {}).get("concurrency_group", "")
+        if group and group not in groups:
+            raise ConfigError("CONFIG_INVALID", f"`{cls.__name__}.{name}` names the concurrency group `{group}`, which `concurrency_groups` does not have")
+        found[name] = {"gen": generates, "group": group, "limit": options.max_pending_calls}
+    return found, is_async

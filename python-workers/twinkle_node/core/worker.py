@@ -1,0 +1,229 @@
+"""A worker: a process that the node service forked, which runs tasks one after another, or is an actor."""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import socket
+import sys
+import threading
+from collections import deque
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from ..errors import CancelledError
+from .client import Client, set_current
+from .context import Context, set_context
+from .execute import Execution
+from .protocol import (
+    WORK_PROTOCOL,
+    ActorBorn,
+    Assign,
+    Dial,
+    Invoke,
+    Join,
+    Kept,
+    Setup,
+    ToWorker,
+    Withdraw,
+)
+from .stored import error_value
+from .stream import Stream
+from .wire import frame
+
+if TYPE_CHECKING:
+    from twinkle_worker.protocol import LaunchSpec
+
+    from .runners import Runner
+
+_decode = msgspec.msgpack.Decoder(ToWorker).decode
+
+
+def run(launch: LaunchSpec) -> int:
+    """The whole life of a worker. Returns the exit code of its process."""
+    from twinkle_worker.lifeline import watch_death_pipe
+
+    watch_death_pipe(launch.death_fd)
+    os.environ.update(launch.env)
+    return Worker(launch).main()
+
+
+class Caller:
+    """The connection of one caller."""
+
+    def __init__(self, sock: socket.socket, worker: Worker) -> None:
+        self._worker = worker
+        self.client = -1
+        self.portable = False
+        self.stream = Stream(sock, worker, self._heard, self._ended)
+        self.custody: dict[int, Any] = {}
+        """References in results that the caller has not taken over yet, by call."""
+
+    def _heard(self, head: memoryview, body: memoryview) -> None:
+        said = _decode(head)
+        if isinstance(said, Invoke):
+            self._worker.invoked(self, said, bytes(body))
+        elif isinstance(said, Withdraw):
+            self._worker.withdrawn(self, said.id)
+        elif isinstance(said, Kept):
+            self.custody.pop(said.id, None)
+        elif isinstance(said, Dial):
+            if said.protocol != WORK_PROTOCOL or said.instance != self._worker.instance:
+                self.stream.end("it is of another cluster or version")
+            self.client, self.portable = said.client, said.portable
+
+    def _ended(self, _reason: str) -> None:
+        self.custody.clear()
+        self._worker.caller_gone(self)
+
+
+class Worker:
+    """The main thread accepts callers, reads what they ask, and runs it, or gives it to who does."""
+
+    def __init__(self, launch: LaunchSpec) -> None:
+        self.instance = launch.instance
+        self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self._listener.bind(launch.endpoint)
+        os.chmod(launch.endpoint, 0o600)
+        self._listener.listen(1024)
+        self._listener.setblocking(False)
+        self._path = launch.endpoint
+        self._callers: dict[int, Caller] = {}
+        self._epoll = select.epoll()
+        self._kick = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        self._epoll.register(self._kick, select.EPOLLIN)
+        self._told: deque[tuple[str, Any, bytes]] = deque()
+        self._runner: Runner | None = None
+        self._over = False
+        self._main = threading.main_thread().ident or 0
+        hello = Join(WORK_PROTOCOL, "worker", os.getpid(), launch.endpoint, sys.executable, [], os.getcwd(), "")
+        control = socket.socket(fileno=launch.pass_fd)
+        self.client = Client(control, hello, self._heard)
+        set_current(self.client)
+
+    def main(self) -> int:
+        """Until the node service is gone, which ends this process."""
+        signal.signal(signal.SIGINT, self._interrupted)
+        while not self._over:
+            self._turn(None)
+        return 0
+
+    # ---- of callers ----
+
+    def want_write(self, fd: int, wanted: bool) -> None:
+        """See Watcher of stream."""
+        if fd in self._callers:
+            self._epoll.modify(fd, select.EPOLLIN | (select.EPOLLOUT if wanted else 0))
+
+    def invoked(self, caller: Caller, invoke: Invoke, body: bytes) -> None:
+        if self._runner is not None:
+            self._runner.submit(Execution(self.client, caller, invoke, body))
+
+    def withdrawn(self, caller: Caller, number: int) -> None:
+        if self._runner is not None:
+            self._runner.withdraw(caller, number)
+
+    def caller_gone(self, caller: Caller) -> None:
+        fd = caller.stream.fileno()
+        if self._callers.pop(fd, None) is not None:
+            self._epoll.unregister(fd)
+
+    def fileno(self) -> int:
+        """Readable when somebody has something to say."""
+        return self._epoll.fileno()
+
+    def poll(self) -> None:
+        """Take in what has come, without waiting."""
+        self._turn(0)
+
+    # ---- of the node ----
+
+    def _heard(self, method: str, params: Any, body: memoryview) -> None:
+        """In the thread that pumps."""
+        if method == "ended":
+            os._exit(0)  # nobody can reach this process any more
+        if method == "interrupt":
+            self._interrupt(params)
+            return
+        self._told.append((method, params, bytes(body)))
+        os.eventfd_write(self._kick, 1)
+
+    def _interrupt(self, told: dict[str, Any]) -> None:
+        if told["force"]:
+            os._exit(1)
+        runner = self._runner
+        if runner is not None and runner.interrupts(told["caller"], told["id"]):
+            signal.pthread_kill(self._main, signal.SIGINT)  # also ends a sleep or a read
+
+    def _interrupted(self, _number: int, _frame: Any) -> None:
+        runner = self._runner
+        if runner is not None and runner.interrupted():
+            raise CancelledError("this task")
+
+    def _turn(self, timeout: float | None) -> None:
+        for fd, events in self._epoll.poll(-1 if timeout is None else timeout):
+            if fd == self._kick:
+                self._obey()
+            elif fd == self._listener.fileno():
+                self._accept()
+            else:
+                caller = self._callers.get(fd)
+                if caller is None:
+                    continue
+                if events & select.EPOLLOUT:
+                    caller.stream.writable()
+                if events & ~select.EPOLLOUT:
+                    caller.stream.readable()
+        if self._runner is not None and timeout is None:
+            self._runner.run(self)
+
+    def _accept(self) -> None:
+        try:
+            sock, _ = self._listener.accept()
+        except (BlockingIOError, InterruptedError):
+            return
+        caller = Caller(sock, self)
+        self._callers[caller.stream.fileno()] = caller
+        self._epoll.register(caller.stream.fileno(), select.EPOLLIN)
+
+    def _obey(self) -> None:
+        try:
+            os.eventfd_read(self._kick)
+        except BlockingIOError:
+            return
+        while self._told:
+            method, params, body = self._told.popleft()
+            if method == "setup":
+                self._set_up(msgspec.convert(params, Setup))
+            elif method == "assign":
+                self._become(msgspec.convert(params, Assign), body)
+
+    def _set_up(self, setup: Setup) -> None:
+        from .runners import SerialRunner
+
+        os.environ.update(setup.env)
+        sys.path[:] = list(dict.fromkeys((*setup.sys_path, *sys.path)))
+        try:
+            os.chdir(setup.cwd)
+        except OSError:
+            pass  # on another box it may not be there
+        self.client.namespace = setup.namespace
+        set_context(Context(self.client.joined, setup))
+        self._runner = SerialRunner(None, self.client)
+        self._epoll.register(self._listener, select.EPOLLIN)
+
+    def _become(self, assign: Assign, body: bytes) -> None:
+        from .birth import born
+        from .runners import runner_of
+
+        try:
+            instance = born(self.client, assign, body)
+        except BaseException as error:
+            cause, parts = error_value(error, f"the constructor of {assign.spec.cls_name}")
+            self.client.link.tell("actor.born", ActorBorn(assign.actor, assign.epoch, cause), parts)
+            return
+        self._runner = runner_of(instance, assign.spec, self.client)
+        self.client.link.tell("actor.born", ActorBorn(assign.actor, assign.epoch, None))
+        self._runner.serve(self)

@@ -1,0 +1,132 @@
+/** Workers for tasks: a client has one from when its place is found until it releases it, ends, or the worker does. */
+import type { Cluster, Group } from '../cluster/api.js';
+import { TwinkleError } from '../errors.js';
+import type { Demand, Lease } from '../protocol/work.js';
+import type { ClientPeer } from './client-peer.js';
+import type { Job } from './job.js';
+import { setupOf } from './job.js';
+import { askForSeat, type Seat } from './seat.js';
+import type { Worker, WorkerPool } from './worker-pool.js';
+
+export interface LeaseDeskOptions {
+  readonly cluster: Cluster;
+  readonly pool: WorkerPool;
+  /** Of this box. */
+  readonly node: string;
+  /** See `seatOf`. */
+  seat(group: Group, demand: Demand): Promise<Seat>;
+  /** The worker works for that job from now on. */
+  employ(worker: Worker, job: Job): void;
+}
+
+interface Held {
+  readonly id: number;
+  readonly client: ClientPeer;
+  readonly worker: Worker;
+  group: Group | null;
+}
+
+/** What `list tasks` shows of a lease. */
+export interface LeaseFacts {
+  readonly lease: number;
+  readonly client: number;
+  readonly worker: number;
+  readonly pid: number;
+  readonly group: string | null;
+}
+
+export class LeaseDesk {
+  readonly #options: LeaseDeskOptions;
+  readonly #held = new Map<number, Held>();
+  #next = 1;
+
+  constructor(options: LeaseDeskOptions) {
+    this.#options = options;
+  }
+
+  /**
+   * A worker for that client. Waits until there is room; others are asked for what they do not use.
+   * @throws `PLACEMENT_INVALID`, `TASK_UNSCHEDULABLE`, `PYTHON_ENV`, `RANK_FAILED`
+   */
+  async acquire(client: ClientPeer, job: Job, demand: Demand, signal: AbortSignal): Promise<Lease> {
+    const { cluster, pool, node, seat, employ } = this.#options;
+    const group = await askForSeat(cluster, demand, node, null);
+    const stop = group.onChange(({ scheduling }) => {
+      if (scheduling === 'NO_RESOURCES') this.press();
+    });
+    try {
+      if (group.status.scheduling === 'NO_RESOURCES') this.press();
+      await group.ready({ signal });
+      const place = await seat(group, demand);
+      const worker = await pool.take(job.python, setupOf(job, place.env, place.devices));
+      if (signal.aborted) {
+        pool.giveBack(worker);
+        throw new TwinkleError('ABORTED', 'the question for a worker was withdrawn');
+      }
+      employ(worker, job);
+      const held: Held = { id: this.#next++, client, worker, group };
+      this.#held.set(held.id, held);
+      void worker.ended.then((end) => this.#lost(held, end.how));
+      return { lease: held.id, worker: worker.id, pid: worker.pid, node: place.node, path: worker.path };
+    } catch (error) {
+      await group.remove();
+      throw error;
+    } finally {
+      stop();
+    }
+  }
+
+  /** The client needs it no more. Ignored when it is over. */
+  release(client: number, lease: number): void {
+    const held = this.#held.get(lease);
+    if (held === undefined || held.client.id !== client) return;
+    this.#end(held);
+    this.#options.pool.giveBack(held.worker);
+  }
+
+  /** The worker waits for something inside a task: its CPUs are free for others until it is done. Devices stay its own. */
+  async blocked(worker: number): Promise<void> {
+    const held = [...this.#held.values()].find((one) => one.worker.id === worker);
+    const bundle = held?.group?.status.bundles[0];
+    if (held === undefined || bundle === undefined || bundle.devices.length > 0) return;
+    const { group } = held;
+    held.group = null;
+    await group?.remove();
+  }
+
+  /** What works for it ends with it. */
+  clientGone(client: number): void {
+    for (const held of [...this.#held.values()]) {
+      if (held.client.id !== client) continue;
+      this.#end(held);
+      held.worker.kill();
+    }
+  }
+
+  /** Somebody waits for room: whoever has a worker that does nothing gives it back. */
+  press(): void {
+    for (const client of new Set([...this.#held.values()].map((held) => held.client))) client.tell('lease.wanted', {});
+  }
+
+  list(): LeaseFacts[] {
+    return [...this.#held.values()].map(({ id, client, worker, group }) => ({
+      lease: id,
+      client: client.id,
+      worker: worker.id,
+      pid: worker.pid,
+      group: group?.id ?? null,
+    }));
+  }
+
+  #lost(held: Held, how: string): void {
+    if (!this.#held.has(held.id)) return;
+    this.#end(held);
+    held.client.tell('lease.lost', { lease: held.id, how });
+  }
+
+  #end(held: Held): void {
+    this.#held.delete(held.id);
+    void held.group?.remove();
+    held.group = null;
+  }
+}

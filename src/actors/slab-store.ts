@@ -1,0 +1,118 @@
+/**
+ * Memory for large objects: slabs (sealed memfds with an arena each), made as they are needed, up to a capacity. A slab that is empty is kept
+ * for the next object, because its pages are there already: fresh ones cost ten times a copy. Knows bytes and offsets, not objects.
+ */
+import { TwinkleError } from '../errors.js';
+import type { Native, NativeArena, NativeSegment } from '../native/types.js';
+import type { Block } from '../protocol/work.js';
+
+/** Bytes of a slab; a larger object has one of its own. */
+const SLAB_BYTES = 64 * 1024 * 1024;
+/** Blocks are counted here, by the table of objects: the arena sees one holder. */
+const HOLDER = 0;
+
+interface Slab {
+  readonly segment: NativeSegment;
+  readonly arena: NativeArena;
+}
+
+export interface SlabStoreStats {
+  /** Bytes that blocks may take. */
+  readonly capacityBytes: number;
+  /** Bytes of all blocks. */
+  readonly usedBytes: number;
+  /** Bytes of all slabs: what the machine's memory holds. */
+  readonly slabBytes: number;
+}
+
+export class SlabStore implements Disposable {
+  readonly #native: Native;
+  readonly #name: string;
+  readonly #capacity: number;
+  readonly #slabs = new Map<number, Slab>();
+  readonly #onGone: (slab: number) => void;
+  #next = 0;
+
+  /**
+   * @param name shown in /proc/…/maps
+   * @param capacity bytes of all slabs together
+   * @param onGone a slab was given back: nobody may map it any more
+   */
+  constructor(native: Native, name: string, capacity: number, onGone: (slab: number) => void) {
+    this.#native = native;
+    this.#name = name;
+    this.#capacity = capacity;
+    this.#onGone = onGone;
+  }
+
+  /**
+   * Room for that many bytes (at least 1), at a multiple of 64.
+   * @throws `SHM_FULL` when the capacity, or the machine's memory, is used up
+   */
+  reserve(bytes: number): Block {
+    for (const [slab, { arena }] of this.#slabs) {
+      if (arena.stats().largestFreeBytes < bytes) continue;
+      return { slab, offset: arena.alloc(bytes, HOLDER), size: bytes };
+    }
+    const slab = this.#grow(Math.max(bytes, Math.min(SLAB_BYTES, this.#capacity)), bytes);
+    const { arena } = this.#slabs.get(slab) as Slab;
+    return { slab, offset: arena.alloc(bytes, HOLDER), size: bytes };
+  }
+
+  /** Give a block back. Its pages stay, for the next. */
+  free({ slab, offset }: Pick<Block, 'slab' | 'offset'>): void {
+    this.#slabs.get(slab)?.arena.release(offset, HOLDER);
+  }
+
+  /** Where others of this user can open it: a descriptor of this process. Null: there is no such slab (any more). */
+  where(slab: number): { readonly fd: number; readonly size: number } | null {
+    const found = this.#slabs.get(slab);
+    return found === undefined ? null : { fd: found.segment.fd, size: found.segment.size };
+  }
+
+  stats(): SlabStoreStats {
+    let usedBytes = 0;
+    let slabBytes = 0;
+    for (const { arena, segment } of this.#slabs.values()) {
+      usedBytes += arena.stats().usedBytes;
+      slabBytes += segment.size;
+    }
+    return { capacityBytes: this.#capacity, usedBytes, slabBytes };
+  }
+
+  /** Gives all slabs back; what others have mapped stays theirs until they unmap it. */
+  [Symbol.dispose](): void {
+    for (const { segment } of this.#slabs.values()) segment.close();
+    this.#slabs.clear();
+  }
+
+  #grow(wanted: number, needed: number): number {
+    const room = (): number => this.#capacity - this.stats().slabBytes;
+    if (room() < wanted) this.#shrink();
+    const size = Math.min(wanted, room());
+    if (size < needed) throw this.#full(needed);
+    const segment = this.#native.segmentCreate({ name: this.#name, size, lock: false, register: 'none' });
+    const slab = this.#next++;
+    this.#slabs.set(slab, { segment, arena: this.#native.arena(segment) });
+    return slab;
+  }
+
+  /** Empty slabs of a size that does not help go. */
+  #shrink(): void {
+    for (const [slab, { segment, arena }] of this.#slabs) {
+      if (arena.stats().usedBytes > 0) continue;
+      this.#slabs.delete(slab);
+      segment.close();
+      this.#onGone(slab);
+    }
+  }
+
+  #full(needed: number): TwinkleError {
+    const { usedBytes, capacityBytes } = this.stats();
+    return new TwinkleError(
+      'SHM_FULL',
+      `the object store has no room for ${needed} bytes: ${usedBytes} of ${capacityBytes} are used; drop references, or start the head with a larger --object-store-memory`,
+      { details: { needed, usedBytes, capacityBytes } },
+    );
+  }
+}
