@@ -181,14 +181,15 @@ it('embedded, takes weights from shared memory, also at a later start', async ()
 }, 240_000);
 
 describe.each([
-  ['two tensor-parallel ranks', ['-tp', '2']],
-  ['two pipeline stages', ['-pp', '2']],
-])('%s', (_name, layout) => {
+  ['two tensor-parallel ranks', ['-tp', '2'], 2],
+  ['two pipeline stages', ['-pp', '2'], 2],
+  ['two pipeline stages of two tensor-parallel ranks', ['-tp', '2', '-pp', '2'], 4],
+])('%s', (_name, layout, count) => {
   it('tell the same story, take new weights, die together when one is killed, and serve those again', async () => {
     await using server = await CliServer.ready([...ARGS, ...layout]);
     expect(await tell(server)).toBe(story);
     const before = await replica(server);
-    expect(before.ranks).toHaveLength(3); // two ranks and the engine process
+    expect(before.ranks).toHaveLength(count + 1); // the ranks and the engine process
     expect((await post(`${server.url}/update_weights`, { path: SECOND })).status).toBe(200);
     expect(await tell(server)).toBe(other);
     const stream = fetch(`${server.url}/v1/completions`, {
