@@ -1,14 +1,14 @@
-"""Python's door to twinkle-node: actors, tasks and objects here, servers in ``twinkle_node.serve``. Nothing here imports torch or an engine.
+"""Python's door to twinkle-node: actors, tasks and objects here, servers in ``twinkle_node.serve``. Nothing here imports torch.
 
-    import twinkle_node as tn
+import twinkle_node as tn
 
-    tn.init()
+tn.init()
 
-    @tn.remote
-    def square(x):
-        return x * x
+@tn.remote
+def square(x):
+    return x * x
 
-    print(tn.get([square.remote(x) for x in range(4)]))
+print(tn.get([square.remote(x) for x in range(4)]))
 """
 
 from __future__ import annotations

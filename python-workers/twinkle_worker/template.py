@@ -15,21 +15,23 @@ import socket
 import sys
 import threading
 import time
+from collections.abc import Callable
 
 import msgspec
 
 from .engines import preload
 from .lifeline import watch_death_pipe
 from .protocol import ForkRequest, LaunchSpec, TemplateMessage
-from .rank import run_rank
 
-_MAX_REQUEST = 1 << 20
+Program = Callable[[LaunchSpec], int]
+"""Runs a process to its end; returns its exit code."""
 
 
 class Template:
     """The control loop."""
 
-    def __init__(self, control_fd: int, death_fd: int) -> None:
+    def __init__(self, control_fd: int, death_fd: int, program: Program) -> None:
+        self._program = program
         self._death_fd = death_fd
         self._control = socket.socket(fileno=control_fd)
         self._poll = select.poll()
@@ -116,7 +118,7 @@ class Template:
                 listen_fd=fds.get("listen", -1),
                 link_fds=[fd for name, fd in given if name == "link"],
             )
-            code = run_rank(placed) if launch.role != "worker" else _run_worker(placed)
+            code = self._program(placed)
         except SystemExit as end:
             code = end.code if isinstance(end.code, int) else 1
         except BaseException as error:
@@ -149,7 +151,8 @@ def main(control_fd: int, death_fd: int, engine: str, models: list[str]) -> int:
     """Preload, freeze, serve. Descriptors are inherited; returns the exit code."""
     watch_death_pipe(death_fd, thread=False)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    template = Template(control_fd, death_fd)
+    program = _program_of(engine)
+    template = Template(control_fd, death_fd, program)
     started = time.monotonic()
     # Collections among imports find a few megabytes of garbage and take a fifth of their time.
     gc.disable()
@@ -166,11 +169,15 @@ def main(control_fd: int, death_fd: int, engine: str, models: list[str]) -> int:
     return 0
 
 
-def _run_worker(launch: LaunchSpec) -> int:
-    """A worker of actors and tasks: no rank of a gang."""
-    from twinkle_node.core.worker import run
+def _program_of(engine: str) -> Program:
+    """What a fork becomes: a rank of a gang, or a worker of actors and tasks, which needs less. Imported here, before any fork."""
+    if engine == "actors":
+        from twinkle_node.core.worker import run
 
-    return run(launch)
+        return run
+    from .rank import run_rank
+
+    return run_rank
 
 
 def _trim_heap() -> None:

@@ -1,15 +1,20 @@
 /** The actors of a node: made, started again, named, killed, and ended when nobody can reach them any more. */
-import type { Cluster, Group } from '../cluster/api.js';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Cluster, Group, GroupStatus } from '../cluster/api.js';
 import { asTwinkleError, TwinkleError } from '../errors.js';
 import type { Logger } from '../observability/logger.js';
-import type { ActorBorn, ActorCard, ActorSpec, ActorState, Demand } from '../protocol/work.js';
-import { type ActorEvent, type ActorLife, after, unborn } from './actor-life.js';
+import type { ActorBorn, ActorCard, ActorSpec, Demand } from '../protocol/work.js';
+import { type ActorEvent, after, pauseMs, unborn } from './actor-life.js';
 import { ActorNames } from './actor-names.js';
+import { type Actor, type ActorFacts, factsOf, newActor, stateOf } from './actor-record.js';
 import type { ClientPeer } from './client-peer.js';
 import { type Job, setupOf } from './job.js';
 import { type ObjectDesk, SERVICE } from './object-desk.js';
-import { askForSeat, type Seat } from './seat.js';
-import type { Worker, WorkerEnd, WorkerPool } from './worker-pool.js';
+import { askForSeat, leave, type Seat } from './seat.js';
+import type { Worker, WorkerEnd } from './worker.js';
+import type { WorkerPool } from './worker-pool.js';
+
+export type { ActorFacts };
 
 export interface ActorDeskOptions {
   readonly cluster: Cluster;
@@ -22,37 +27,6 @@ export interface ActorDeskOptions {
   employ(worker: Worker, job: Job): void;
   /** Somebody waits for room. */
   press(): void;
-}
-
-/** What `list actors` shows. */
-export interface ActorFacts {
-  readonly id: string;
-  readonly cls: string;
-  readonly name: string;
-  readonly namespace: string;
-  readonly detached: boolean;
-  readonly state: ActorLife['phase'];
-  readonly epoch: number;
-  readonly pid: number | null;
-  readonly node: string | null;
-  readonly reason: string;
-  readonly resources: Readonly<Record<string, number>>;
-}
-
-interface Actor {
-  readonly card: ActorCard;
-  readonly spec: ActorSpec;
-  /** Bytes of its constructor's arguments. */
-  readonly body: Buffer;
-  readonly job: Job;
-  readonly creator: ClientPeer;
-  readonly watchers: Set<ClientPeer>;
-  readonly ending: AbortController;
-  life: ActorLife;
-  group: Group | null;
-  worker: Worker | null;
-  /** Bytes of what its constructor raised. */
-  cause: Buffer;
 }
 
 /** Ray places an actor by one CPU, and lets it hold what it asks for: nothing, unless it says so. */
@@ -70,43 +44,48 @@ export class ActorDesk {
 
   /**
    * Make an actor, or find the one of that name. It begins at once; its state is told to who watches it.
-   * @throws `ACTOR_NAME_TAKEN`, `PLACEMENT_INVALID`, `INVALID_REQUEST`
+   * @throws `ACTOR_NAME_TAKEN`, `PLACEMENT_INVALID`, `INVALID_REQUEST`, `PROTOCOL` for references to what is not known
    */
   async create(creator: ClientPeer, job: Job, spec: ActorSpec, body: Buffer): Promise<ActorCard> {
-    const { objects } = this.#options;
-    const { id, name, namespace, cls_name, methods, max_task_retries } = spec;
-    const known = name === '' ? null : this.#names.find(namespace, name);
+    const { objects, cluster, node } = this.#options;
+    const { id, name, namespace } = spec;
+    const known = this.#named(namespace, name);
     if (known !== null && spec.get_if_exists) return this.#hand(creator, known);
+    if (this.#actors.has(id)) throw invalid('an id that nobody has', 'id', id);
+    if (spec.max_restarts < -1) throw invalid('at least -1', 'max_restarts', spec.max_restarts);
     this.#names.take(namespace, name, id);
-    const card: ActorCard = { id, cls_name, name, namespace, methods, max_task_retries, ordered: isOrdered(spec) };
-    const actor: Actor = {
-      ...{ card, spec, body: Buffer.from(body), job, creator, cause: Buffer.alloc(0) },
-      ...{ watchers: new Set<ClientPeer>(), ending: new AbortController() },
-      ...{ life: unborn(spec.max_restarts), group: null, worker: null },
-    };
+    const actor = newActor(creator, job, spec, body);
     try {
-      const needs = Object.keys(spec.demand.resources).length === 0 ? NEEDS : null;
-      actor.group = await askForSeat(this.#options.cluster, spec.demand, this.#options.node, needs);
+      objects.represent(spec.detached ? SERVICE : creator.id, id, spec.args.refs, () => this.#unreachable(actor));
     } catch (error) {
       this.#names.free(namespace, name, id);
       throw error;
     }
+    // From here on others can find it, and it can be killed: before it has a place.
     this.#actors.set(id, actor);
-    objects.represent(spec.detached ? SERVICE : creator.id, id, spec.args.refs, () => this.#unreachable(actor));
     if (spec.detached) objects.hold(creator.id, { ids: [id] });
-    void this.#start(actor);
-    return card;
+    try {
+      const needs = Object.keys(spec.demand.resources).length === 0 ? NEEDS : null;
+      actor.group = await askForSeat(cluster, spec.demand, node, needs);
+    } catch (error) {
+      this.#happened(actor, { e: 'killed', reason: asTwinkleError(error).message, restart: false });
+      objects.drop(creator.id, { ids: [id] });
+      throw error;
+    }
+    if (actor.ending.signal.aborted) {
+      leave(actor.group);
+      actor.group = null;
+    } else void this.#start(actor);
+    return actor.card;
   }
 
   /** The living actor of that name. Throws `ACTOR_NOT_FOUND`. */
   find(client: ClientPeer, namespace: string, name: string): ActorCard {
-    const id = this.#names.find(namespace, name);
-    if (id === null) {
-      const others = this.#names.list(namespace).map((other) => `"${other.name}"`);
-      const there = others.length === 0 ? 'none has a name there' : `there: ${others.slice(0, 8).join(', ')}`;
-      throw new TwinkleError('ACTOR_NOT_FOUND', `no actor "${name}" in namespace "${namespace}": ${there}`);
-    }
-    return this.#hand(client, id);
+    const actor = this.#named(namespace, name);
+    if (actor !== null) return this.#hand(client, actor);
+    const others = this.#names.list(namespace).map((other) => `"${other.name}"`);
+    const there = others.length === 0 ? 'none has a name there' : `there: ${others.slice(0, 8).join(', ')}`;
+    throw new TwinkleError('ACTOR_NOT_FOUND', `no actor "${name}" in namespace "${namespace}": ${there}`);
   }
 
   /** Named actors of a namespace, or of all (null). */
@@ -157,11 +136,7 @@ export class ActorDesk {
   }
 
   list(): ActorFacts[] {
-    return [...this.#actors.values()].map(({ card, spec, life }) => ({
-      ...{ id: card.id, cls: card.cls_name, name: card.name, namespace: card.namespace, detached: spec.detached },
-      ...{ state: life.phase, epoch: life.epoch, reason: life.reason, resources: spec.demand.resources },
-      ...{ pid: life.phase === 'ALIVE' ? life.pid : null, node: life.node === '' ? null : life.node },
-    }));
+    return Array.from(this.#actors.values(), factsOf);
   }
 
   /** Nothing begins any more. */
@@ -169,41 +144,64 @@ export class ActorDesk {
     for (const { ending } of this.#actors.values()) ending.abort();
   }
 
-  #hand(client: ClientPeer, id: string): ActorCard {
-    this.#options.objects.hold(client.id, { ids: [id] });
-    return (this.#actors.get(id) as Actor).card;
+  #hand(client: ClientPeer, { card }: Actor): ActorCard {
+    this.#options.objects.hold(client.id, { ids: [card.id] });
+    return card;
+  }
+
+  /** Who has that name. One whose last handle went a moment ago has not heard of it yet: it ends here. */
+  #named(namespace: string, name: string): Actor | null {
+    const actor = this.#actors.get((name === '' ? null : this.#names.find(namespace, name)) ?? '');
+    if (actor === undefined) return null;
+    if (this.#options.objects.knows(actor.card.id)) return actor;
+    this.#unreachable(actor);
+    return null;
   }
 
   async #start(actor: Actor): Promise<void> {
-    const { pool, employ, seat, log, press } = this.#options;
-    const { epoch } = actor.life;
+    const { pool, employ, log } = this.#options;
+    const { life, spec, job } = actor;
     const { signal } = actor.ending;
     try {
-      const { group, spec, job } = actor;
-      if (group === null) return;
-      const stop = group.onChange(({ scheduling }) => {
-        if (scheduling === 'NO_RESOURCES') press();
-      });
-      if (group.status.scheduling === 'NO_RESOURCES') press();
-      await group.ready({ signal }).finally(stop);
-      const place = await seat(group, spec.demand);
-      const worker = await pool.take(job.python, setupOf(job, place.env, place.devices));
-      if (signal.aborted || actor.life.epoch !== epoch || worker.gone) {
-        worker.kill();
-        if (worker.gone && !signal.aborted) throw new TwinkleError('RANK_FAILED', 'its worker ended at once');
+      await actor.left;
+      if (pauseMs(life) > 0) await sleep(pauseMs(life), undefined, { signal, ref: false });
+      const place = await this.#placed(actor);
+      if (place === null || actor.life.epoch !== life.epoch) return;
+      const worker = await pool.take(job, setupOf(job, place.env, place.devices));
+      if (signal.aborted || actor.life.epoch !== life.epoch) {
+        pool.giveBack(worker); // it has done nothing yet
         return;
       }
       actor.worker = worker;
       this.#byWorker.set(worker.id, actor);
       employ(worker, job);
       void worker.ended.then((end) => this.#ended(actor, worker, end));
-      worker.peer.tell('assign', { actor: actor.card.id, spec, epoch }, [actor.body]);
+      worker.peer.tell('assign', { actor: actor.card.id, spec, epoch: life.epoch }, [actor.body]);
     } catch (error) {
-      if (signal.aborted || actor.life.epoch !== epoch) return;
+      if (signal.aborted || actor.life.epoch !== life.epoch) return;
       const { code, message } = asTwinkleError(error);
       log.warn({ actor: actor.card.id, code, message }, 'actor_not_started');
-      this.#happened(actor, { e: 'lost', reason: message });
+      // A worker may do better the next time; a place that is not to be had, or an interpreter that cannot run our code, will not.
+      const again = code === 'RANK_FAILED' || code === 'INTERNAL';
+      this.#happened(actor, again ? { e: 'lost', reason: message } : { e: 'killed', reason: message, restart: false });
     }
+  }
+
+  /** Waits for its place. Null: it ended. */
+  async #placed({ group, spec, ending: { signal } }: Actor): Promise<Seat | null> {
+    const { seat, press } = this.#options;
+    if (group === null) return null;
+    const look = ({ scheduling }: GroupStatus): void => {
+      if (scheduling === 'NO_RESOURCES') press();
+    };
+    const stop = group.onChange(look);
+    try {
+      look(group.status);
+      await group.ready({ signal });
+    } finally {
+      stop();
+    }
+    return signal.aborted ? null : await seat(group, spec.demand);
   }
 
   #ended(actor: Actor, worker: Worker, end: WorkerEnd): void {
@@ -231,7 +229,9 @@ export class ActorDesk {
   #release(actor: Actor): void {
     const { worker } = actor;
     actor.worker = null;
-    worker?.kill();
+    if (worker === null) return;
+    worker.kill();
+    actor.left = worker.ended;
   }
 
   #bury(actor: Actor): void {
@@ -239,8 +239,9 @@ export class ActorDesk {
     actor.ending.abort();
     actor.watchers.clear();
     this.#names.free(namespace, name, id);
-    void actor.group?.remove();
+    const { group } = actor;
     actor.group = null;
+    void actor.left.then(() => leave(group));
     if (actor.spec.detached) this.#options.objects.drop(SERVICE, { ids: [id] });
   }
 
@@ -258,12 +259,6 @@ export class ActorDesk {
   }
 }
 
-/** With one call at a time they run in the order in which a caller made them; with several nobody can say. */
-function isOrdered({ max_concurrency, groups }: ActorSpec): boolean {
-  return max_concurrency <= 1 && Object.keys(groups).length === 0;
-}
-
-function stateOf(id: string, life: ActorLife): ActorState {
-  const { phase, epoch, path, pid, node, reason, cause } = life;
-  return { id, state: phase, epoch, path, pid, node, reason, cause };
+function invalid(expected: string, name: string, received: unknown): TwinkleError {
+  return new TwinkleError('INVALID_REQUEST', `expected ${expected} for \`${name}\` but received ${received}`);
 }

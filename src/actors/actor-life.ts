@@ -21,6 +21,8 @@ export interface ActorLife {
   readonly epoch: number;
   /** -1: without end. */
   readonly restartsLeft: number;
+  /** Lives in a row that ended before its constructor had returned. */
+  readonly misses: number;
   readonly path: string;
   readonly pid: number;
   readonly node: string;
@@ -28,10 +30,13 @@ export interface ActorLife {
   readonly cause: ActorState['cause'];
 }
 
+const FIRST_PAUSE_MS = 100;
+const LONGEST_PAUSE_MS = 10_000;
+
 /** @param maxRestarts -1: without end */
 export function unborn(maxRestarts: number): ActorLife {
   const nowhere = { path: '', pid: 0, node: '', reason: '', cause: null };
-  return { phase: 'PENDING', epoch: 0, restartsLeft: maxRestarts, ...nowhere };
+  return { phase: 'PENDING', epoch: 0, restartsLeft: maxRestarts, misses: 0, ...nowhere };
 }
 
 /** Its life after that. A dead one stays as it is. */
@@ -40,20 +45,25 @@ export function after(life: ActorLife, event: ActorEvent): ActorLife {
   switch (event.e) {
     case 'born': {
       const { path, pid, node } = event;
-      return { ...life, phase: 'ALIVE', path, pid, node, reason: '' };
+      return { ...life, phase: 'ALIVE', misses: 0, path, pid, node, reason: '' };
     }
     case 'stillborn':
       return { ...life, phase: 'DEAD', path: '', reason: event.reason, cause: event.cause };
     case 'killed':
-      return event.restart ? again(life, event.reason) : { ...life, phase: 'DEAD', path: '', reason: event.reason };
+      return event.restart ? again(life, event.reason, 0) : { ...life, phase: 'DEAD', path: '', reason: event.reason };
     case 'lost':
-      return again(life, event.reason);
+      return again(life, event.reason, life.phase === 'ALIVE' ? 0 : life.misses + 1);
   }
 }
 
-function again(life: ActorLife, reason: string): ActorLife {
+/** Ms to wait before the next life: one that never gets to live must not take all the machine's time, however many restarts it has. */
+export function pauseMs({ misses }: ActorLife): number {
+  return misses < 2 ? 0 : Math.min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** (misses - 2));
+}
+
+function again(life: ActorLife, reason: string, misses: number): ActorLife {
   const { restartsLeft, epoch } = life;
   if (restartsLeft === 0) return { ...life, phase: 'DEAD', path: '', reason };
   const left = restartsLeft < 0 ? restartsLeft : restartsLeft - 1;
-  return { ...life, phase: 'RESTARTING', epoch: epoch + 1, restartsLeft: left, path: '', reason };
+  return { ...life, phase: 'RESTARTING', epoch: epoch + 1, restartsLeft: left, misses, path: '', reason };
 }

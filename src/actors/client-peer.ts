@@ -1,9 +1,10 @@
 /** One process that joined the node service, a driver or a worker: its questions are answered, and it is told things. */
 import type { Socket } from 'node:net';
 import { asTwinkleError, TwinkleError } from '../errors.js';
-import { type Ask, type FromClient, type Join, type Joined, WORK_PROTOCOL } from '../protocol/work.js';
+import { Ask, Join, type Joined, Tell, WithdrawAsk, WORK_PROTOCOL } from '../protocol/work.js';
 import { FramedSocket } from '../transport/framed-socket.js';
 import { deferred } from '../util/deferred.js';
+import { shaped } from './shape.js';
 
 /** An answer with bytes beside it. */
 export class WithBody {
@@ -15,9 +16,10 @@ export class WithBody {
 
 export interface ClientHandlers {
   /** Its value, or what it resolves to, is the answer; {@link WithBody} carries bytes. Thrown errors are the refusal. */
-  ask(method: string, params: Record<string, unknown>, body: Buffer, signal: AbortSignal): unknown;
-  tell(method: string, params: Record<string, unknown>, body: Buffer): void;
-  /** Once. */
+  ask(method: string, params: unknown, body: Buffer, signal: AbortSignal): unknown;
+  /** What it throws ends the connection. */
+  tell(method: string, params: unknown, body: Buffer): void;
+  /** Once. Must not throw. */
   gone(reason: string): void;
 }
 
@@ -38,9 +40,11 @@ export class ClientPeer {
     this.id = id;
     this.#joined.promise.catch(() => {}); // whoever waits for it sees it
     this.#socket = new FramedSocket(socket, {
-      frame: (head, body) => this.#heard(head as FromClient, body),
+      frame: (head, body) => this.#heard(head, body),
       end: (reason) => {
-        for (const open of this.#open.values()) open.abort();
+        const open = [...this.#open.values()];
+        this.#open.clear();
+        for (const withdrawn of open) withdrawn.abort();
         this.#joined.reject(new TwinkleError('CHANNEL_CLOSED', `client ${id} ended before it had joined: ${reason}`));
         this.#handlers?.gone(reason);
       },
@@ -74,58 +78,78 @@ export class ClientPeer {
     this.#socket.end(error.message);
   }
 
+  /** Nothing happens when it has ended. */
   tell(method: string, params: unknown, body: readonly Uint8Array[] = []): void {
-    this.#socket.send({ t: 'tell', method, params }, body);
-    if (this.#socket.backlog > LONGEST_BACKLOG) this.close('it does not read what it is sent');
+    try {
+      this.#socket.send({ t: 'tell', method, params }, body);
+    } catch (error) {
+      this.close(`\`${method}\` cannot be told: ${String(error)}`);
+    }
+    this.#mindBacklog();
   }
 
   close(reason: string): void {
     this.#socket.end(reason);
   }
 
-  #heard(said: FromClient, body: Buffer): void {
-    if (said.t === 'join') {
-      if (said.protocol !== WORK_PROTOCOL) {
-        const text = `it speaks protocol ${said.protocol}, this node ${WORK_PROTOCOL}: install the Python package and the npm package of one version`;
-        this.refuse(new TwinkleError('PROTOCOL', text));
-        return;
-      }
-      this.#hello = said;
-      this.#joined.resolve(said);
-      return;
-    }
+  #heard(head: unknown, body: Buffer): void {
+    const kind = (head as { readonly t?: unknown } | null)?.t;
     const handlers = this.#handlers;
-    if (handlers === null) {
-      this.close('it spoke before it had joined');
+    if (kind === 'join') this.#join(head);
+    else if (handlers === null) this.close('it spoke before it had joined');
+    else if (kind === 'ask') this.#answer(shaped(Ask, head, 'ask'), body, handlers);
+    else if (kind === 'tell') {
+      const { method, params } = shaped(Tell, head, 'tell');
+      handlers.tell(method, params ?? {}, body);
+    } else if (kind === 'withdraw-ask') this.#open.get(shaped(WithdrawAsk, head, 'withdraw-ask').id)?.abort();
+    else this.close(`a frame of kind ${String(kind)}, which means nothing here`);
+  }
+
+  #join(head: unknown): void {
+    if (this.#hello !== null) {
+      this.close('it joined twice');
       return;
     }
-    if (said.t === 'withdraw-ask') {
-      this.#open.get(said.id)?.abort();
-    } else if (said.t === 'tell') {
-      handlers.tell(said.method, (said.params ?? {}) as Record<string, unknown>, body);
-    } else {
-      this.#answer(said, body, handlers);
+    try {
+      const { protocol } = head as Partial<Join>; // before all else: the rest of another version may look otherwise
+      if (protocol !== WORK_PROTOCOL) {
+        const text = `it speaks protocol ${protocol}, this node ${WORK_PROTOCOL}: install the Python package and the npm package of one version`;
+        throw new TwinkleError('PROTOCOL', text);
+      }
+      const hello = shaped(Join, head, 'join');
+      this.#hello = hello;
+      this.#joined.resolve(hello);
+    } catch (error) {
+      this.refuse(asTwinkleError(error));
     }
   }
 
   #answer({ id, method, params }: Ask, body: Buffer, handlers: ClientHandlers): void {
+    if (this.#open.has(id)) {
+      this.close(`it asked two questions with the number ${id}`);
+      return;
+    }
     const withdrawn = new AbortController();
-    const reply = (value: unknown): void => {
-      this.#open.delete(id);
-      if (value instanceof WithBody) this.#socket.send({ t: 'answer', id, value: value.value }, value.body);
-      else this.#socket.send({ t: 'answer', id, value: value ?? null });
-    };
+    this.#open.set(id, withdrawn);
     const fail = (error: unknown): void => {
       this.#open.delete(id);
       const known = withdrawn.signal.aborted ? new TwinkleError('ABORTED', `\`${method}\` was withdrawn`) : error;
       this.#refuse(id, asTwinkleError(known));
     };
+    const reply = (value: unknown): void => {
+      try {
+        if (value instanceof WithBody) this.#socket.send({ t: 'answer', id, value: value.value }, value.body);
+        else this.#socket.send({ t: 'answer', id, value: value ?? null });
+        this.#open.delete(id);
+      } catch (error) {
+        fail(error);
+      }
+      this.#mindBacklog();
+    };
     try {
-      const value = handlers.ask(method, (params ?? {}) as Record<string, unknown>, body, withdrawn.signal);
-      if (value instanceof Promise) {
-        this.#open.set(id, withdrawn);
-        value.then(reply, fail);
-      } else reply(value);
+      const value = handlers.ask(method, params ?? {}, body, withdrawn.signal);
+      if (value instanceof Promise) value.then(reply, fail);
+      else reply(value);
     } catch (error) {
       fail(error);
     }
@@ -133,5 +157,9 @@ export class ClientPeer {
 
   #refuse(id: number, { code, message, details }: TwinkleError): void {
     this.#socket.send({ t: 'refusal', id, code, message, details });
+  }
+
+  #mindBacklog(): void {
+    if (this.#socket.backlog > LONGEST_BACKLOG) this.#socket.cut('it does not read what it is sent');
   }
 }

@@ -2,7 +2,6 @@
 import { createHash } from 'node:crypto';
 import { TwinkleError } from '../errors.js';
 
-/** Bytes of all of them: what was used the longest ago goes first; its owner sends it again when it is asked to. */
 const CAPACITY = 512 * 1024 * 1024;
 
 export interface Code {
@@ -11,12 +10,23 @@ export interface Code {
 }
 
 export class CodeStore {
+  /** The one used the longest ago comes first. */
   readonly #code = new Map<string, Code>();
+  readonly #capacity: number;
   #bytes = 0;
 
-  /** Keep it. Throws `INVALID_REQUEST` when the key is not that of the bytes. */
+  /** @param capacity bytes of all of them: the one used the longest ago goes first; its owner has to send it again */
+  constructor(capacity = CAPACITY) {
+    this.#capacity = capacity;
+  }
+
+  /** Keep it; the last one is kept however large it is. Throws `INVALID_REQUEST` when the key is not that of the bytes. */
   put(key: string, name: string, blob: Buffer): void {
-    if (this.#code.has(key)) return;
+    const known = this.#code.get(key);
+    if (known !== undefined) {
+      this.#use(key, known);
+      return;
+    }
     const sum = createHash('sha256').update(blob).digest('hex').slice(0, key.length);
     if (key.length < 32 || sum !== key) {
       throw new TwinkleError('INVALID_REQUEST', `expected the SHA-256 of ${name} for \`key\` but received ${key}`);
@@ -24,7 +34,7 @@ export class CodeStore {
     this.#code.set(key, { name, blob: Buffer.from(blob) });
     this.#bytes += blob.byteLength;
     for (const [oldest, { blob: old }] of this.#code) {
-      if (this.#bytes <= CAPACITY || oldest === key) break;
+      if (this.#bytes <= this.#capacity || oldest === key) break;
       this.#code.delete(oldest);
       this.#bytes -= old.byteLength;
     }
@@ -36,8 +46,12 @@ export class CodeStore {
     if (code === undefined) {
       throw new TwinkleError('OBJECT_LOST', `the function or class ${key} is not known here; export it again`);
     }
-    this.#code.delete(key);
-    this.#code.set(key, code); // used last
+    this.#use(key, code);
     return code;
+  }
+
+  #use(key: string, code: Code): void {
+    this.#code.delete(key);
+    this.#code.set(key, code);
   }
 }

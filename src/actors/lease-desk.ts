@@ -5,8 +5,9 @@ import type { Demand, Lease } from '../protocol/work.js';
 import type { ClientPeer } from './client-peer.js';
 import type { Job } from './job.js';
 import { setupOf } from './job.js';
-import { askForSeat, type Seat } from './seat.js';
-import type { Worker, WorkerPool } from './worker-pool.js';
+import { askForSeat, leave, type Seat } from './seat.js';
+import type { Worker } from './worker.js';
+import type { WorkerPool } from './worker-pool.js';
 
 export interface LeaseDeskOptions {
   readonly cluster: Cluster;
@@ -23,6 +24,8 @@ interface Held {
   readonly id: number;
   readonly client: ClientPeer;
   readonly worker: Worker;
+  /** It has devices: what it holds of them goes with its process. */
+  readonly exclusive: boolean;
   group: Group | null;
 }
 
@@ -46,7 +49,7 @@ export class LeaseDesk {
 
   /**
    * A worker for that client. Waits until there is room; others are asked for what they do not use.
-   * @throws `PLACEMENT_INVALID`, `TASK_UNSCHEDULABLE`, `PYTHON_ENV`, `RANK_FAILED`
+   * @throws `PLACEMENT_INVALID`, `INVALID_REQUEST`, `TASK_UNSCHEDULABLE`, `PYTHON_ENV`, `RANK_FAILED`, `ABORTED`
    */
   async acquire(client: ClientPeer, job: Job, demand: Demand, signal: AbortSignal): Promise<Lease> {
     const { cluster, pool, node, seat, employ } = this.#options;
@@ -58,18 +61,20 @@ export class LeaseDesk {
       if (group.status.scheduling === 'NO_RESOURCES') this.press();
       await group.ready({ signal });
       const place = await seat(group, demand);
-      const worker = await pool.take(job.python, setupOf(job, place.env, place.devices));
+      signal.throwIfAborted();
+      const worker = await pool.take(job, setupOf(job, place.env, place.devices));
       if (signal.aborted) {
         pool.giveBack(worker);
         throw new TwinkleError('ABORTED', 'the question for a worker was withdrawn');
       }
       employ(worker, job);
-      const held: Held = { id: this.#next++, client, worker, group };
+      const exclusive = Object.keys(place.devices).length > 0;
+      const held: Held = { id: this.#next++, client, worker, exclusive, group };
       this.#held.set(held.id, held);
       void worker.ended.then((end) => this.#lost(held, end.how));
       return { lease: held.id, worker: worker.id, pid: worker.pid, node: place.node, path: worker.path };
     } catch (error) {
-      await group.remove();
+      leave(group);
       throw error;
     } finally {
       stop();
@@ -80,26 +85,28 @@ export class LeaseDesk {
   release(client: number, lease: number): void {
     const held = this.#held.get(lease);
     if (held === undefined || held.client.id !== client) return;
+    if (held.exclusive) {
+      this.#stop(held);
+      return;
+    }
     this.#end(held);
     this.#options.pool.giveBack(held.worker);
   }
 
   /** The worker waits for something inside a task: its CPUs are free for others until it is done. Devices stay its own. */
-  async blocked(worker: number): Promise<void> {
+  blocked(worker: number): void {
     const held = [...this.#held.values()].find((one) => one.worker.id === worker);
-    const bundle = held?.group?.status.bundles[0];
-    if (held === undefined || bundle === undefined || bundle.devices.length > 0) return;
-    const { group } = held;
+    if (held === undefined || held.exclusive || held.group === null) return;
+    leave(held.group);
     held.group = null;
-    await group?.remove();
+    // It goes on without CPUs of its own, so it must take no other task.
+    held.client.tell('lease.spent', { lease: held.id });
   }
 
   /** What works for it ends with it. */
   clientGone(client: number): void {
     for (const held of [...this.#held.values()]) {
-      if (held.client.id !== client) continue;
-      this.#end(held);
-      held.worker.kill();
+      if (held.client.id === client) this.#stop(held);
     }
   }
 
@@ -124,9 +131,16 @@ export class LeaseDesk {
     held.client.tell('lease.lost', { lease: held.id, how });
   }
 
+  /** Its worker ends, and then its place is free: memory of devices is others' only when the process is gone. */
+  #stop({ id, worker, group }: Held): void {
+    this.#held.delete(id);
+    worker.kill();
+    void worker.ended.then(() => leave(group));
+  }
+
   #end(held: Held): void {
     this.#held.delete(held.id);
-    void held.group?.remove();
+    leave(held.group);
     held.group = null;
   }
 }

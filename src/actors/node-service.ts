@@ -1,21 +1,32 @@
 /** The service of a node for actors, tasks and objects: who joins, and which desk answers what. Wiring only. */
 import { createServer, type Server, type Socket } from 'node:net';
 import type { Cluster, Group, SeatDevice } from '../cluster/api.js';
-import { TwinkleError } from '../errors.js';
+import { asTwinkleError, TwinkleError } from '../errors.js';
 import type { Native } from '../native/types.js';
 import type { Logger } from '../observability/logger.js';
-import type { ActorBorn, ActorSpec, CodeParams, Demand, Ids, Publish, Reserve, Seal } from '../protocol/work.js';
+import type { Demand } from '../protocol/work.js';
 import type { RankLauncher } from '../supervisor/launcher.js';
-import { ActorDesk, type ActorFacts } from './actor-desk.js';
+import { ActorDesk } from './actor-desk.js';
 import { ClientPeer, WithBody } from './client-peer.js';
 import { CodeStore } from './code-store.js';
 import { type Job, jobOf } from './job.js';
-import { LeaseDesk, type LeaseFacts } from './lease-desk.js';
+import { LeaseDesk } from './lease-desk.js';
+import { ASKS, type Asks, isMethod, TELLS, type Tells } from './methods.js';
 import { ObjectDesk, type ObjectStatus } from './object-desk.js';
-import type { ObjectFacts } from './object-types.js';
 import { seatOf } from './seat.js';
+import { shaped } from './shape.js';
 import { SlabStore } from './slab-store.js';
-import { type Worker, WorkerPool } from './worker-pool.js';
+import { TaskReports } from './task-reports.js';
+import {
+  type ListedActor,
+  type ListedObject,
+  type ListedTasks,
+  listedActors,
+  listedObjects,
+  listedTasks,
+} from './work-lists.js';
+import type { Worker } from './worker.js';
+import { WorkerPool } from './worker-pool.js';
 
 export interface NodeServiceOptions {
   readonly native: Native;
@@ -53,12 +64,20 @@ export interface WorkStatus {
   readonly store: ObjectStatus;
 }
 
-/** What `list` shows. Plain JSON. */
+/** What `list actors`, `list tasks` and `list objects` show. Plain JSON. */
 export interface WorkLists {
-  readonly actors: readonly ActorFacts[];
-  readonly leases: readonly LeaseFacts[];
-  readonly objects: readonly ObjectFacts[];
+  actors(): readonly ListedActor[];
+  /** Asks every client: after a second it goes on without those that do not answer. */
+  tasks(): Promise<ListedTasks>;
+  objects(): readonly ListedObject[];
 }
+
+type AskHandlers = {
+  readonly [M in keyof Asks]: (client: ClientPeer, params: Asks[M], body: Buffer, signal: AbortSignal) => unknown;
+};
+type TellHandlers = {
+  readonly [M in keyof Tells]: (client: ClientPeer, params: Tells[M], body: Buffer) => void;
+};
 
 export class NodeService implements AsyncDisposable {
   readonly #options: NodeServiceOptions;
@@ -68,48 +87,64 @@ export class NodeService implements AsyncDisposable {
   readonly #leases: LeaseDesk;
   readonly #actors: ActorDesk;
   readonly #code = new CodeStore();
+  readonly #reports = new TaskReports({
+    clients: () => this.#clients.values(),
+    after: (ms, act) => {
+      const timer = setTimeout(act, ms);
+      return () => clearTimeout(timer);
+    },
+  });
   readonly #clients = new Map<number, ClientPeer>();
   readonly #jobs = new Map<number, Job>();
   readonly #workers = new Map<number, Worker>();
-  /** Questions, by method. What is asked is checked where it is used. */
-  readonly #asks: Readonly<
-    Record<string, (client: ClientPeer, params: never, body: Buffer, signal: AbortSignal) => unknown>
-  > = {
-    lease: (client, demand: Demand, _body, signal) => this.#leases.acquire(client, this.#jobOf(client), demand, signal),
-    'actor.create': (client, spec: ActorSpec, body) => this.#actors.create(client, this.#jobOf(client), spec, body),
-    'actor.find': (client, { namespace, name }: { namespace: string; name: string }) =>
-      this.#actors.find(client, namespace, name),
-    'actor.names': (_client, { namespace }: { namespace: string | null }) => this.#actors.named(namespace),
-    'actor.kill': (_client, { id, restart }: { id: string; restart: boolean }) => this.#actors.kill(id, restart),
-    'code.put': (_client, { key, name }: CodeParams, body) => this.#code.put(key, name, body),
-    'code.get': (_client, { key }: { key: string }) => {
+  /** Those that have not joined yet. */
+  readonly #entering = new Set<ClientPeer>();
+  readonly #asks: AskHandlers = {
+    lease: (client, demand, _body, signal) => this.#leases.acquire(client, this.#jobOf(client), demand, signal),
+    'actor.create': (client, spec, body) => this.#actors.create(client, this.#jobOf(client), spec, body),
+    'actor.find': (client, { namespace, name }) => this.#actors.find(client, namespace, name),
+    'actor.names': (_client, { namespace }) => this.#actors.named(namespace),
+    'actor.kill': (_client, { id, restart }) => this.#actors.kill(id, restart),
+    'code.put': (_client, { key, name }, body) => this.#code.put(key, name, body),
+    'code.get': (_client, { key }) => {
       const { name, blob } = this.#code.get(key);
       return new WithBody(name, [blob]);
     },
-    'object.seal': (client, params: Seal) => this.#objects.seal(client.id, params),
-    'object.reserve': (client, params: Reserve) => this.#objects.reserve(client.id, params),
-    'object.publish': (client, params: Publish, body) => this.#objects.publish(client.id, params, body),
-    'object.hold': (client, params: Ids) => this.#objects.hold(client.id, params),
-    'object.open': (client, params: Ids, _body, signal) => this.#objects.open(client.id, params, signal),
-    'slab.where': (_client, { slab }: { slab: number }) => this.#objects.slab(slab),
+    'object.reserve': (client, params) => this.#objects.reserve(client.id, params),
+    'object.seal': (client, params) => this.#objects.seal(client.id, params),
+    'object.abandon': (client, { id }) => this.#objects.abandon(client.id, id),
+    'object.publish': (client, params, body) => this.#objects.publish(client.id, params, body),
+    'object.hold': (client, params) => this.#objects.hold(client.id, params),
+    'object.open': (client, params, _body, signal) => this.#objects.open(client.id, params, signal),
+    'slab.where': (_client, { slab }) => this.#objects.slab(slab),
     'cluster.snapshot': () => this.#options.cluster.snapshot(),
   };
-  /** Words without an answer, by method. */
-  readonly #tells: Readonly<Record<string, (client: ClientPeer, params: never, body: Buffer) => void>> = {
-    'object.seal': (client, params: Seal) => this.#objects.seal(client.id, params),
-    'object.fulfil': (client, params: Publish, body) => this.#objects.publish(client.id, params, body),
-    'object.drop': (client, params: Ids) => this.#objects.drop(client.id, params),
-    'object.close': (client, params: Ids) => this.#objects.close(client.id, params),
-    'actor.watch': (client, { id }: { id: string }) => this.#actors.watch(client, id),
-    'actor.born': (client, params: ActorBorn, body) => {
+  readonly #tells: TellHandlers = {
+    'object.seal': (client, params) => this.#objects.seal(client.id, params),
+    'object.fulfil': (client, params, body) => this.#objects.publish(client.id, params, body),
+    'object.drop': (client, params) => this.#objects.drop(client.id, params),
+    'object.close': (client, params) => this.#objects.close(client.id, params),
+    'actor.watch': (client, { id }) => this.#actors.watch(client, id),
+    'actor.born': (client, params, body) => {
       const worker = this.#workers.get(client.id);
       if (worker !== undefined) this.#actors.born(worker, params, body);
     },
-    release: (client, { lease }: { lease: number }) => this.#leases.release(client.id, lease),
-    blocked: (client) => void this.#leases.blocked(client.id),
-    interrupt: (_client, params: { worker: number }) => this.#clients.get(params.worker)?.tell('interrupt', params),
+    release: (client, { lease }) => this.#leases.release(client.id, lease),
+    blocked: (client) => this.#leases.blocked(client.id),
+    printed: (client, printed) => {
+      const driver = this.#clients.get(this.#jobs.get(client.id)?.driver ?? -1);
+      driver?.tell('printed', { ...printed, pid: client.hello.pid });
+    },
+    report: (client, report) => this.#reports.heard(client.id, report),
+    interrupt: (_client, params) => this.#workers.get(params.worker)?.peer.tell('interrupt', params),
+  };
+  readonly lists: WorkLists = {
+    actors: () => listedActors(this.#actors.list()),
+    tasks: async () => listedTasks(await this.#reports.collect(), (client) => this.#pidOf(client)),
+    objects: () => listedObjects(this.#objects.list(), this.#actors.list(), (client) => this.#pidOf(client)),
   };
   #server: Server | null = null;
+  #closing = false;
   #nextClient = 1;
 
   constructor(options: NodeServiceOptions) {
@@ -126,7 +161,9 @@ export class NodeService implements AsyncDisposable {
     });
     const seat = async (group: Group, demand: Demand) =>
       seatOf(group, group.status, demand, options.indexOf, options.mayMask);
-    const employ = (worker: Worker, job: Job): void => void this.#jobs.set(worker.id, job);
+    const employ = (worker: Worker, job: Job): void => {
+      if (this.#clients.has(worker.id)) this.#jobs.set(worker.id, job);
+    };
     const common = { cluster, pool: this.#pool, node, seat, employ };
     this.#leases = new LeaseDesk(common);
     this.#actors = new ActorDesk({ ...common, objects: this.#objects, log, press: () => this.#leases.press() });
@@ -138,31 +175,35 @@ export class NodeService implements AsyncDisposable {
     this.#server = server;
     await new Promise<void>((resolve, reject) => {
       server.once('error', reject);
-      server.listen(path, () => resolve());
+      server.listen(path, () => {
+        server.off('error', reject);
+        server.on('error', (error) => this.#options.log.error({ error: String(error) }, 'work_socket_failed'));
+        resolve();
+      });
     });
   }
 
   status(): WorkStatus {
     const clients = [...this.#clients.values()];
+    const actors = this.#actors.list();
+    const store = this.#objects.status();
     return {
       drivers: clients.filter(({ hello }) => hello.kind === 'driver').length,
       workers: this.#pool.workers.size,
-      actors: this.#actors.list().filter(({ state }) => state !== 'DEAD').length,
+      actors: actors.filter(({ state }) => state !== 'DEAD').length,
       leases: this.#leases.list().length,
-      store: this.#objects.status(),
+      // An object stands for each actor: they are counted once.
+      store: { ...store, objects: store.objects - actors.length },
     };
-  }
-
-  lists(): WorkLists {
-    return { actors: this.#actors.list(), leases: this.#leases.list(), objects: this.#objects.list() };
   }
 
   /** Ends every worker; clients are told by the end of their connections. */
   async [Symbol.asyncDispose](): Promise<void> {
+    this.#closing = true;
     const server = this.#server;
     const closed = new Promise<void>((resolve) => (server === null ? resolve() : server.close(() => resolve())));
     this.#actors.close();
-    for (const client of [...this.#clients.values()]) client.close('the node service ends');
+    for (const client of [...this.#entering, ...this.#clients.values()]) client.close('the node service ends');
     await this.#pool[Symbol.asyncDispose]();
     await closed;
     this.#slabs[Symbol.dispose]();
@@ -170,15 +211,19 @@ export class NodeService implements AsyncDisposable {
 
   async #driver(socket: Socket): Promise<void> {
     const client = new ClientPeer(socket, this.#nextClient++);
+    this.#entering.add(client);
     try {
       const hello = await client.joined;
+      if (this.#closing) throw new TwinkleError('DRAINING', 'the node service ends');
       if (hello.kind !== 'driver') throw new TwinkleError('PROTOCOL', 'only a driver joins by this socket');
       const job = jobOf(client.id, hello);
       this.#jobs.set(client.id, job);
-      this.#pool.prepare(job.python);
+      this.#pool.beginJob(job);
       this.#welcome(client);
     } catch (error) {
-      client.refuse(error instanceof TwinkleError ? error : new TwinkleError('INTERNAL', String(error)));
+      client.refuse(asTwinkleError(error));
+    } finally {
+      this.#entering.delete(client);
     }
   }
 
@@ -196,38 +241,39 @@ export class NodeService implements AsyncDisposable {
       {
         ask: (method, params, body, signal) => this.#ask(client, method, params, body, signal),
         tell: (method, params, body) => this.#told(client, method, params, body),
-        gone: () => this.#gone(client),
+        gone: (reason) => this.#gone(client, reason),
       },
     );
   }
 
-  #gone(client: ClientPeer): void {
+  #gone(client: ClientPeer, reason: string): void {
     if (!this.#clients.delete(client.id)) return;
+    const { kind, pid } = client.hello;
+    this.#options.log[kind === 'driver' ? 'info' : 'debug']({ client: client.id, kind, pid, reason }, 'client_gone');
+    this.#reports.gone(client.id);
     this.#actors.clientGone(client);
     this.#leases.clientGone(client.id);
     this.#objects.gone(client.id);
     this.#jobs.delete(client.id);
+    this.#pool.endJob(client.id);
     // A worker that nobody hears is of no use to anybody.
     this.#workers.get(client.id)?.kill();
     this.#workers.delete(client.id);
   }
 
-  #ask(
-    client: ClientPeer,
-    method: string,
-    params: Record<string, unknown>,
-    body: Buffer,
-    signal: AbortSignal,
-  ): unknown {
-    const asked = this.#asks[method];
-    if (asked === undefined) throw new TwinkleError('PROTOCOL', `a node service has no method \`${method}\``);
-    return asked(client, params as never, body, signal);
+  #ask(client: ClientPeer, method: string, params: unknown, body: Buffer, signal: AbortSignal): unknown {
+    if (!isMethod(ASKS, method)) throw new TwinkleError('PROTOCOL', `a node service has no method \`${method}\``);
+    return this.#asks[method](client, shaped(ASKS[method], params, method) as never, body, signal);
   }
 
-  #told(client: ClientPeer, method: string, params: Record<string, unknown>, body: Buffer): void {
-    const told = this.#tells[method];
-    if (told === undefined) client.close(`it told \`${method}\`, which means nothing here`);
-    else told(client, params as never, body);
+  #told(client: ClientPeer, method: string, params: unknown, body: Buffer): void {
+    if (!isMethod(TELLS, method)) throw new TwinkleError('PROTOCOL', `it told \`${method}\`, which means nothing here`);
+    this.#tells[method](client, shaped(TELLS[method], params, method) as never, body);
+  }
+
+  /** Null: it is not there any more. */
+  #pidOf(client: number): number | null {
+    return this.#clients.get(client)?.hello.pid ?? null;
   }
 
   #jobOf(client: ClientPeer): Job {

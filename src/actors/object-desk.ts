@@ -4,7 +4,7 @@ import type { Block, Ids, Opened, Publish, Reserve, Seal, SlabPlace, Value } fro
 import { type Deferred, deferred } from '../util/deferred.js';
 import { WithBody } from './client-peer.js';
 import { ObjectTable } from './object-table.js';
-import type { ObjectFacts, Outcome, StoredValue, Waiter } from './object-types.js';
+import type { Look, ObjectFacts, Outcome, StoredValue } from './object-types.js';
 import type { SlabStore, SlabStoreStats } from './slab-store.js';
 
 /** A value as the node keeps it. */
@@ -28,8 +28,8 @@ export class ObjectDesk {
   readonly #slabs: SlabStore;
   /** What stands behind the numbers that the table has for blocks: memory, or what else ends with its object. */
   readonly #blocks = new Map<number, Block | (() => void)>();
-  /** Answers that wait for a value, by client and token. */
-  readonly #waits = new Map<string, Deferred<void>>();
+  /** Answers that wait for a value, by token. */
+  readonly #waits = new Map<number, Deferred<Outcome<Kept>>>();
   /** Blocks that are being written, by client and object. */
   readonly #reserved = new Map<number, Map<string, number>>();
   #nextBlock = 0;
@@ -40,7 +40,9 @@ export class ObjectDesk {
     this.#table = new ObjectTable<Kept>({
       free: (block) => this.#free(block),
       unspill: () => {},
-      fulfilled: (_id, _outcome, waiters) => this.#wake(waiters),
+      fulfilled: (_id, outcome, waiters) => {
+        for (const { token } of waiters) this.#waits.get(token)?.resolve(outcome);
+      },
     });
     this.#table.clientJoined(SERVICE);
   }
@@ -55,8 +57,9 @@ export class ObjectDesk {
     this.#table.clientGone(client);
   }
 
-  /** Room for the bytes of an object that nobody can read yet. Throws `SHM_FULL`. */
+  /** Room for the bytes of an object that nobody can read yet. Throws `SHM_FULL`, `INVALID_REQUEST`. */
   reserve(client: number, { id, bytes }: Reserve): Block {
+    if (this.#reserved.get(client)?.has(id)) throw invalid(`expected one reservation of \`${id}\` but received two`);
     const block = this.#slabs.reserve(bytes);
     const number = this.#nextBlock++;
     this.#blocks.set(number, block);
@@ -70,27 +73,51 @@ export class ObjectDesk {
     return block;
   }
 
-  /** The bytes are written. */
+  /** The bytes are written. Throws `INVALID_REQUEST` when there is no room for them, `PROTOCOL` for references to what is not known. */
   seal(client: number, { id, value, holders }: Seal): void {
     const own = this.#reserved.get(client);
-    const block = own?.get(id) ?? null;
+    const block = own?.get(id);
+    const room = block === undefined ? undefined : this.#blocks.get(block);
+    if (block === undefined || room === undefined || typeof room === 'function') {
+      throw invalid(`expected room that was reserved for \`${id}\` but received none; reserve it, write it, then seal`);
+    }
+    const size = sizeOf(value, ALIGN);
+    if (size > room.size) throw invalid(`expected at most ${room.size} bytes for \`${id}\` but received ${size}`);
     this.#table.seal(client, id, { value, body: NOTHING, bytes: 0, block, refs: value.refs }, holders);
     own?.delete(id);
   }
 
-  /** Small values, and promises of values. Throws `PROTOCOL` for references to what is not known. */
+  /** Its bytes will not be written. Nothing happens when nothing was reserved. */
+  abandon(client: number, id: string): void {
+    this.#reserved.get(client)?.delete(id);
+    this.#table.abandon(client, id);
+  }
+
+  /**
+   * Small values, and promises of values. One whose bytes lie with the node already is held, no more.
+   * @throws `INVALID_REQUEST` when the body does not fit, `PROTOCOL` for references to what is not known, `OBJECT_LOST`
+   */
   publish(client: number, { ids, values }: Publish, body: Buffer): void {
+    if (ids.length !== values.length) {
+      throw invalid(`expected a value, or null, for each of ${ids.length} \`ids\` but received ${values.length}`);
+    }
+    const sizes = values.map((value) => (value === null || value.at !== '' ? 0 : sizeOf(value, 1)));
+    const total = sizes.reduce((sum, size) => sum + size, 0);
+    if (total !== body.byteLength) throw invalid(`expected a body of ${total} bytes but received ${body.byteLength}`);
     let at = 0;
     ids.forEach((id, index) => {
       const value = values[index] ?? null;
+      const size = sizes[index] ?? 0;
       if (value === null) {
         this.#table.promise(client, id);
-        return;
+      } else if (value.at !== '') {
+        if (value.at !== id) throw invalid(`expected the value of \`${id}\` but received that of \`${value.at}\``);
+        this.hold(client, { ids: [id] });
+      } else {
+        const own = Buffer.from(body.subarray(at, at + size)); // what was received is shared with other frames
+        at += size;
+        this.#table.publish(client, id, { value, body: own, bytes: size, block: null, refs: value.refs });
       }
-      const size = value.s.reduce((sum, part) => sum + part, 0);
-      const own = Buffer.from(body.subarray(at, at + size)); // what was received is shared with other frames
-      at += size;
-      this.#table.publish(client, id, { value, body: own, bytes: size, block: null, refs: value.refs });
     });
   }
 
@@ -98,13 +125,28 @@ export class ObjectDesk {
    * An object that stands for something else: when nobody holds it any more, `end` is called.
    * @param holder who holds it first
    * @param refs objects that live as long as it
+   * @throws `INVALID_REQUEST` when there is an object of that id, `PROTOCOL` for references to what is not known; then `end` is not called
    */
   represent(holder: number, id: string, refs: readonly string[], end: () => void): void {
+    if (this.knows(id)) throw invalid(`expected an id that nobody has for \`id\` but received ${id}`);
     const number = this.#nextBlock++;
-    this.#blocks.set(number, end);
     this.#table.reserve(SERVICE, id, number, 0);
     const value: Value = { f: 'raw', s: [0], at: '', refs: [] };
-    this.#table.seal(SERVICE, id, { value, body: NOTHING, bytes: 0, block: number, refs }, [holder]);
+    try {
+      this.#blocks.set(number, end);
+      this.#table.seal(SERVICE, id, { value, body: NOTHING, bytes: 0, block: number, refs }, [holder]);
+    } catch (error) {
+      this.#blocks.delete(number);
+      this.#table.abandon(SERVICE, id);
+      throw error;
+    }
+  }
+
+  /** Whether there is such an object, or a promise of it. */
+  knows(id: string): boolean {
+    const { kind } = this.#table.open(SERVICE, id);
+    if (kind === 'sealed') this.#table.close(SERVICE, id);
+    return kind !== 'gone';
   }
 
   /** Throws `OBJECT_LOST` when one of them is gone; then none is held. */
@@ -160,51 +202,53 @@ export class ObjectDesk {
   }
 
   async #open(client: number, id: string, signal: AbortSignal): Promise<readonly [Opened, Buffer]> {
-    for (;;) {
-      signal.throwIfAborted();
-      const look = this.#table.open(client, id);
-      switch (look.kind) {
-        case 'pending':
-          await this.#fulfilled(client, id, signal);
-          continue;
-        case 'gone':
-          throw lost(id, 'nobody held it any more');
-        case 'lost':
-          throw lost(id, whyLost(look));
-        case 'failed':
-          return [{ value: look.error.value, block: null }, look.error.body];
-        case 'sealed': {
-          const block = look.block === null ? undefined : this.#blocks.get(look.block);
-          if (block === undefined || typeof block === 'function') {
-            this.#table.close(client, id);
-            return [{ value: look.value.value, block: null }, look.value.body];
-          }
-          return [{ value: look.value.value, block }, NOTHING];
+    signal.throwIfAborted();
+    const look = this.#table.open(client, id);
+    if (look.kind !== 'pending') return this.#opened(client, id, look);
+    const outcome = await this.#fulfilled(client, id, signal);
+    signal.throwIfAborted();
+    const now = this.#table.open(client, id);
+    // Where nobody but who waited kept it, it is gone by now; what does not lie in a block came with the word.
+    const last = now.kind === 'gone' && (outcome.kind !== 'sealed' || outcome.block === null) ? outcome : now;
+    return this.#opened(client, id, last);
+  }
+
+  #opened(client: number, id: string, look: Look<Kept>): readonly [Opened, Buffer] {
+    switch (look.kind) {
+      case 'pending':
+      case 'gone':
+        throw lost(id, 'nobody held it any more');
+      case 'lost':
+        throw lost(id, whyLost(look));
+      case 'failed':
+        return [{ value: look.error.value, block: null }, look.error.body];
+      case 'sealed': {
+        const block = look.block === null ? undefined : this.#blocks.get(look.block);
+        if (block === undefined || typeof block === 'function') {
+          this.#table.close(client, id);
+          return [{ value: look.value.value, block: null }, look.value.body];
         }
+        return [{ value: look.value.value, block }, NOTHING];
       }
     }
   }
 
-  async #fulfilled(client: number, id: string, signal: AbortSignal): Promise<void> {
+  async #fulfilled(client: number, id: string, signal: AbortSignal): Promise<Outcome<Kept>> {
     const token = this.#nextToken++;
-    if (this.#table.wait(client, id, token).kind !== 'pending') return;
-    const wait = deferred<void>();
-    this.#waits.set(`${client} ${token}`, wait);
+    this.#table.wait(client, id, token);
+    const wait = deferred<Outcome<Kept>>();
+    this.#waits.set(token, wait);
     const withdraw = (): void => {
       this.#table.forget(client, token);
       wait.reject(signal.reason);
     };
     signal.addEventListener('abort', withdraw, { once: true });
     try {
-      await wait.promise;
+      return await wait.promise;
     } finally {
       signal.removeEventListener('abort', withdraw);
-      this.#waits.delete(`${client} ${token}`);
+      this.#waits.delete(token);
     }
-  }
-
-  #wake(waiters: readonly Waiter[]): void {
-    for (const { client, token } of waiters) this.#waits.get(`${client} ${token}`)?.resolve();
   }
 
   #free(number: number): void {
@@ -217,6 +261,22 @@ export class ObjectDesk {
 }
 
 const NOTHING = Buffer.alloc(0);
+/** Parts of a value in a block begin at multiples of it. */
+const ALIGN = 64;
+
+/** Bytes of a value whose parts begin at multiples of `align`. The last part need not be filled up. */
+function sizeOf({ s: sizes }: Value, align: number): number {
+  let end = 0;
+  for (const size of sizes) {
+    if (size < 0) throw invalid(`expected sizes from 0 for \`s\` but received ${size}`);
+    end = Math.ceil(end / align) * align + size;
+  }
+  return end;
+}
+
+function invalid(message: string): TwinkleError {
+  return new TwinkleError('INVALID_REQUEST', message);
+}
 
 function lost(id: string, why: string): TwinkleError {
   return new TwinkleError('OBJECT_LOST', `object ${id} is lost: ${why}`);

@@ -19,7 +19,7 @@ const MASKS: Readonly<Record<string, string>> = { GPU: 'CUDA_VISIBLE_DEVICES', N
 /**
  * Ask the ledger. The group is there at once; its place may take as long as others need theirs.
  * @param needs what must be free beyond what is held
- * @throws `PLACEMENT_INVALID`
+ * @throws `PLACEMENT_INVALID`, `INVALID_REQUEST`
  */
 export async function askForSeat(
   cluster: Cluster,
@@ -29,6 +29,13 @@ export async function askForSeat(
 ): Promise<Group> {
   if (demand.group !== null) {
     throw new TwinkleError('UNSUPPORTED_PARAMETER', 'a place in a placement group cannot be asked for yet');
+  }
+  const { strategy } = demand;
+  if (strategy !== 'default' && strategy !== 'spread' && strategy !== 'node') {
+    throw new TwinkleError(
+      'INVALID_REQUEST',
+      `expected default, spread or node for \`strategy\` but received ${JSON.stringify(strategy.slice(0, 60))}`,
+    );
   }
   const spec = groupSpec({
     bundles: [demand.resources],
@@ -71,4 +78,9 @@ export function seatOf(
     env[mask] = env[mask] === undefined ? indexOf(device) : `${env[mask]},${indexOf(device)}`;
   }
   return { group, node, devices, env: { ...env, ...demand.env } };
+}
+
+/** Give a place back. Who used its devices must have stopped. A ledger that cannot say so now keeps it until this process ends. */
+export function leave(group: Group | null): void {
+  group?.remove().catch(() => {});
 }

@@ -8,6 +8,7 @@ import type { Block } from '../protocol/work.js';
 
 /** Bytes of a slab; a larger object has one of its own. */
 const SLAB_BYTES = 64 * 1024 * 1024;
+const PAGE = 4096;
 /** Blocks are counted here, by the table of objects: the arena sees one holder. */
 const HOLDER = 0;
 
@@ -47,9 +48,12 @@ export class SlabStore implements Disposable {
 
   /**
    * Room for that many bytes (at least 1), at a multiple of 64.
-   * @throws `SHM_FULL` when the capacity, or the machine's memory, is used up
+   * @throws `SHM_FULL` when the capacity, or the machine's memory, is used up; `INVALID_REQUEST`
    */
   reserve(bytes: number): Block {
+    if (!Number.isSafeInteger(bytes) || bytes < 1) {
+      throw new TwinkleError('INVALID_REQUEST', `expected at least 1 for \`bytes\` but received ${bytes}`);
+    }
     for (const [slab, { arena }] of this.#slabs) {
       if (arena.stats().largestFreeBytes < bytes) continue;
       return { slab, offset: arena.alloc(bytes, HOLDER), size: bytes };
@@ -87,19 +91,29 @@ export class SlabStore implements Disposable {
   }
 
   #grow(wanted: number, needed: number): number {
-    const room = (): number => this.#capacity - this.stats().slabBytes;
-    if (room() < wanted) this.#shrink();
-    const size = Math.min(wanted, room());
+    this.#shrink(wanted);
+    const size = Math.min(pages(wanted), this.#room());
     if (size < needed) throw this.#full(needed);
     const segment = this.#native.segmentCreate({ name: this.#name, size, lock: false, register: 'none' });
     const slab = this.#next++;
-    this.#slabs.set(slab, { segment, arena: this.#native.arena(segment) });
+    try {
+      this.#slabs.set(slab, { segment, arena: this.#native.arena(segment) });
+    } catch (error) {
+      segment.close();
+      throw error;
+    }
     return slab;
   }
 
-  /** Empty slabs of a size that does not help go. */
-  #shrink(): void {
+  /** Bytes that slabs may still take, in whole pages: a slab is rounded up to them. */
+  #room(): number {
+    return Math.floor((this.#capacity - this.stats().slabBytes) / PAGE) * PAGE;
+  }
+
+  /** Empty slabs go, the oldest first, until there is room for another. They are of a size that does not help, or they would be used. */
+  #shrink(wanted: number): void {
     for (const [slab, { segment, arena }] of this.#slabs) {
+      if (this.#room() >= wanted) return;
       if (arena.stats().usedBytes > 0) continue;
       this.#slabs.delete(slab);
       segment.close();
@@ -115,4 +129,8 @@ export class SlabStore implements Disposable {
       { details: { needed, usedBytes, capacityBytes } },
     );
   }
+}
+
+function pages(bytes: number): number {
+  return Math.ceil(bytes / PAGE) * PAGE;
 }

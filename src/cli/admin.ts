@@ -1,7 +1,16 @@
 /** Asks a running process over its admin socket, and makes sure that the answer is what it should be. Never throws: who is silent has a reason. */
 import { request } from 'node:http';
 import type { ClusterSnapshot } from '../cluster/api.js';
-import type { ClusterHeadStatus, HeadStatus, InstanceFile, RunDetail, RunStatus } from '../runtime/types.js';
+import type {
+  ClusterHeadStatus,
+  HeadStatus,
+  InstanceFile,
+  ListedActor,
+  ListedObject,
+  ListedTasks,
+  RunDetail,
+  RunStatus,
+} from '../runtime/types.js';
 
 /** What is asked, how long it may be silent, and how long an answer may be. */
 interface Question {
@@ -16,6 +25,16 @@ const CLUSTER: Question = { path: '/cluster', timeoutMs: 5000, limitBytes: 256 *
 
 /** 1,000 runs are half a megabyte. */
 const RUNS: Question = { path: '/runs', timeoutMs: 3000, limitBytes: 64 * 1024 * 1024 };
+
+/** A million objects are 140 MB. */
+const WORK: Question = { path: '/work', timeoutMs: 5000, limitBytes: 256 * 1024 * 1024 };
+
+/** What a head tells of its actors, its tasks or its objects. */
+export interface WorkDocuments {
+  readonly actors: { readonly actors: readonly ListedActor[] };
+  readonly tasks: ListedTasks;
+  readonly objects: { readonly objects: readonly ListedObject[] };
+}
 
 /** Why an instance gave no answer; continues "it …" or stands alone. */
 export interface Silent {
@@ -66,6 +85,20 @@ export async function askRun(file: InstanceFile, id: string): Promise<RunDetail 
   if (reply.code === 404) return null;
   if (reply.code !== 200) return { silent: `it answered ${reply.code}${errorMessage(reply.document)}` };
   return reply.document as unknown as RunDetail;
+}
+
+/** The actors, tasks or objects of a head, or why it tells none; `work` is null for a server, which has none. */
+export async function askWork<Part extends keyof WorkDocuments>(
+  file: InstanceFile,
+  part: Part,
+): Promise<{ readonly work: WorkDocuments[Part] | null } | Silent> {
+  if (file.kind !== 'head') return { work: null };
+  const reply = await get(file.adminSocket, { ...WORK, path: `${WORK.path}/${part}` });
+  if ('silent' in reply) return reply;
+  if (reply.code === 404) return { silent: `it tells of no ${part}: it offers no devices, or runs an older version` };
+  if (reply.code !== 200 || !Array.isArray(reply.document[part]))
+    return { silent: `it answered ${reply.code}${errorMessage(reply.document)}` };
+  return { work: reply.document as unknown as WorkDocuments[Part] };
 }
 
 interface Reply {

@@ -4,7 +4,16 @@ import { OPTION_KEYS, type OptionSpec, optionSpec, SERVE_OPTIONS } from '../conf
 import { ENGINE_ARGS } from '../engines/args.js';
 import type { Handler } from './io.js';
 import { addListFlags, addWatchFlag } from './list/flags.js';
-import { DEVICE_STATES, GANG_STATES, GROUP_STATES, NODE_STATES, RUN_STATES } from './list/states.js';
+import {
+  ACTOR_STATES,
+  DEVICE_STATES,
+  GANG_STATES,
+  GROUP_STATES,
+  NODE_STATES,
+  OBJECT_STATES,
+  RUN_STATES,
+  TASK_STATES,
+} from './list/states.js';
 import { addPlaceFlags } from './place/flags.js';
 
 /** Command → how to import what runs it. */
@@ -23,6 +32,9 @@ const HANDLERS: Readonly<Record<string, () => Promise<{ readonly run: Handler }>
   'placement-groups': () => import('./commands/list-placement-groups.js'),
   devices: () => import('./commands/list-devices.js'),
   gangs: () => import('./commands/list-gangs.js'),
+  actors: () => import('./commands/list-actors.js'),
+  tasks: () => import('./commands/list-tasks.js'),
+  objects: () => import('./commands/list-objects.js'),
 };
 
 /** Called for the command that was chosen. */
@@ -118,7 +130,7 @@ export function buildProgram(version: string, chosen: Chosen): Command {
     .option(...JSON_FLAG);
   const list = program
     .command('list')
-    .description('list nodes, placement groups, devices or gangs')
+    .description('list nodes, placement groups, devices, gangs, actors, tasks or objects')
     .helpGroup('Cluster:')
     .helpCommand(false);
   const addList = (usage: string, text: string, states: readonly string[], example: string): Command =>
@@ -136,6 +148,10 @@ export function buildProgram(version: string, chosen: Chosen): Command {
     .configureHelp({ commandDescription: () => DEVICES_TEXT })
     .option('--cluster', 'instead the devices of every node, as the clusters of this home know them');
   addList('gangs', 'the ranks of every replica of every running server', GANG_STATES, 'ranks.pid=4711');
+  addList('actors', 'actors of the head: where each runs, and why one waits or ended', ACTOR_STATES, 'resources.GPU=1');
+  addList('tasks', 'calls without a result yet: who runs them, and since when', TASK_STATES, 'callerPid=4711');
+  const objects = 'values in shared memory or held by several processes: their size, and who holds them';
+  addList('objects', objects, OBJECT_STATES, 'holders=4711');
   add(program, 'This machine:', 'inspect', 'facts for a bug report')
     .option(...HOME_FLAG)
     .option(...JSON_FLAG);

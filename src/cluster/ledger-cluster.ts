@@ -1,13 +1,12 @@
 /** The ledger of this process as a `Cluster`, for what runs beside it: no socket between, the same words as from outside. */
-import { TwinkleError } from '../errors.js';
-import type { Cluster, ClusterSnapshot, Group } from './api.js';
+import type { Cluster, ClusterSnapshot, Group, GroupStatus } from './api.js';
 import type { JournaledLedger } from './journaled-ledger.js';
 import { LocalGroup } from './local-group.js';
 import { groupStatus, snapshotOf } from './status-view.js';
 import type { GroupSpec, LedgerEvent } from './types.js';
 
 export interface LedgerClusterOptions {
-  readonly core: JournaledLedger;
+  readonly core: Pick<JournaledLedger, 'state' | 'enter'>;
   /** Id of the cluster. */
   readonly cluster: string;
   /** Session of this process: its groups end with it. */
@@ -30,22 +29,22 @@ export class LedgerCluster implements Cluster {
     for (const id of changed) {
       const group = this.#groups.get(id);
       if (group === undefined) continue;
-      const status = groupStatus(this.#options.core.state, id);
-      if (status !== null) group.changed(); // else removed, and forgotten among many others
-      if (status === null || status.state === 'REMOVED') this.#groups.delete(id);
+      if (group.status.state === 'REMOVED') this.#groups.delete(id);
+      group.changed();
     }
   }
 
   async createGroup(spec: GroupSpec): Promise<Group> {
     const { core, owner } = this.#options;
     const id = core.enter((ledger) => ledger.createGroup(spec, spec.lifetime === 'detached' ? null : owner));
+    let last: GroupStatus | null = null;
     const group = new LocalGroup(id, {
+      // A removed one is forgotten after many others: who waits for it must hear all the same that it is gone.
       status: () => {
-        const status = groupStatus(core.state, id);
-        if (status === null) throw new TwinkleError('GROUP_NOT_FOUND', `group ${id} was removed long ago`);
-        return status;
+        last = groupStatus(core.state, id) ?? forgotten(last as GroupStatus);
+        return last;
       },
-      explain: async () => core.state.explain(id),
+      explain: async () => (core.state.group(id) === null ? [] : core.state.explain(id)),
       remove: async () => {
         if (core.state.group(id) !== null) core.enter((ledger) => ledger.removeGroup(id));
       },
@@ -65,4 +64,9 @@ export class LedgerCluster implements Cluster {
   async [Symbol.asyncDispose](): Promise<void> {
     for (const group of [...this.#groups.values()]) await group.remove();
   }
+}
+
+function forgotten(last: GroupStatus): GroupStatus {
+  if (last.state === 'REMOVED') return last;
+  return { ...last, state: 'REMOVED', reason: 'it was removed long ago', position: null };
 }

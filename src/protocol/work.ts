@@ -312,6 +312,29 @@ export const Publish = Type.Object(
 );
 export type Publish = Static<typeof Publish>;
 
+export const CallFacts = Type.Object(
+  {
+    id: Type.String({ description: 'of the object that its result becomes' }),
+    name: Type.String({ description: 'for people: `module.function`, `Class.method`' }),
+    kind: Type.String({ description: 'task | actor' }),
+    state: Type.String({ description: 'WAITING (for a value, a worker, its turn) | RUNNING' }),
+    worker: orNull(Int, { description: 'client number of the worker that has it; null: none, or not known' }),
+    since: Type.Integer({ description: 'unix ms: when it came into this state' }),
+  },
+  { $id: 'CallFacts', description: 'A call whose result its caller has not got yet.' },
+);
+export type CallFacts = Static<typeof CallFacts>;
+
+export const Report = Type.Object(
+  {
+    token: Type.Integer({ description: 'of the `report {token}` that it answers' }),
+    calls: Type.Array(CallFacts),
+    more: Type.Optional(Type.Integer({ description: 'calls beyond those: a report of all of them would be too long' })),
+  },
+  { $id: 'Report', description: 'Client → service: what it has called, in its order.' },
+);
+export type Report = Static<typeof Report>;
+
 export const Ids = Type.Object({ ids: Strs }, { $id: 'Ids' });
 export type Ids = Static<typeof Ids>;
 
@@ -320,6 +343,16 @@ export const Opened = Type.Object(
   { $id: 'Opened', description: 'An object; its block stays where it is until it is closed.' },
 );
 export type Opened = Static<typeof Opened>;
+
+export const Printed = Type.Object(
+  {
+    name: Type.String({ description: 'class of the actor, or function of the task' }),
+    lines: Strs,
+    error: Type.Boolean({ description: 'on its stderr' }),
+  },
+  { $id: 'Printed', description: 'Worker → service → the driver that it works for, with the pid: what it printed.' },
+);
+export type Printed = Static<typeof Printed>;
 
 export const SlabPlace = Type.Object(
   {

@@ -2,6 +2,7 @@
 import { randomBytes, randomUUID } from 'node:crypto';
 import { chmodSync, existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import type { NodeService } from '../actors/node-service.js';
 import { ClusterHead } from '../cluster/cluster-head.js';
 import { JournaledLedger } from '../cluster/journaled-ledger.js';
 import { LedgerCluster } from '../cluster/ledger-cluster.js';
@@ -12,7 +13,7 @@ import type { ClusterTimers, LedgerRecord, NodeHello } from '../cluster/types.js
 import { homeError, makeHomeFolder } from '../config/home-folder.js';
 import { packageVersion } from '../config/package-root.js';
 import type { DeviceChoice } from '../config/types.js';
-import { startAdminServer } from '../gateway/admin/admin-server.js';
+import { startAdminServer, type WorkWatch } from '../gateway/admin/admin-server.js';
 import type { Native } from '../native/types.js';
 import type { Logger } from '../observability/logger.js';
 import { openJournal } from '../store/journal.js';
@@ -154,6 +155,7 @@ export async function startClusterDaemon(options: ClusterDaemonOptions): Promise
       socketPath: adminSocket,
       status,
       cluster: async () => head.snapshot(),
+      ...(work === null ? {} : { work: workWatch(work.service) }),
     });
     disposals.push(() => admin.close());
     const facts = { kind: 'head' as const, instance, startedAt, url: null, address, adminSocket, logs: folders.logs };
@@ -165,6 +167,16 @@ export async function startClusterDaemon(options: ClusterDaemonOptions): Promise
     await close().catch(() => {});
     throw homeError(home, error);
   }
+}
+
+/** What the admin socket tells of actors, tasks and objects. */
+function workWatch(service: NodeService): WorkWatch {
+  const { lists } = service;
+  return {
+    actors: () => ({ actors: lists.actors() }),
+    tasks: () => lists.tasks(),
+    objects: () => ({ objects: lists.objects(), store: service.status().store }),
+  };
 }
 
 /** Id of the cluster: that of the journal beside it; a new journal begins a new cluster. */

@@ -79,6 +79,8 @@ export interface TrainerStatus {
   readonly runs: number;
 }
 
+/** Actors, tasks and objects as `list` shows them. */
+export type { ListedActor, ListedObject, ListedTask, ListedTasks } from '../actors/work-lists.js';
 /** Runs as `runs` shows them: see {@link TrainingWatch}. */
 export type { RunDetail, RunStatus } from '../training/types/progress.js';
 

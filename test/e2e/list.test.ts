@@ -173,7 +173,8 @@ describe('a standalone head', () => {
     const { stdout } = await cli('status');
     expect(stdout).toMatch(
       new RegExp(
-        `^${head.instance}  head  ready  ${head.address}  pid ${head.pid}  since .*  nodes 1  groups 0 created, 0 pending\\n$`,
+        `^${head.instance}  head  ready  ${head.address}  pid ${head.pid}  since .*  nodes 1  groups 0 created, 0 pending\\n` +
+          '  actors 0, tasks 0 workers, objects 0: 0 B of [0-9.]+ [KMGT]iB\\n$',
       ),
     );
     expect(await statuses(home)).toEqual([
@@ -192,7 +193,9 @@ describe('a standalone head', () => {
     expect(await rows(home, 'nodes')).toEqual([
       expect.objectContaining({ state: 'alive', pid: head.pid, cluster: head.cluster }),
     ]);
-    for (const what of ['placement-groups', 'gangs']) expect(await rows(home, what)).toEqual([]);
+    for (const what of ['placement-groups', 'gangs', 'actors', 'tasks', 'objects']) {
+      expect(await rows(home, what)).toEqual([]);
+    }
     expect((await cli('list', 'gangs')).stdout).toBe(`no gangs: no server runs in ${home}\n`);
   });
 

@@ -61,7 +61,7 @@ def test_a_fork_that_the_kernel_refuses_fails_alone(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(os, "fork", _no_processes)
     node, control = socket.socketpair()
     with node:
-        template = Template(control.detach(), -1)
+        template = Template(control.detach(), -1, lambda _: 0)
         before = _open_fds()
         _ask(node, 7)
         _ask(node, 8)
@@ -78,7 +78,7 @@ def test_a_template_with_threads_refuses_to_fork(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(threading, "active_count", lambda: 2)
     node, control = socket.socketpair()
     with node:
-        template = Template(control.detach(), -1)
+        template = Template(control.detach(), -1, lambda _: 0)
         before = _open_fds()
         _ask(node, 1)
         node.shutdown(socket.SHUT_WR)

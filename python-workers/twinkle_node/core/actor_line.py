@@ -7,13 +7,15 @@ from collections import deque
 from collections.abc import Callable
 
 from ..errors import ActorDiedError, CancelledError, TwinkleError
-from .calls import Call, WorkerLine
+from .calls import Call, WorkerLine, finish
 from .protocol import ActorCard, ActorState
 from .refs import RefTable
 from .stored import Stored
 
-Connect = Callable[[str, Callable[[Call, Stored], None], Callable[[str], None]], WorkerLine]
-"""(path, on_over, on_end) → a connection with a worker."""
+Connect = Callable[[str, Callable[[Call, Stored], None], Callable[[str], None], bool], WorkerLine]
+"""(path, on_over, on_end, in_turn) → a connection with a worker."""
+
+Over = list[tuple[Call, Stored]]
 
 
 class ActorLine:
@@ -28,7 +30,7 @@ class ActorLine:
         self._lost: list[Call] = []  # sent to a life that has ended; why, the node will say
         self._line: WorkerLine | None = None
         self._epoch = -1
-        self._over: ActorDiedError | None = None
+        self._over: TwinkleError | None = None
 
     @property
     def pending(self) -> int:
@@ -36,13 +38,19 @@ class ActorLine:
         line = self._line
         return len(self._queue) + len(self._lost) + (0 if line is None else len(line.calls))
 
+    def worker_of(self, call: Call) -> int | None:
+        """0, since who the worker is only the node knows; None: it was not sent."""
+        line = self._line
+        return 0 if line is not None and line.calls.get(call.number) is call else None
+
     def submit(self, call: Call) -> None:
         """Send it when it is its turn."""
         with self._lock:
-            if self._over is None:
+            over = self._over
+            if over is None:
                 self._queue.append(call)
-        if self._over is not None:
-            self._refs.fulfil(call.slot, Stored(None, error=self._over))
+        if over is not None:
+            self._done(call, Stored(None, error=over))
             return
         for slot in call.given:
             if not slot.done:
@@ -54,7 +62,7 @@ class ActorLine:
 
     def flush(self) -> None:
         """Send what can be sent."""
-        over: list[tuple[Call, Stored]] = []
+        over: Over = []
         with self._lock:
             waiting: list[Call] = []
             while self._queue and self._line is not None and not self._line.ended:
@@ -68,45 +76,48 @@ class ActorLine:
                 failed = call.failed_argument()
                 if failed is not None:
                     over.append((call, failed))
-                else:
+                    continue
+                try:
                     self._line.send(call)
+                except TwinkleError as error:
+                    over.append((call, Stored(None, error=error)))
             self._queue.extendleft(reversed(waiting))
         for call, stored in over:
             self._done(call, stored)
 
     def heard(self, state: ActorState, body: bytes) -> None:
         """The node says how it is."""
-        failed: list[tuple[Call, BaseException]] = []
+        if state.state not in ("ALIVE", "RESTARTING", "DEAD") or (
+            state.state == "ALIVE" and state.epoch <= self._epoch
+        ):
+            return
+        line = self._line
+        if line is not None:
+            line.drain()  # what that life has answered counts
+        over: Over = []
         with self._lock:
-            if state.state == "ALIVE" and state.epoch > self._epoch:
-                self._epoch = state.epoch
-                failed += self._again("it was started again")
-                try:
-                    self._line = self._connect(state.path, self._done, self._ended)
-                except OSError:
-                    self._line = None  # it ended at once: the node will say so
-            elif state.state in ("RESTARTING", "DEAD"):
-                line, self._line = self._line, None
-                if line is not None:
-                    self._lost += line.calls.values()
-                    line.calls.clear()
-                    line.close()
-            if state.state == "RESTARTING":
-                failed += self._again(state.reason)
+            self._retire()
             if state.state == "DEAD":
                 self._over = self._death(state, body)
-                failed += [(call, self._over) for call in (*self._lost, *self._queue)]
+                # A call that was cancelled in time is so, whatever ended the actor.
+                over += [(call, self._cancelled(call) or Stored(None, error=self._over)) for call in self._lost]
+                over += [(call, Stored(None, error=self._over)) for call in self._queue]
                 self._lost.clear()
                 self._queue.clear()
-        for call, error in failed:
-            self._done(call, Stored(None, error=error))
+            else:
+                over += self._again(state.reason or "its process ended")
+            if state.state == "ALIVE":
+                self._epoch = state.epoch
+                over += self._meet(state.path)
+        for call, stored in over:
+            self._done(call, stored)
         self.flush()
 
     def fail(self, error: TwinkleError) -> None:
         """The node is away: nothing will be heard of it any more."""
         with self._lock:
-            line, self._line = self._line, None
-            calls = [*self._lost, *(line.calls.values() if line is not None else ()), *self._queue]
+            self._retire()
+            calls = [*self._lost, *self._queue]
             self._queue.clear()
             self._lost.clear()
             self._over = ActorDiedError(self._card.id, self._card.cls_name, error.message)
@@ -116,44 +127,68 @@ class ActorLine:
     def withdraw(self, call: Call) -> None:
         """Cancel a call: one that was not sent is gone, of one that was the worker is told."""
         with self._lock:
-            if call in self._queue:
-                self._queue.remove(call)
-                cancelled = True
-            else:
-                cancelled = False
-                if self._line is not None and self._line.calls.get(call.number) is call:
-                    self._line.withdraw(call)
-        if cancelled:
+            kept = next((calls for calls in (self._queue, self._lost) if call in calls), None)
+            if kept is not None:
+                kept.remove(call)
+            elif self._line is not None and self._line.calls.get(call.number) is call:
+                self._line.withdraw(call)
+        if kept is not None:
             self._done(call, Stored(None, error=CancelledError(call.where)))
 
-    def _again(self, reason: str) -> list[tuple[Call, BaseException]]:
+    def _meet(self, path: str) -> Over:
+        """Connect with a new life. Calls fail when that cannot be done."""
+
+        def ended(_reason: str) -> None:
+            with self._lock:
+                if self._line is not None and self._line.ended:
+                    self._retire()
+
+        try:
+            self._line = self._connect(path, self._done, ended, self._card.ordered)
+        except (ConnectionRefusedError, FileNotFoundError):
+            return []  # it ended at once: the node will say so
+        except OSError as error:  # of this process: it has too many files
+            why = TwinkleError(
+                "CHANNEL_CLOSED", f"no connection with actor {self._card.id} can be made: {error.strerror}"
+            )
+            calls = [*self._queue]
+            self._queue.clear()
+            self._over = why
+            return [(call, Stored(None, error=why)) for call in calls]
+        return []
+
+    def _retire(self) -> None:
+        """With the lock: its calls wait for what the node says."""
+        line, self._line = self._line, None
+        if line is None:
+            return
+        self._lost += line.calls.values()
+        line.calls.clear()
+        line.close()
+
+    def _again(self, reason: str) -> Over:
         """Calls of a life that has ended: those that may be repeated go first, in their order; the others fail."""
-        failed: list[tuple[Call, BaseException]] = []
+        over: Over = []
         repeated: list[Call] = []
         for call in self._lost:
-            if call.retries == 0 or call.items is not None:
+            cancelled = self._cancelled(call)
+            if cancelled is not None:
+                over.append((call, cancelled))
+            elif call.retries == 0:
                 error = ActorDiedError(self._card.id, self._card.cls_name, reason, restarting=True)
-                failed.append((call, error))
-                continue
-            call.retries -= call.retries > 0
-            repeated.append(call)
+                over.append((call, Stored(None, error=error)))
+            else:
+                call.retries -= call.retries > 0
+                repeated.append(call)
         self._lost.clear()
         self._queue.extendleft(reversed(repeated))
-        return failed
+        return over
 
-    def _ended(self, _reason: str) -> None:
-        with self._lock:
-            line, self._line = self._line, None
-            if line is not None:
-                self._lost += line.calls.values()
-                line.calls.clear()
+    def _cancelled(self, call: Call) -> Stored | None:
+        return Stored(None, error=CancelledError(call.where)) if call.cancelled else None
 
     def _done(self, call: Call, stored: Stored) -> None:
-        call.keep = ()
-        call.args.keep.clear()
-        if call.items is not None and stored.error is not None:
-            call.items(stored)
-        self._refs.fulfil(call.slot, stored)
+        finish(call, stored, self._refs)
 
     def _death(self, state: ActorState, body: bytes) -> ActorDiedError:
         error = ActorDiedError(state.id, self._card.cls_name, state.reason, node=state.node, pid=state.pid or None)

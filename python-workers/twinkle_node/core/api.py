@@ -17,10 +17,13 @@ from .context import Context, get_context, set_context
 from .generators import ObjectRefGenerator
 from .handle import ActorHandle
 from .local_head import LocalHead, connect_to, find_head
+from .printed import show
 from .protocol import WORK_PROTOCOL, ActorCard, Join
 from .refs import ObjectRef
 
 _head: LocalHead | None = None
+_head_of = 0
+"""Process that started it: a fork has no part in it."""
 
 
 class ClusterInfo(NamedTuple):
@@ -32,6 +35,9 @@ class ClusterInfo(NamedTuple):
     """Folder of the head's state: ``TWINKLE_HOME`` for its command line."""
 
 
+_joined_at: ClusterInfo | None = None
+
+
 def init(
     address: str | None = None,
     *,
@@ -40,19 +46,22 @@ def init(
     num_cpus: int | None = None,
     num_gpus: int | None = None,
     ignore_reinit_error: bool = False,
+    log_to_driver: bool = True,
     env: Mapping[str, str] | None = None,
 ) -> ClusterInfo:
     """Join a cluster: ``"auto"`` the head that runs on this box, ``"local"`` one of this program's own, None the one or else the other.
 
-    ``home``: folder of the head's state (default ``TWINKLE_HOME``, else ``~/.twinkle-node``). ``num_cpus``, ``num_gpus``, ``env``: of an own
-    head, which ends with this process. Raises TwinkleError ``HEAD_UNREACHABLE`` when no head runs and none is started, ``USAGE`` when this
-    process has joined before.
+    ``home``: folder of the head's state (default ``TWINKLE_HOME``, else ``~/.twinkle-node``). ``num_cpus``, ``num_gpus``, ``env``: of
+    an own head, which ends with this process. Raises TwinkleError ``HEAD_UNREACHABLE`` when no head runs and none is started,
+    ``USAGE`` when this process has joined before.
     """
-    global _head
+    global _head, _head_of, _joined_at
     if has_current():
         if ignore_reinit_error:
-            return _info(current().namespace, "")
-        raise TwinkleError("USAGE", "this process has joined already: call shutdown() first, or pass ignore_reinit_error=True")
+            return _joined_at or ClusterInfo(current().joined.node, current().namespace, "")
+        raise TwinkleError(
+            "USAGE", "this process has joined already: call shutdown() first, or pass ignore_reinit_error=True"
+        )
     if address not in (None, "auto", "local"):
         raise ConfigError("CONFIG_INVALID", f'expected "auto", "local" or None for `address` but received {address!r}')
     own = {"num_cpus": num_cpus, "num_gpus": num_gpus, "env": env}
@@ -61,25 +70,34 @@ def init(
     if found is None:
         if address == "auto":
             raise TwinkleError(
-                "HEAD_UNREACHABLE", "no head runs on this box: start one with `npx twinkle-node start --head`, or call init()"
+                "HEAD_UNREACHABLE",
+                "no head runs on this box: start one with `npx twinkle-node start --head`, or call init()",
             )
-        _head = LocalHead(num_cpus, num_gpus, env or {})
+        _head, _head_of = LocalHead(num_cpus, num_gpus, env or {}), os.getpid()
         found = _head.found
     elif given:
         raise ConfigError(
-            "CONFIG_INVALID", f'`{given[0]}` is of an own head, and one runs on this box: pass address="local" to start another'
+            "CONFIG_INVALID",
+            f'`{given[0]}` is of an own head, and one runs on this box: pass address="local" to start another',
         )
     try:
         sock = connect_to(found)
         hello = Join(WORK_PROTOCOL, "driver", os.getpid(), "", sys.executable, _import_path(), os.getcwd(), namespace)
-        client = Client(sock, hello)
+        client = Client(sock, hello, _printed if log_to_driver else None)
     except BaseException:
         _close_head()
         raise
     set_current(client)
-    set_context(Context(client.joined))
+    set_context(Context(client.joined, namespace=namespace))
     atexit.register(shutdown)
-    return _info(namespace, str(found.home))
+    _joined_at = ClusterInfo(client.joined.node, namespace, str(found.home))
+    return _joined_at
+
+
+def _printed(method: str, params: Any, _body: memoryview) -> None:
+    """What only a driver is told: what its workers print."""
+    if method == "printed":
+        show(params["name"], params["pid"], params["lines"], params["error"])
 
 
 def _import_path() -> list[str]:
@@ -87,14 +105,12 @@ def _import_path() -> list[str]:
     return [str(Path(entry or ".").resolve()) for entry in sys.path]
 
 
-def _info(namespace: str, home: str) -> ClusterInfo:
-    return ClusterInfo(current().joined.node, namespace, home)
-
-
 def shutdown() -> None:
     """Leave: actors that are not detached end, and an own head. Idempotent."""
+    global _joined_at
     if has_current():
         client = current()
+        _joined_at = None
         set_current(None)
         set_context(None)
         client.close()
@@ -105,7 +121,7 @@ def shutdown() -> None:
 def _close_head() -> None:
     global _head
     head, _head = _head, None
-    if head is not None:
+    if head is not None and _head_of == os.getpid():
         head.close()
 
 
@@ -134,8 +150,6 @@ def get(refs: ObjectRef | Sequence[ObjectRef], *, timeout: float | None = None) 
     """
     if isinstance(refs, ObjectRef):
         return current().get([refs], timeout)[0]
-    if not isinstance(refs, (list, tuple)):
-        raise TwinkleError("INVALID_REQUEST", f"expected an ObjectRef or a list of them for `get` but received {type(refs).__name__}")
     return current().get(_refs(refs, "get"), timeout)
 
 
@@ -147,28 +161,35 @@ def wait(
     if len(set(own)) != len(own):
         raise TwinkleError("INVALID_REQUEST", "expected each ObjectRef once for `wait`")
     if not 1 <= num_returns <= len(own):
-        raise TwinkleError("INVALID_REQUEST", f"expected a number from 1 to {len(own)} for `num_returns` but received {num_returns}")
+        raise TwinkleError(
+            "INVALID_REQUEST", f"expected a number from 1 to {len(own)} for `num_returns` but received {num_returns}"
+        )
     return current().wait(own, num_returns, timeout)
 
 
 def _refs(refs: Any, who: str) -> list[ObjectRef]:
-    wrong = next((one for one in refs if not isinstance(one, ObjectRef)), None)
-    if isinstance(refs, ObjectRef) or wrong is not None:
-        received = type(refs if wrong is None else wrong).__name__
-        raise TwinkleError("INVALID_REQUEST", f"expected a list of ObjectRefs for `{who}` but received a {received}")
-    return list(refs)
+    if isinstance(refs, (list, tuple)):
+        wrong = [type(one).__name__ for one in refs if not isinstance(one, ObjectRef)]
+        if not wrong:
+            return list(refs)
+        received = f"one with a {wrong[0]} in it"
+    else:
+        received = f"a {type(refs).__name__}"
+    raise TwinkleError("INVALID_REQUEST", f"expected a list of ObjectRefs for `{who}` but received {received}")
 
 
 def cancel(ref: ObjectRef | ObjectRefGenerator, *, force: bool = False) -> None:
-    """Cancel the call whose result that is: one that waits does not begin; a task that runs is interrupted, with ``force`` its worker ends; of
-    actors only coroutines are. ``get`` raises CancelledError then. What is done stays done."""
+    """Cancel the call whose result that is: one that waits does not begin; a task that runs sees a KeyboardInterrupt, with ``force``
+    its worker ends; of an actor only a coroutine that runs is cancelled. ``get`` raises CancelledError then. What is done stays done."""
     current().cancel(ref.completed() if isinstance(ref, ObjectRefGenerator) else ref, force)
 
 
 def kill(actor: ActorHandle, *, no_restart: bool = True) -> None:
     """End an actor at once; with ``no_restart=False`` it is started again if it has restarts left."""
     if not isinstance(actor, ActorHandle):
-        raise TwinkleError("INVALID_REQUEST", f"expected an actor for `kill` but received {type(actor).__name__}; tasks are cancelled")
+        raise TwinkleError(
+            "INVALID_REQUEST", f"expected an actor for `kill` but received {type(actor).__name__}; tasks are cancelled"
+        )
     current().link.call("actor.kill", {"id": actor._actor_id, "restart": not no_restart})
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from .client import Client
+from .client import Client, Late
 from .context import get_context
 from .protocol import Assign
 from .stored import Stored
@@ -19,4 +19,8 @@ def born(client: Client, assign: Assign, body: bytes) -> Any:
     cls = client.fetch_code(spec.cls)
     keep = client.objects.adopt(spec.args.refs)
     args, kwargs = client.objects.value_of(Stored(spec.args, body, keep))
-    return cls(*args, **kwargs)
+
+    def there(value: Any) -> Any:
+        return client.get([value.ref], None)[0] if type(value) is Late else value
+
+    return cls(*map(there, args), **{name: there(value) for name, value in kwargs.items()})

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import itertools
 import socket
+import threading
+import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -13,18 +15,38 @@ from .link import Link
 from .objects import Objects
 from .protocol import WORK_PROTOCOL, Dial, Ids, Invoke, Kept, Reply, Value, Withdraw
 from .pump import Pump
-from .refs import Slot
+from .refs import RefTable, Slot
 from .stored import Outgoing, Stored
 from .stream import Stream
 from .wire import Buffer, frame
 
 _decode = msgspec.msgpack.Decoder(Reply).decode
 
+HELD_BYTES = 1 << 14
+"""Calls wait for each other to be sent in one go up to so many bytes: to wake the worker costs more than all else of a small call."""
+
 
 class Call:
     """One call: what is asked, and where its result goes."""
 
-    __slots__ = ("again", "args", "cancelled", "given", "group", "items", "keep", "number", "retries", "slot", "target", "where")
+    __slots__ = (
+        "again",
+        "args",
+        "cancelled",
+        "given",
+        "group",
+        "items",
+        "keep",
+        "number",
+        "over",
+        "retries",
+        "seen",
+        "since",
+        "slot",
+        "taken",
+        "target",
+        "where",
+    )
 
     def __init__(
         self,
@@ -51,11 +73,18 @@ class Call:
         """-1: without end."""
         self.group = group
         self.items = items
-        """Of a generator: takes each item, and None at its end."""
+        """Of a generator: takes each item, then an error, or None at its end."""
         self.again = False
         """Exceptions that it raises use up retries, too."""
         self.number = -1
         self.cancelled = False
+        self.taken = 0
+        """Items that the generator has given, over all tries."""
+        self.seen = 0
+        """Of this try: one that is tried again begins at its begin."""
+        self.over = False
+        self.since = time.time()
+        """When it was made, or sent last."""
 
     @property
     def ready(self) -> bool:
@@ -66,8 +95,21 @@ class Call:
         return next((slot.stored for slot in self.given if slot.stored is not None and slot.stored.failed), None)
 
 
+def finish(call: Call, stored: Stored, refs: RefTable) -> None:
+    """That came of it: whoever waits for it is told. Not with a lock in hand. The first result counts."""
+    if call.over:
+        return
+    call.over = True
+    call.keep = ()
+    call.args.keep.clear()
+    if call.items is not None:
+        call.items(stored if stored.failed else None)
+    refs.fulfil(call.slot, stored)
+
+
 class WorkerLine:
-    """The connection with one life of a worker. ``on_idle(call)``: its reply has come; ``on_end(reason)``: it has ended."""
+    """The connection with one life of a worker. ``on_over(call, stored)``: its result has come; ``on_end(reason)``: it has ended. Both are
+    called by who pumps; ``on_end`` also by who closes it."""
 
     def __init__(
         self,
@@ -76,13 +118,19 @@ class WorkerLine:
         parts: tuple[Pump, Link, Objects],
         on_over: Callable[[Call, Stored], None],
         on_end: Callable[[str], None],
+        in_turn: bool = False,
     ) -> None:
-        """``dial``: instance and number of this client. Raises OSError when nobody listens at ``path``."""
+        """``dial``: instance and number of this client. ``in_turn``: the worker runs one call at a time, so what is sent while one is
+        under way need not be there before that has its reply. Raises OSError when nobody listens at ``path``."""
         self._pump, self._link, self._objects = parts
         self._on_over = on_over
         self._on_end = on_end
         self._numbers = itertools.count()
         self.calls: dict[int, Call] = {}
+        self._in_turn = in_turn
+        self._held: list[bytes] = []
+        self._held_bytes = 0
+        self._held_lock = threading.Lock()
         sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
             sock.connect(path)
@@ -99,7 +147,7 @@ class WorkerLine:
         return self._stream.ended
 
     def send(self, call: Call) -> None:
-        """Send a call whose arguments are all there."""
+        """Send a call whose arguments are all there. Raises TwinkleError ``BODY_TOO_LARGE``."""
         given: list[Value] = []
         body: list[Buffer] = [*call.args.parts]
         for slot in call.given:
@@ -107,10 +155,30 @@ class WorkerLine:
                 value, parts = slot.stored.travelling()
                 given.append(value)
                 body += parts
-        call.number = next(self._numbers)
-        self.calls[call.number] = call
-        head = Invoke(call.number, call.slot.id, call.target, call.args.value, given, call.group)
-        self._stream.send(frame(head, body))
+        number = next(self._numbers)
+        invoke = frame(Invoke(number, call.slot.id, call.target, call.args.value, given, call.group), body)
+        call.number, call.seen, call.since = number, 0, time.time()
+        with self._held_lock:
+            under_way = len(self.calls) > len(self._held)
+            self.calls[number] = call
+            self._held.append(invoke)
+            self._held_bytes += len(invoke)
+            if not self._in_turn or not under_way or self._held_bytes > HELD_BYTES:
+                self._send_held()
+            elif len(self._held) == 1:
+                self._pump.held.add(self)
+
+    def release(self) -> None:
+        """Send what is held back. Called before anybody waits, and when a reply comes."""
+        with self._held_lock:
+            self._send_held()
+
+    def _send_held(self) -> None:
+        held, self._held = self._held, []
+        self._held_bytes = 0
+        self._pump.held.discard(self)
+        if held:
+            self._stream.send(held[0] if len(held) == 1 else b"".join(held))
 
     def relieve(self) -> None:
         """Wait while too much waits to be sent. Not for who pumps, nor with a lock in hand."""
@@ -118,9 +186,15 @@ class WorkerLine:
             self._pump.drive(lambda: not self._stream.crowded or self._stream.ended)
 
     def withdraw(self, call: Call) -> None:
+        self.release()
         self._stream.send(frame(Withdraw(call.number)))
 
+    def drain(self) -> None:
+        """The worker has ended: take what it said before. For who pumps."""
+        self._stream.drain()
+
     def close(self) -> None:
+        self._pump.held.discard(self)
         self._stream.end("closed by the caller")
 
     def _heard(self, head: memoryview, body: memoryview) -> None:
@@ -131,18 +205,22 @@ class WorkerLine:
             # The worker holds them until this process does.
             keep = [self._objects.borrowed(one, held=True) for one in reply.value.refs]
             number = reply.id
-            self._link.ask(
-                "object.hold", Ids(reply.value.refs), then=lambda _: self._stream.send(frame(Kept(number)))
-            )
+            self._link.ask("object.hold", Ids(reply.value.refs), then=lambda _: self._stream.send(frame(Kept(number))))
+        if self._held:
+            self.release()
         stored = Stored(reply.value, bytes(body), keep)
         if call is None:
-            return
-        if call.items is not None:
-            call.items(stored if reply.more or stored.failed else None)
-            if reply.more:
-                return
-        self._on_over(call, stored)
+            if reply.value.at:
+                self._objects.borrowed(reply.value.at, held=True)  # goes at once, and with it what the worker sealed
+        elif not reply.more:
+            self._on_over(call, stored)
+        elif call.items is not None:
+            call.seen += 1
+            if call.seen > call.taken:  # else a try of before gave it
+                call.taken = call.seen
+                call.items(stored)
 
     def _ended(self, reason: str) -> None:
+        self._pump.held.discard(self)
         self._pump.remove(self._stream.fileno())
         self._on_end(reason)

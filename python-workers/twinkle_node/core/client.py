@@ -8,20 +8,21 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
-from ..errors import GetTimeoutError, TwinkleError
+from ..errors import ActorDiedError, GetTimeoutError, TwinkleError, WorkerDiedError
 from .actor_line import ActorLine
 from .calls import Call, WorkerLine
 from .exported import Exported, Imported
 from .handle import ActorHandle
 from .link import Link
 from .objects import Escapes, Objects
-from .protocol import ActorCard, ActorState, CodeParams, Demand, Join, Joined, Value
+from .protocol import ActorCard, ActorState, CodeParams, Demand, Ids, Join, Joined, Value
 from .pump import Pump
 from .refs import ObjectRef, Slot
+from .report import report
 from .stored import Outgoing, Stored, sizes_of
 from .task_lane import TaskLane
 from .value import pack, pack_call
@@ -57,7 +58,9 @@ def has_current() -> bool:
 class Client:
     """Thread-safe."""
 
-    def __init__(self, sock: socket.socket, hello: Join, on_tell: Callable[[str, Any, memoryview], None] | None = None) -> None:
+    def __init__(
+        self, sock: socket.socket, hello: Join, on_tell: Callable[[str, Any, memoryview], None] | None = None
+    ) -> None:
         """Join the node service at the other end of ``sock``. ``on_tell`` hears what only a worker is told. Raises TwinkleError."""
         self.pid = os.getpid()
         self.namespace = hello.namespace
@@ -92,7 +95,9 @@ class Client:
     def put(self, value: Any) -> ObjectRef:
         """Raises TwinkleError for a ref, and for what cannot travel."""
         if isinstance(value, ObjectRef):
-            raise TwinkleError("INVALID_REQUEST", "expected a value for `put` but received an ObjectRef; put the list that holds it")
+            raise TwinkleError(
+                "INVALID_REQUEST", "expected a value for `put` but received an ObjectRef; put the list that holds it"
+            )
         objects = self.objects
         escapes = Escapes()
         packed = pack(value, ref_hook=escapes)
@@ -129,9 +134,13 @@ class Client:
         deadline = None if timeout_s is None else time.monotonic() + timeout_s
         if not self._drive(left, len(left), deadline):
             missing = ", ".join(slot.id for slot in left[:3])
-            raise GetTimeoutError(f"{len(left)} of {len(slots)} values were not there within {timeout_s:g} s: {missing}")
+            raise GetTimeoutError(
+                f"{len(left)} of {len(slots)} values were not there within {timeout_s:g} s: {missing}"
+            )
 
-    def wait(self, refs: Sequence[ObjectRef], count: int, timeout_s: float | None) -> tuple[list[ObjectRef], list[ObjectRef]]:
+    def wait(
+        self, refs: Sequence[ObjectRef], count: int, timeout_s: float | None
+    ) -> tuple[list[ObjectRef], list[ObjectRef]]:
         """(those that have their values, at most ``count``; the others), both in order."""
         left = []
         for ref in refs:
@@ -153,6 +162,8 @@ class Client:
         future: Future[Any] = Future()
         if ref.slot.borrowed:
             self.objects.fetch(ref.slot)
+        if not ref.slot.done:
+            self.before_waiting()  # a coroutine that awaits it is not seen to wait
 
         def fulfilled(slot: Slot) -> None:
             if not future.set_running_or_notify_cancel() or slot.stored is None:
@@ -226,13 +237,39 @@ class Client:
                 self.objects.fetch(slot)
         return outgoing, slots, [*given]
 
+    def lasting_arguments(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Outgoing:
+        """Arguments of a constructor, for as many lives as there will be. What it keeps must live until the node has them."""
+
+        def late(value: Any) -> Any:
+            return Late(value) if type(value) is ObjectRef else value
+
+        outgoing, _, _ = self.arguments(tuple(map(late, args)), {name: late(value) for name, value in kwargs.items()})
+        return outgoing
+
     def submit(self, way: ActorLine | TaskLane, call: Call) -> None:
         """Send a call its way."""
         if self.link.over is not None:
             raise self.link.over
         self._calls[call.slot.id] = (way, call)
-        self.objects.refs.when_done(call.slot, lambda slot: self._calls.pop(slot.id, None))
+        self.objects.refs.when_done(call.slot, self._over)
         way.submit(call)
+
+    def _over(self, slot: Slot) -> None:
+        """A call has its result, which the node may keep for this process."""
+        self._calls.pop(slot.id, None)
+        stored = slot.stored
+        if stored is None or slot.known:
+            return
+        if stored.value is None:
+            # It may have been sealed by a worker that could not say so any more.
+            at_node = isinstance(stored.error, (ActorDiedError, WorkerDiedError))
+            if at_node:
+                self.link.tell("object.drop", Ids([slot.id]))
+            return
+        if stored.value.at == slot.id:
+            slot.known = True
+            if self.objects.refs.get(slot.id) is not slot:  # nobody here wants it any more
+                self.link.tell("object.drop", Ids([slot.id]))
 
     def cancel(self, ref: ObjectRef, force: bool) -> None:
         """Cancel the call whose result that is; one that has its result stays as it is."""
@@ -240,13 +277,16 @@ class Client:
         if found is None:
             return
         way, call = found
+        if force and isinstance(way, ActorLine):
+            raise TwinkleError(
+                "INVALID_REQUEST", f"`force` is for tasks, and {call.where} is of an actor: use kill() to end that"
+            )
         call.cancelled = True
         way.withdraw(call)
         if isinstance(way, TaskLane):
             worker = way.worker_of(call)
             if worker is not None:
-                told = {"worker": worker, "caller": self.joined.client, "id": call.number, "force": force}
-                self.link.tell("interrupt", told)
+                self.link.tell("interrupt", {"worker": worker, "ref": call.slot.id, "force": force})
 
     def export(self, exported: Exported) -> str:
         """Have the code with the node; its key."""
@@ -286,25 +326,32 @@ class Client:
             def done() -> bool:
                 return sum(slot.done for slot in slots) >= need
 
-        soon = time.monotonic() + MOMENT_S
+        now = time.monotonic()
+        if deadline is not None:
+            deadline = max(deadline, now + LOOK_S)
+        soon = now + MOMENT_S
         if self.pump.drive(done, soon if deadline is None else min(soon, deadline)):
             return True
         self.before_waiting()
         return self.pump.drive(done, deadline)
 
-    def _connect(self, path: str, on_over: Callable[[Call, Stored], None], on_end: Callable[[str], None]) -> WorkerLine:
+    def _connect(
+        self, path: str, on_over: Callable[[Call, Stored], None], on_end: Callable[[str], None], in_turn: bool
+    ) -> WorkerLine:
         dial = (self.joined.instance, self.joined.client)
-        return WorkerLine(path, dial, (self.pump, self.link, self.objects), on_over, on_end)
+        return WorkerLine(path, dial, (self.pump, self.link, self.objects), on_over, on_end, in_turn)
 
     def _between(self) -> float | None:
         """Between frames. Returns seconds after which it wants to be called again."""
         if self._objects is None:
             return None
-        self._objects.sweep()
+        due = self._objects.sweep()
         lanes = [lane for lane in list(self._lanes.values()) if lane.keeps]
         for lane in lanes:
             lane.tick()
-        return 1.0 if lanes else None
+        if not lanes:
+            return due
+        return 1.0 if due is None else min(due, 1.0)
 
     def _told(self, method: str, params: Any, body: memoryview) -> None:
         if method == "actor":
@@ -315,9 +362,14 @@ class Client:
         elif method == "lease.lost":
             for lane in list(self._lanes.values()):
                 lane.lost(params["lease"], params["how"])
+        elif method == "lease.spent":
+            for lane in list(self._lanes.values()):
+                lane.spent(params["lease"])
         elif method == "lease.wanted":
             for lane in list(self._lanes.values()):
                 lane.give_back()
+        elif method == "report":
+            self.link.tell("report", report(params["token"], list(self._calls.values())))
         elif method == "slab.gone":
             self.objects.forget_slab(params["slab"])
         elif self._more is not None:
@@ -332,6 +384,8 @@ class Client:
 
 
 MOMENT_S = 0.005
+LOOK_S = 0.0002
+"""Who asks without waiting sees what has come by then, or it would never see anything: the background leaves who pumps alone."""
 _NO_ARGUMENTS = pack_call((), {})
 _NOTHING = (Value(_NO_ARGUMENTS.format, sizes_of(_NO_ARGUMENTS), "", []), [_NO_ARGUMENTS.head])
 
@@ -342,9 +396,14 @@ class Given(msgspec.Struct, frozen=True):
     at: int
 
 
+class Late(NamedTuple):
+    """Stands among a constructor's arguments for the value of a reference, which may not be there yet: each life asks for it."""
+
+    ref: ObjectRef
+
+
 def _settle(future: Future[Any], objects: Objects, stored: Stored) -> None:
     try:
         future.set_result(objects.value_of(stored))
     except BaseException as error:
         future.set_exception(error)
-

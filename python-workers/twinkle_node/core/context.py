@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from .protocol import Joined, Setup
 
@@ -16,7 +16,7 @@ class Context:
     actor_id: str | None = None
     actor_name: str = ""
     restarts: int = 0
-    task: str | None = field(default=None)
+    namespace: str = ""
 
     def get_node_id(self) -> str:
         """Of the box, in the cluster."""
@@ -36,10 +36,6 @@ class Context:
     def was_current_actor_reconstructed(self) -> bool:
         """The actor has been started again."""
         return self.restarts > 0
-
-    @property
-    def namespace(self) -> str:
-        return self.setup.namespace if self.setup is not None else ""
 
     def get_accelerator_ids(self) -> dict[str, list[str]]:
         """Resource → ids of the devices that this worker holds, as Ray counts them: 0 is the first that the node offers."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from .client import Client, Given
@@ -72,11 +73,9 @@ class Execution:
             sent = Value(packed.format, sizes_of(packed), "", escapes.ids)
             parts = [packed.head, *packed.buffers]
         if escapes.ids:
-            caller.custody[self.invoke.id] = [*caller.custody.get(self.invoke.id, ()), *escapes.found]
+            caller.custody.setdefault(self.invoke.id, deque()).append(escapes.found)
         return frame(Reply(self.invoke.id, sent, more, len(escapes.ids) > 0), parts)
 
 
 def _given(value: Any, given: list[Any]) -> Any:
     return given[value.at] if type(value) is Given else value
-
-

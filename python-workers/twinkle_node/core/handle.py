@@ -74,7 +74,9 @@ class ActorMethod:
         """The same, with other options: ``concurrency_group``, ``max_task_retries``."""
         unknown = [name for name in options if name not in ("concurrency_group", "max_task_retries")]
         if unknown:
-            raise TwinkleError("CONFIG_INVALID", f"unknown option `{unknown[0]}`; a method has concurrency_group and max_task_retries")
+            raise TwinkleError(
+                "CONFIG_INVALID", f"unknown option `{unknown[0]}`; a method has concurrency_group and max_task_retries"
+            )
         return ActorMethod(self._handle, self._name, {**self._options, **options})
 
     def remote(self, *args: Any, **kwargs: Any) -> Any:
@@ -102,6 +104,8 @@ class ActorMethod:
         line = client.line(card)
         limit = facts.get("limit", -1)
         if 0 < limit <= line.pending:
-            raise TwinkleError("OVERLOADED", f"{limit} calls of this process wait for {card.cls_name}: max_pending_calls")
+            raise TwinkleError(
+                "OVERLOADED", f"{limit} calls of this process wait for {card.cls_name}: max_pending_calls"
+            )
         client.submit(line, call)
         return ref if items is None else items

@@ -17,6 +17,7 @@ from .stream import Stream
 from .wire import Buffer, frame
 
 _decode = msgspec.msgpack.Decoder(ToClient).decode
+_NOTHING = memoryview(b"")
 
 
 class Asked:
@@ -28,7 +29,7 @@ class Asked:
         self.number = number
         self.done = False
         self.value: Any = None
-        self.body: memoryview = memoryview(b"")
+        self.body = _NOTHING
         self.error: TwinkleError | None = None
         self.then: Callable[[Asked], None] | None = None
 
@@ -85,11 +86,12 @@ class Link:
         number = next(self._ids)
         asked = Asked(number)
         asked.then = then
-        self._open[number] = asked
+        asking = frame(Ask(number, method, params), body)
+        self._open[number] = asked  # before the look: the end settles what it finds
         if self._over is not None:
             self._settle(number, error=self._over)
         else:
-            self._stream.send(frame(Ask(number, method, params), body))
+            self._stream.send(asking)
         return asked
 
     def call(
@@ -108,6 +110,10 @@ class Link:
     def tell(self, method: str, params: Any, body: Sequence[Buffer] = ()) -> None:
         """Say it. Lost when the connection has ended."""
         self._stream.send(frame(Tell(method, params), body))
+
+    def nudge(self) -> None:
+        """Something that is no frame has changed, or is to be said. Takes no lock."""
+        self._pump.nudge()
 
     def close(self) -> None:
         self._stream.end("closed by this process")
@@ -128,7 +134,7 @@ class Link:
             self._joined = said
 
     def _settle(
-        self, number: int, value: Any = None, body: memoryview = memoryview(b""), error: TwinkleError | None = None
+        self, number: int, value: Any = None, body: memoryview = _NOTHING, error: TwinkleError | None = None
     ) -> None:
         asked = self._open.pop(number, None)
         if asked is None:
@@ -145,3 +151,4 @@ class Link:
         for number in list(self._open):
             self._settle(number, error=self._over)
         self._on_end(reason)
+        self._pump.wake()  # any thread may have closed it

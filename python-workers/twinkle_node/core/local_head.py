@@ -40,6 +40,8 @@ def find_head(home: str | None) -> FoundHead | None:
             facts = json.loads(path.read_text())
         except (OSError, ValueError):
             continue
+        if not isinstance(facts, dict):
+            continue
         if facts.get("kind") == "head" and facts.get("workSocket") and _runs(facts):
             return FoundHead(folder, facts["workSocket"])
     return None
@@ -59,11 +61,11 @@ def connect_to(head: FoundHead) -> socket.socket:
 def _runs(facts: dict[str, Any]) -> bool:
     """Whether the process that wrote the file still runs: its pid alone may be another's by now."""
     try:
-        stat = Path(f"/proc/{facts['pid']}/stat").read_text()
+        stat = Path(f"/proc/{facts.get('pid')}/stat").read_text()
     except OSError:
         return False
     after_name = stat.rpartition(")")[2].split()
-    return after_name[19] == facts["pidStart"] and after_name[0] not in "ZX"
+    return after_name[19] == facts.get("pidStart") and after_name[0] not in "ZX"
 
 
 class LocalHead:
@@ -71,6 +73,8 @@ class LocalHead:
 
     def __init__(self, num_cpus: int | None, num_gpus: int | None, env: Mapping[str, str]) -> None:
         """Returns when it is ready. Raises TwinkleError with what it said."""
+        cli = find_cli(os.environ)
+        self._process: subprocess.Popen[bytes] | None = None
         self._home = tempfile.mkdtemp(prefix="twinkle-")
         read_end, self._lifeline = os.pipe()
         flags = ["--home", self._home]
@@ -79,8 +83,14 @@ class LocalHead:
         if num_gpus is not None:
             flags += ["--num-gpus", str(num_gpus)]
         guard = [sys.executable, "-I", "-S", str(GUARD), str(read_end)]
-        command = [*guard, *find_cli(os.environ), "start", "--head", "--block", "--json", *flags]
-        self._log = tempfile.TemporaryFile("w+")  # noqa: SIM115 it lives as long as this
+        self._log = tempfile.TemporaryFile("w+", errors="replace")  # noqa: SIM115 it lives as long as this
+        try:
+            self.found = self._started([*guard, *cli, "start", "--head", "--block", "--json", *flags], env, read_end)
+        except BaseException:  # an interrupt, too, must leave nothing behind
+            self.close()
+            raise
+
+    def _started(self, command: list[str], env: Mapping[str, str], read_end: int) -> FoundHead:
         try:
             # A session of its own: Ctrl-C at the terminal is for this program, which then ends the head.
             self._process = subprocess.Popen(
@@ -92,6 +102,8 @@ class LocalHead:
                 env={**os.environ, **env},
                 start_new_session=True,
             )
+        except OSError as error:
+            raise TwinkleError("HEAD_UNREACHABLE", f"a head could not be started: {error}") from error
         finally:
             os.close(read_end)
         os.register_at_fork(after_in_child=self._leave_to_parent)
@@ -99,21 +111,24 @@ class LocalHead:
         line = stdout.readline() if stdout is not None else b""
         found = find_head(self._home) if b'"ready"' in line else None
         if found is None:
-            said = self._said()
-            self.close()
-            raise TwinkleError("HEAD_UNREACHABLE", f"a head could not be started: {said}")
-        self.found = found
+            self._end()  # it may say why only at its end
+            raise TwinkleError("HEAD_UNREACHABLE", f"a head could not be started: {self._said()}")
+        return found
 
     def close(self) -> None:
         """End it; returns when nothing of it is left. Idempotent."""
+        self._end()
+        self._log.close()
+        shutil.rmtree(self._home, ignore_errors=True)
+
+    def _end(self) -> None:
         if self._lifeline >= 0:
             os.close(self._lifeline)
             self._lifeline = -1
-        self._process.wait()
-        if self._process.stdout is not None:
-            self._process.stdout.close()
-        self._log.close()
-        shutil.rmtree(self._home, ignore_errors=True)
+        if self._process is not None:
+            self._process.wait()
+            if self._process.stdout is not None:
+                self._process.stdout.close()
 
     def _leave_to_parent(self) -> None:
         """A fork has no part in it: its copy of the lifeline would keep the head alive."""

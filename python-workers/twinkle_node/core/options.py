@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any
@@ -51,14 +52,16 @@ class ActorOptions(Common):
 
 def changed(options: Any, given: Mapping[str, Any]) -> Any:
     """The options with those changed. Raises ConfigError for what is none, or has a wrong type."""
-    known = {field.name for field in fields(options)}
+    known = {field.name: field.default for field in fields(options)}
     for name, value in given.items():
         if name not in known:
             near = difflib.get_close_matches(name, known, 1)
             hint = f"; did you mean `{near[0]}`?" if near else f"; there are {', '.join(sorted(known))}"
             raise _wrong(f"unknown option `{name}`{hint}")
         check = _CHECKS.get(name)
-        if check is not None and value is not None and not check[1](value):
+        if value is None and known[name] is None:
+            continue
+        if check is not None and not check[1](value):
             raise _wrong(f"expected {check[0]} for `{name}` but received {value!r}")
     return replace(options, **given)
 
@@ -67,14 +70,13 @@ def demand_of(options: Common, default_cpus: float) -> Demand:
     """What a worker with those options needs."""
     resources: dict[str, float] = {}
     cpus = default_cpus if options.num_cpus is None else options.num_cpus
-    for name, amount in (("CPU", cpus), ("GPU", options.num_gpus), ("memory", options.memory)):
-        if amount:
-            resources[name] = amount
+    named = (("CPU", cpus), ("GPU", options.num_gpus), ("memory", options.memory))
+    resources.update({name: float(amount) for name, amount in named if amount})
     for name, amount in (options.resources or {}).items():
         if name in ("CPU", "GPU", "memory"):
             raise _wrong(f"`{name}` is no custom resource: use num_cpus, num_gpus or memory")
         if amount:
-            resources[name] = amount
+            resources[name] = float(amount)
     if options.accelerator_type:
         resources[f"accelerator_type:{options.accelerator_type}"] = 0.001
     strategy, node, soft = _strategy(options.scheduling_strategy)
@@ -108,6 +110,8 @@ def _variables(runtime_env: Mapping[str, Any] | None) -> dict[str, str]:
     if unknown:
         raise _wrong(f"`runtime_env` takes env_vars; `{unknown[0]}` is not supported yet")
     variables = runtime_env.get("env_vars") or {}
+    if not isinstance(variables, Mapping):
+        raise _wrong(f"expected a mapping for `env_vars` of `runtime_env` but received {variables!r}")
     for name, value in variables.items():
         if not isinstance(name, str) or not isinstance(value, str):
             raise _wrong(f"expected text for variable {name!r} of `runtime_env` but received {value!r}")
@@ -119,12 +123,13 @@ def _wrong(message: str) -> ConfigError:
 
 
 def _number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and value >= 0
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and value >= 0 and math.isfinite(value)
 
 
 def _count(least: int) -> tuple[str, Callable[[Any], bool]]:
-    return f"a whole number ≥ {least}", lambda value: (
-        isinstance(value, int) and not isinstance(value, bool) and value >= least
+    return (
+        f"a whole number ≥ {least}",
+        lambda value: isinstance(value, int) and not isinstance(value, bool) and value >= least,
     )
 
 
@@ -163,8 +168,6 @@ _CHECKS: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "max_concurrency": _count(1),
     "concurrency_groups": (
         "a mapping of names to whole numbers ≥ 1",
-        lambda value: (
-            isinstance(value, Mapping) and all(map(_text, value)) and all(map(_count(1)[1], value.values()))
-        ),
+        lambda value: isinstance(value, Mapping) and all(map(_text, value)) and all(map(_count(1)[1], value.values())),
     ),
 }

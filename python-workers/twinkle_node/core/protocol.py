@@ -120,6 +120,25 @@ class Block(msgspec.Struct, frozen=True):
     size: int
 
 
+class CallFacts(msgspec.Struct, frozen=True):
+    """A call whose result its caller has not got yet.
+
+    id: of the object that its result becomes
+    name: for people: `module.function`, `Class.method`
+    kind: task | actor
+    state: WAITING (for a value, a worker, its turn) | RUNNING
+    worker: client number of the worker that has it; null: none, or not known
+    since: unix ms: when it came into this state
+    """
+
+    id: str
+    name: str
+    kind: str
+    state: str
+    worker: int | None
+    since: int
+
+
 class CodeParams(msgspec.Struct, frozen=True):
     """A function or class; its pickle is the body.
 
@@ -258,6 +277,18 @@ class PlaceInGroup(msgspec.Struct, frozen=True):
     bundle: int
 
 
+class Printed(msgspec.Struct, frozen=True):
+    """Worker → service → the driver that it works for, with the pid: what it printed.
+
+    name: class of the actor, or function of the task
+    error: on its stderr
+    """
+
+    name: str
+    lines: list[str]
+    error: bool
+
+
 class Publish(msgspec.Struct, frozen=True):
     """Small objects that others will ask for. Body: their bytes.
 
@@ -292,6 +323,18 @@ class Reply(msgspec.Struct, frozen=True, tag_field="t", tag="reply"):
     value: Value
     more: bool
     custody: bool
+
+
+class Report(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Client → service: what it has called, in its order.
+
+    token: of the `report {token}` that it answers
+    more: calls beyond those: a report of all of them would be too long
+    """
+
+    token: int
+    calls: list[CallFacts]
+    more: int | None = None
 
 
 class Reserve(msgspec.Struct, frozen=True):

@@ -10,11 +10,16 @@ import os
 import select
 import threading
 import time
+import weakref
 from collections.abc import Callable
 from typing import Protocol
 
+from ..errors import TwinkleError
+
 QUIET_S = 0.004
 """So long after somebody waited the background thread leaves the connections alone: the next call is likely near."""
+CLOSE_S = 1.0
+"""``close`` waits so long for threads that pump, and leaves the rest to the collector."""
 
 
 class Connection(Protocol):
@@ -22,27 +27,39 @@ class Connection(Protocol):
 
     def fileno(self) -> int: ...
 
-    def readable(self) -> None: ...
+    def readable(self) -> object: ...
 
     def writable(self) -> None: ...
+
+
+class Held(Protocol):
+    """What sends later than it was asked to."""
+
+    def release(self) -> None: ...
 
 
 class Pump:
     """``start`` begins the background thread; ``close`` ends it."""
 
     def __init__(self, idle: Callable[[], float | None] = lambda: None) -> None:
-        """``idle``: called by whoever pumps, between frames; returns seconds after which it wants to be called at the latest."""
+        """``idle``: called by whoever pumps, before it sleeps; returns seconds after which it wants to be called at the latest."""
         self._epoll = select.epoll()
         self._connections: dict[int, Connection] = {}
         self._idle = idle
         self._baton = threading.Lock()  # who has it reads
+        self._owner = 0  # the thread that has it
         self._kick = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        # Not before the last who might wake this has gone: its number may be another's file by then.
+        weakref.finalize(self, os.close, self._kick).atexit = False
         self._epoll.register(self._kick, select.EPOLLIN)
-        self._wanted = 0
+        self.held: set[Held] = set()
+        """What has held something back: told before anybody sleeps here."""
         self._waiters: set[threading.Event] = set()
+        self._asleep = False
         self._last = 0.0
         self._closed = False
-        self._quiet = threading.Event()
+        self._gate = threading.Event()  # lets the background thread go on
+        self._parked = False
         self._thread: threading.Thread | None = None
 
     def start(self) -> None:
@@ -52,7 +69,10 @@ class Pump:
     def add(self, connection: Connection) -> None:
         fd = connection.fileno()
         self._connections[fd] = connection
-        self._epoll.register(fd, select.EPOLLIN)
+        try:
+            self._epoll.register(fd, select.EPOLLIN)
+        except ValueError:
+            pass  # nothing is read any more
 
     def remove(self, fd: int) -> None:
         """Before it is closed. Fine when it is not watched."""
@@ -65,55 +85,66 @@ class Pump:
 
     def want_write(self, fd: int, wanted: bool) -> None:
         """See Watcher of stream."""
-        if fd in self._connections:
+        if fd not in self._connections:
+            return
+        try:
             self._epoll.modify(fd, select.EPOLLIN | (select.EPOLLOUT if wanted else 0))
+        except (OSError, ValueError):
+            pass  # it ends
 
     def drive(self, done: Callable[[], bool], deadline: float | None = None) -> bool:
-        """Pump until ``done()``; False when ``deadline`` (time.monotonic) came first. Any number of threads may wait at once."""
+        """Pump until ``done()``; False when ``deadline`` (time.monotonic) came first. Any number of threads may wait at once, also in what
+        is called for a frame. Raises TwinkleError when the pump is closed before."""
         if done():
             return True
+        me = threading.get_ident()
+        if self._owner == me:  # called by what a frame has caused: the frames after it are read here
+            return self._until(done, deadline)
         if not self._baton.acquire(blocking=False) and not self._take_over(done, deadline):
             return done()
+        self._owner = me
         try:
-            while not done():
-                left = None if deadline is None else deadline - time.monotonic()
-                if left is not None and left <= 0:
-                    return False
-                self._turn(left)
-                if self._waiters:
-                    self._tell_waiters()
-            return True
+            return self._until(done, deadline)
         finally:
+            self._owner = 0
             self._last = time.monotonic()
             self._baton.release()
             if self._waiters:
                 self._tell_waiters()
+            if self._parked:
+                self._gate.set()
 
     def wake(self) -> None:
         """Make whoever pumps look again at what it waits for: something other than a frame has changed."""
         try:
             os.eventfd_write(self._kick, 1)
-        except (BlockingIOError, OSError):
-            pass
+        except OSError:
+            pass  # it is awake more than enough
+
+    def nudge(self) -> None:
+        """``wake``, if somebody sleeps. Takes no lock, so that finalisers may call it."""
+        if self._asleep:
+            self.wake()
 
     def close(self) -> None:
         """Nothing is read any more. Idempotent."""
         if self._closed:
             return
         self._closed = True
-        self._quiet.set()
+        self._gate.set()
         self.wake()
         thread = self._thread
         if thread is not None and thread is not threading.current_thread():
             thread.join()
-        self._epoll.close()
-        os.close(self._kick)
+        if self._owner != threading.get_ident() and self._baton.acquire(timeout=CLOSE_S):
+            self._epoll.close()
+            self._baton.release()
+            self._tell_waiters()
 
     def _take_over(self, done: Callable[[], bool], deadline: float | None) -> bool:
         """Have the baton (True), or see that another's pumping was enough, or that it is too late (False)."""
         seen = threading.Event()
         self._waiters.add(seen)
-        self._wanted += 1
         try:
             self.wake()  # the background thread gives the baton away
             while not done():
@@ -126,41 +157,79 @@ class Pump:
                 seen.clear()
             return False
         finally:
-            self._wanted -= 1
             self._waiters.discard(seen)
 
     def _tell_waiters(self) -> None:
         for event in list(self._waiters):
             event.set()
 
-    def _turn(self, timeout: float | None) -> float | None:
-        for fd, events in self._epoll.poll(-1 if timeout is None else timeout):
+    def _until(self, done: Callable[[], bool], deadline: float | None) -> bool:
+        while not done():
+            if self._closed:
+                raise TwinkleError("HEAD_UNREACHABLE", "this process has left the cluster")
+            left = None if deadline is None else deadline - time.monotonic()
+            if left is not None and left <= 0:
+                return False
+            self._turn(left)
+            if self._waiters:
+                self._tell_waiters()
+        return True
+
+    def _turn(self, timeout: float | None) -> None:
+        # An interrupt may raise anywhere in here (interrupt.py), so nothing is taken in here that would be lost.
+        while self.held:
+            try:
+                self.held.pop().release()
+            except KeyError:
+                break  # another thread was first
+        self._asleep = True  # before the last look: what comes after it wakes
+        due = self._idle()
+        wait = due if timeout is None else timeout if due is None else min(timeout, due)
+        events = self._epoll.poll(-1 if wait is None else max(wait, 0.0))
+        self._asleep = False
+        for fd, event in events:
             if fd == self._kick:
-                try:
-                    os.eventfd_read(self._kick)
-                except BlockingIOError:
-                    pass
+                self._awake()
                 continue
             connection = self._connections.get(fd)
             if connection is None:
                 continue
-            if events & select.EPOLLOUT:
+            if event & select.EPOLLOUT:
                 connection.writable()
-            if events & ~select.EPOLLOUT:
+            if event & ~select.EPOLLOUT:
                 connection.readable()
-        return self._idle()
+
+    def _awake(self) -> None:
+        if self._closed:
+            return  # it stays readable, for all who pump
+        try:
+            os.eventfd_read(self._kick)
+        except BlockingIOError:
+            pass
 
     def _background(self) -> None:
         while not self._closed:
-            if time.monotonic() - self._last < QUIET_S or not self._baton.acquire(blocking=False):
-                self._quiet.wait(QUIET_S)
-                continue
-            try:
-                next_s: float | None = 0.0
-                while not self._closed and self._wanted == 0:
-                    next_s = self._turn(next_s)
-            finally:
-                self._baton.release()
-                self._tell_waiters()
-            if self._wanted > 0:
-                self._last = time.monotonic()  # it is theirs now
+            if self._baton.locked():
+                self._park()
+            elif self._waiters or time.monotonic() - self._last < QUIET_S:
+                self._gate.clear()
+                if not self._closed:
+                    self._gate.wait(QUIET_S)
+            elif self._baton.acquire(blocking=False):
+                self._owner = threading.get_ident()
+                try:
+                    while not self._closed and not self._waiters:
+                        self._turn(None)
+                finally:
+                    self._owner = 0
+                    self._last = time.monotonic()  # it is theirs now
+                    self._baton.release()
+                    self._tell_waiters()
+
+    def _park(self) -> None:
+        """Sleep while somebody else pumps, for however long that takes."""
+        self._gate.clear()
+        self._parked = True
+        if self._baton.locked() and not self._closed:
+            self._gate.wait()
+        self._parked = False

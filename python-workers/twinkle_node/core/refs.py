@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 class Slot:
     """One object, here."""
 
-    __slots__ = ("asked", "borrowed", "callbacks", "count", "id", "known", "stored")
+    __slots__ = ("asked", "borrowed", "callbacks", "count", "held", "id", "known", "stored")
 
     def __init__(self, object_id: str, borrowed: bool) -> None:
         self.id = object_id
@@ -31,6 +31,8 @@ class Slot:
         """The node has it in its table, and counts this process among its holders."""
         self.borrowed = borrowed
         """Another process made it: its value comes from the node."""
+        self.held = False
+        """Of a borrowed one: the node has said that it counts this process, or another counts for it until it does."""
         self.asked = False
         """The node has been asked for its value."""
 
@@ -40,13 +42,17 @@ class Slot:
 
 
 class RefTable:
-    """All slots. ``gone(slot)`` is called when the last reference to one has gone; ``sweep`` has to be called now and then."""
+    """All slots. ``sweep`` has to be called now and then."""
 
-    def __init__(self, gone: Callable[[Slot], None]) -> None:
+    def __init__(self, gone: Callable[[list[Slot]], None], nudge: Callable[[], None] = lambda: None) -> None:
+        """``gone(slots)``: no reference to them is left. Called with the lock in hand, so that a slot of the same id is new only after it:
+        it may not wait. ``nudge``: a sweep would find something, or a value is there. Called anywhere, also by finalisers."""
         self._slots: dict[str, Slot] = {}
         self._dead: deque[str] = deque()
         self._lock = threading.RLock()
         self._gone = gone
+        self._nudge = nudge
+        self._calling = threading.local()
 
     def __len__(self) -> int:
         return len(self._slots)
@@ -70,23 +76,30 @@ class RefTable:
     def note_dead(self, object_id: str) -> None:
         """A reference went. Takes no lock."""
         self._dead.append(object_id)
+        self._nudge()
 
     def sweep(self) -> None:
-        """Count what went."""
-        while self._dead:
-            try:
-                object_id = self._dead.popleft()
-            except IndexError:
-                return
-            with self._lock:
+        """Count what went, and call back what waits to be called in this thread."""
+        if getattr(self._calling, "queue", None):
+            self._call()
+        if not self._dead:
+            return
+        gone: list[Slot] = []
+        with self._lock:
+            while self._dead:
+                try:
+                    object_id = self._dead.popleft()
+                except IndexError:
+                    break
                 slot = self._slots.get(object_id)
                 if slot is None:
                     continue
                 slot.count -= 1
-                if slot.count > 0:
-                    continue
-                del self._slots[object_id]
-            self._gone(slot)
+                if slot.count <= 0:
+                    del self._slots[object_id]
+                    gone.append(slot)
+            if gone:
+                self._gone(gone)
 
     def fulfil(self, slot: Slot, stored: Stored) -> None:
         """Its value is there. Whoever asked is told. The first value counts."""
@@ -95,8 +108,22 @@ class RefTable:
                 return
             slot.stored = stored
             callbacks, slot.callbacks = slot.callbacks, []
-        for callback in callbacks:
-            callback(slot)
+        self._nudge()
+        if not callbacks:
+            return
+        calling = self._calling
+        queue = getattr(calling, "queue", None)
+        if queue is None:
+            queue = calling.queue = deque()
+        queue.extend((callback, slot) for callback in callbacks)
+        # One after another, not one within another: a failure may go through a thousand calls that wait for each other.
+        if getattr(calling, "busy", False):
+            return
+        calling.busy = True
+        try:
+            self._call()
+        finally:
+            calling.busy = False
 
     def when_done(self, slot: Slot, callback: Callable[[Slot], None]) -> None:
         """Call back when it has its value: at once if it has."""
@@ -105,6 +132,12 @@ class RefTable:
                 slot.callbacks.append(callback)
                 return
         callback(slot)
+
+    def _call(self) -> None:
+        queue = self._calling.queue
+        while queue:
+            callback, slot = queue.popleft()
+            callback(slot)
 
 
 @reference_class

@@ -10,7 +10,7 @@ import msgspec
 
 from ..errors import ConfigError
 from .calls import Call
-from .client import Client, current
+from .client import current
 from .exported import export
 from .generators import ObjectRefGenerator
 from .handle import ActorHandle
@@ -105,15 +105,13 @@ class ActorClass:
         return ActorClass(self._cls, changed(self._options, options))
 
     def remote(self, *args: Any, **kwargs: Any) -> ActorHandle:
-        """Make an actor. Returns its handle at once; what its constructor raises is raised by its calls. Raises TwinkleError for a name that is taken."""
+        """Make an actor. Returns its handle at once; what its constructor raises is raised by its calls. Raises TwinkleError for a name
+        that is taken."""
         client = current()
         options = self._options
         exported = export(self._cls)
         key = client.export(exported)
-        arguments, given, keep = client.arguments(args, kwargs)
-        if given:
-            client.wait_for(given, None)
-            arguments, _, keep = client.arguments(*_resolved(client, args, kwargs))
+        arguments = client.lasting_arguments(args, kwargs)
         methods, is_async = _methods(self._cls, options)
         concurrency = options.max_concurrency or (ASYNC_CONCURRENCY if is_async else 1)
         spec = ActorSpec(
@@ -133,21 +131,11 @@ class ActorClass:
             demand=self._demand,
         )
         answer, _ = client.link.call("actor.create", spec, arguments.parts)
-        del keep
+        arguments.keep.clear()  # the node has them, and keeps what they refer to
         return client.handle(msgspec.convert(answer, ActorCard), held=True)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return ActorClass, (self._cls, self._options)
-
-
-def _resolved(client: Client, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """Arguments of a constructor are kept for its next lives, so references among them go as their values."""
-    from .refs import ObjectRef
-
-    def value(one: Any) -> Any:
-        return client.get([one], None)[0] if type(one) is ObjectRef else one
-
-    return tuple(value(one) for one in args), {name: value(one) for name, one in kwargs.items()}
 
 
 def _methods(cls: type, options: ActorOptions) -> tuple[dict[str, Any], bool]:
@@ -162,6 +150,9 @@ def _methods(cls: type, options: ActorOptions) -> tuple[dict[str, Any], bool]:
         is_async = is_async or inspect.iscoroutinefunction(member) or inspect.isasyncgenfunction(member)
         group = getattr(member, _OPTIONS, {}).get("concurrency_group", "")
         if group and group not in groups:
-            raise ConfigError("CONFIG_INVALID", f"`{cls.__name__}.{name}` names the concurrency group `{group}`, which `concurrency_groups` does not have")
+            raise ConfigError(
+                "CONFIG_INVALID",
+                f"`{cls.__name__}.{name}` names the concurrency group `{group}`, which `concurrency_groups` does not have",
+            )
         found[name] = {"gen": generates, "group": group, "limit": options.max_pending_calls}
     return found, is_async

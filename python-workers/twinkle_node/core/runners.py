@@ -7,25 +7,29 @@ import inspect
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ..errors import CancelledError
 from .client import Client
 from .execute import Execution
+from .interrupt import Interrupts
 from .protocol import ActorSpec
+from .replies import Replies
+from .run_call import leave, run_call, unknown_group, where_of
 
 if TYPE_CHECKING:
     from .worker import Caller, Worker
 
-BATCH_BYTES = 1 << 16
-BATCH_S = 0.001
-"""Replies wait for each other while calls wait, but no longer."""
+LOOK_S = 0.001
+"""Between calls the main thread looks that often for cancellations of those that wait."""
+
+CROWDED_S = 0.005
+"""A coroutine whose caller is slow looks that often whether it has caught up."""
 
 
 class Runner(Protocol):
-    """Told by the worker's main thread, but for ``interrupts``."""
+    """Told by the worker's main thread."""
 
     def submit(self, execution: Execution) -> None: ...
 
@@ -39,14 +43,6 @@ class Runner(Protocol):
         """Take the main thread for good, or leave it as it is."""
         ...
 
-    def interrupts(self, client: int, number: int) -> bool:
-        """Whether that call runs now and the main thread has to be interrupted for it. In any thread."""
-        ...
-
-    def interrupted(self) -> bool:
-        """In the main thread's signal handler: whether it is still the call that was meant."""
-        ...
-
 
 def runner_of(instance: Any, spec: ActorSpec, client: Client) -> Runner:
     """What an actor needs: coroutines among its methods, or several calls at once, or neither."""
@@ -58,119 +54,69 @@ def runner_of(instance: Any, spec: ActorSpec, client: Client) -> Runner:
     return SerialRunner(instance, client)
 
 
-def _where(execution: Execution, instance: Any) -> str:
-    target = execution.invoke.target
-    return f"task {target}" if instance is None else f"{type(instance).__name__}.{target}"
-
-
-def _results(execution: Execution, function: Callable[..., Any], where: str, send: Callable[[bytes], None]) -> None:
-    """Run a function that is no coroutine, and send what comes of it."""
-    try:
-        args, kwargs = execution.arguments()
-        value = function(*args, **kwargs)
-        if inspect.iscoroutine(value):
-            value = asyncio.run(value)
-        if inspect.isgenerator(value):
-            for item in value:
-                send(execution.item(item))
-            value = None
-        reply = execution.result(value)
-    except Exception as error:
-        reply = execution.failure(error, where)
-    send(reply)
-
-
 class SerialRunner:
-    """One call at a time, in the main thread, in the order in which they came."""
+    """One call at a time, in the main thread, in the order in which they came. Without an instance they are tasks."""
 
-    def __init__(self, instance: Any, client: Client) -> None:
+    def __init__(self, instance: Any, client: Client, interrupts: Interrupts | None = None) -> None:
+        """``interrupts``: of tasks. Ray leaves an actor's method alone, too: its state would be half changed."""
         self._instance = instance
         self._client = client
+        self._interrupts = interrupts
         self._queue: deque[Execution] = deque()
-        self._withdrawn: set[tuple[int, int]] = set()
-        self._running: Execution | None = None
-        self._meant: Execution | None = None
-        self._replies: dict[Caller, list[bytes]] = {}
-        self._bytes = 0
-        self._first = 0.0
+        self._withdrawn: set[tuple[Caller, int]] = set()
+        self._replies = Replies()
 
     def submit(self, execution: Execution) -> None:
         self._queue.append(execution)
 
     def withdraw(self, caller: Caller, number: int) -> None:
-        self._withdrawn.add((caller.client, number))
+        self._withdrawn.add((caller, number))
 
     def run(self, worker: Worker) -> None:
+        self._client.before_waiting = self._blocked
+        looked = time.monotonic()
         while self._queue:
             execution = self._queue.popleft()
-            key = (execution.caller.client, execution.invoke.id)
+            key = (execution.caller, execution.invoke.id)
             if key in self._withdrawn:
                 self._withdrawn.discard(key)
-                self._keep(execution.caller, execution.failure(CancelledError(_where(execution, self._instance)), ""))
+                where = where_of(execution, self._instance)
+                self._send(execution, execution.failure(CancelledError(where), where))
             else:
                 self._execute(execution)
-            if not self._queue:
+            if not self._queue or time.monotonic() - looked > LOOK_S:
                 worker.poll()  # what came meanwhile, cancellations among it
+                looked = time.monotonic()
         self._withdrawn.clear()
-        self._flush()
 
     def serve(self, worker: Worker) -> None:
         pass
 
-    def interrupts(self, client: int, number: int) -> bool:
-        running = self._running
-        if self._instance is not None or running is None:
-            return False  # Ray leaves an actor's method alone, too: its state would be half changed
-        if (running.caller.client, running.invoke.id) != (client, number):
-            return False
-        self._meant = running
-        return True
-
-    def interrupted(self) -> bool:
-        return self._meant is not None and self._meant is self._running
-
     def _execute(self, execution: Execution) -> None:
-        instance = self._instance
-        caller = execution.caller
-        where = _where(execution, instance)
-        self._client.before_waiting = self._blocked
-        self._running = execution
+        where = where_of(execution, self._instance)
         try:
-            if instance is None:
+            if self._instance is None:
                 function = self._client.fetch_code(execution.invoke.target)
                 where = f"task {getattr(function, '__qualname__', execution.invoke.target)}"
             else:
-                function = getattr(instance, execution.invoke.target)
+                function = getattr(self._instance, execution.invoke.target)
         except Exception as error:
-            self._running = None
-            self._keep(caller, execution.failure(error, where))
+            self._send(execution, execution.failure(error, where))
             return
         try:
-            _results(execution, function, where, lambda reply: self._keep(caller, reply))
-        except CancelledError as error:  # between two steps of ours
-            self._keep(caller, execution.failure(error, where))
-        finally:
-            self._running = None
+            run_call(execution, function, where, lambda reply: self._send(execution, reply), self._interrupts)
+        except SystemExit as end:
+            self._replies.flush()
+            leave(end)
 
     def _blocked(self) -> None:
         """The call waits for others: its results of before must not."""
-        self._flush()
+        self._replies.flush()
         if self._instance is None:
             self._client.link.tell("blocked", {})
 
-    def _keep(self, caller: Caller, reply: bytes) -> None:
-        if not self._replies:
-            self._first = time.monotonic()
-        self._replies.setdefault(caller, []).append(reply)
-        self._bytes += len(reply)
-        if not self._queue or self._bytes > BATCH_BYTES or time.monotonic() - self._first > BATCH_S:
-            self._flush()
-
-    def _flush(self) -> None:
-        replies, self._replies = self._replies, {}
-        self._bytes = 0
-        for caller, frames in replies.items():
-            caller.stream.send(frames[0] if len(frames) == 1 else b"".join(frames))
+    def _send(self, execution: Execution, reply: bytes) -> None:
+        self._replies.add(execution.caller, reply, len(self._queue) > 0)
 
 
 class ThreadRunner:
@@ -180,20 +126,24 @@ class ThreadRunner:
         self._instance = instance
         sizes = {"": max(1, spec.max_concurrency), **spec.groups}
         self._pools = {name: ThreadPoolExecutor(size, f"actor-{name or 'calls'}") for name, size in sizes.items()}
-        self._waiting: dict[tuple[int, int], Execution] = {}
+        self._waiting: dict[tuple[Caller, int], Execution] = {}
         self._lock = threading.Lock()
 
     def submit(self, execution: Execution) -> None:
+        pool = self._pools.get(execution.invoke.group)
+        if pool is None:
+            error, where = unknown_group(execution, self._pools), where_of(execution, self._instance)
+            execution.caller.stream.send(execution.failure(error, where))
+            return
         with self._lock:
-            self._waiting[execution.caller.client, execution.invoke.id] = execution
-        pool = self._pools.get(execution.invoke.group, self._pools[""])
+            self._waiting[execution.caller, execution.invoke.id] = execution
         pool.submit(self._execute, execution)
 
     def withdraw(self, caller: Caller, number: int) -> None:
         with self._lock:
-            execution = self._waiting.pop((caller.client, number), None)
+            execution = self._waiting.pop((caller, number), None)
         if execution is not None:
-            where = _where(execution, self._instance)
+            where = where_of(execution, self._instance)
             caller.stream.send(execution.failure(CancelledError(where), where))
 
     def run(self, worker: Worker) -> None:
@@ -202,23 +152,18 @@ class ThreadRunner:
     def serve(self, worker: Worker) -> None:
         pass
 
-    def interrupts(self, client: int, number: int) -> bool:
-        return False
-
-    def interrupted(self) -> bool:
-        return False
-
     def _execute(self, execution: Execution) -> None:
         with self._lock:
-            if self._waiting.pop((execution.caller.client, execution.invoke.id), None) is None:
+            if self._waiting.pop((execution.caller, execution.invoke.id), None) is None:
                 return
-        where = _where(execution, self._instance)
+        where = where_of(execution, self._instance)
         try:
             function = getattr(self._instance, execution.invoke.target)
-        except AttributeError as error:
+            run_call(execution, function, where, execution.caller.stream.send)
+        except SystemExit as end:
+            leave(end)
+        except Exception as error:  # the method is not there
             execution.caller.stream.send(execution.failure(error, where))
-            return
-        _results(execution, function, where, execution.caller.stream.send)
 
 
 class AsyncRunner:
@@ -228,33 +173,33 @@ class AsyncRunner:
         self._instance = instance
         self._limits = {"": max(1, spec.max_concurrency), **spec.groups}
         self._semaphores: dict[str, asyncio.Semaphore] = {}
-        self._tasks: dict[tuple[int, int], asyncio.Task[None]] = {}
+        self._tasks: dict[tuple[Caller, int], asyncio.Task[None]] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
 
     def submit(self, execution: Execution) -> None:
         if self._loop is None:
             return
-        key = (execution.caller.client, execution.invoke.id)
+        key = (execution.caller, execution.invoke.id)
         task = self._loop.create_task(self._execute(execution))
         self._tasks[key] = task
-        task.add_done_callback(lambda _: self._tasks.pop(key, None))
+        task.add_done_callback(lambda task: self._over(task, key, execution))
 
     def withdraw(self, caller: Caller, number: int) -> None:
-        task = self._tasks.get((caller.client, number))
+        task = self._tasks.get((caller, number))
         if task is not None:
             task.cancel()
+
+    def _over(self, task: asyncio.Task[None], key: tuple[Caller, int], execution: Execution) -> None:
+        self._tasks.pop(key, None)
+        if task.cancelled():  # before its first step: nothing of it has run
+            where = where_of(execution, self._instance)
+            execution.caller.stream.send(execution.failure(CancelledError(where), where))
 
     def run(self, worker: Worker) -> None:
         pass
 
     def serve(self, worker: Worker) -> None:
         asyncio.run(self._serve(worker))
-
-    def interrupts(self, client: int, number: int) -> bool:
-        return False
-
-    def interrupted(self) -> bool:
-        return False
 
     async def _serve(self, worker: Worker) -> None:
         loop = asyncio.get_running_loop()
@@ -264,17 +209,23 @@ class AsyncRunner:
         await loop.create_future()  # the process ends otherwise
 
     async def _execute(self, execution: Execution) -> None:
-        where = _where(execution, self._instance)
+        where = where_of(execution, self._instance)
         send = execution.caller.stream.send
         try:
-            async with self._semaphores.get(execution.invoke.group, self._semaphores[""]):
+            semaphore = self._semaphores.get(execution.invoke.group)
+            if semaphore is None:
+                raise unknown_group(execution, self._semaphores)
+            async with semaphore:
                 args, kwargs = execution.arguments()
-                value = getattr(self._instance, execution.invoke.target)(*args, **kwargs)
-                if inspect.isasyncgen(value):
+                function = getattr(self._instance, execution.invoke.target)
+                value = function(*args, **kwargs)
+                if inspect.isasyncgenfunction(function):
                     async for item in value:
                         send(execution.item(item))
+                        while execution.caller.stream.crowded:
+                            await asyncio.sleep(CROWDED_S)
                     value = None
-                elif inspect.isgenerator(value):
+                elif inspect.isgeneratorfunction(function):
                     for item in value:
                         send(execution.item(item))
                     value = None
@@ -283,6 +234,8 @@ class AsyncRunner:
                 reply = execution.result(value)
         except asyncio.CancelledError:
             reply = execution.failure(CancelledError(where), where)
-        except Exception as error:
+        except SystemExit as end:
+            leave(end)
+        except BaseException as error:
             reply = execution.failure(error, where)
         send(reply)

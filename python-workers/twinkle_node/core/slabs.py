@@ -43,11 +43,10 @@ class Slabs:
         found = self._maps.get((slab, write))
         if found is not None:
             return found
+        # Without the lock: whoever answers may first have to say that another slab is gone. Two threads may map the same; one is kept.
+        made = _map(self._where(slab), write)
         with self._lock:
-            found = self._maps.get((slab, write))
-            if found is None:
-                found = self._maps[slab, write] = _map(self._where(slab), write)
-            return found
+            return self._maps.setdefault((slab, write), made)
 
 
 def _map(place: SlabPlace, write: bool) -> mmap.mmap:

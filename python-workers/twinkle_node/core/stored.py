@@ -56,7 +56,7 @@ class Outgoing(NamedTuple):
     """A value that is ready to travel. ``keep`` lives until it has arrived."""
 
     value: Value
-    parts: list[Buffer]
+    parts: Sequence[Buffer]
     keep: list[Any]
 
 

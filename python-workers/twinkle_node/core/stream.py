@@ -39,6 +39,8 @@ class Stream:
         self._on_frame = on_frame
         self._on_end = on_end
         self._reader = FrameReader()
+        self._frames: deque[tuple[memoryview, memoryview]] = deque()  # read, not handled yet
+        self._reading = threading.Lock()  # the descriptor stays what it is
         self._lock = threading.Lock()
         self._unsent: deque[memoryview] = deque()
         self._waiting = 0
@@ -72,25 +74,31 @@ class Stream:
             self._unsent.append(memoryview(data))
             self._waiting += len(data)
 
-    def readable(self) -> None:
-        """Take what is there."""
-        try:
-            data = self._sock.recv(CHUNK)
-        except (BlockingIOError, InterruptedError):
-            return
-        except OSError as error:
-            self.end(error.strerror or str(error))
-            return
-        if not data:
-            self.end("it was closed")
-            return
-        try:
-            frames = self._reader.feed(data)
-        except BrokenFrame as error:
-            self.end(str(error))
-            return
-        for head, body in frames:
-            self._on_frame(head, body)
+    def readable(self) -> bool:
+        """Take what is there, up to a chunk. Returns whether there was anything."""
+        reason, data = "", None
+        with self._reading:
+            try:
+                data = self._sock.recv(CHUNK)
+                if data:
+                    self._frames.extend(self._reader.feed(data))
+                else:
+                    reason = "it was closed"
+            except (BlockingIOError, InterruptedError):
+                pass
+            except BrokenFrame as error:
+                reason = str(error)
+            except OSError as error:
+                reason = error.strerror or str(error)
+        self._deliver()
+        if reason:
+            self.end(reason)
+        return bool(data) and not self._ended
+
+    def drain(self) -> None:
+        """Take all that is there. For who pumps."""
+        while self.readable():
+            pass
 
     def writable(self) -> None:
         """Send what waits."""
@@ -114,8 +122,20 @@ class Stream:
             self._ended = True
             self._unsent.clear()
             self._waiting = 0
-        self._on_end(reason)
-        self._sock.close()
+        try:
+            self._on_end(reason)
+        finally:
+            with self._reading:
+                self._sock.close()
+
+    def _deliver(self) -> None:
+        # What a frame causes may wait for later ones, and read them in here: so each is taken out before it is handled.
+        while self._frames and not self._ended:
+            head, body = self._frames.popleft()
+            try:
+                self._on_frame(head, body)
+            except Exception as error:
+                self.end(f"what it sent cannot be understood: {type(error).__name__}: {error}")
 
     def _try(self, data: bytes | memoryview) -> int:
         try:

@@ -7,6 +7,8 @@ from collections.abc import Iterable
 
 import msgspec
 
+from ..errors import TwinkleError
+
 LENGTHS = struct.Struct("<II")
 LARGEST = 1 << 30
 """Bytes of a frame: more than anything that travels in one (large values lie in slabs)."""
@@ -21,12 +23,16 @@ class BrokenFrame(Exception):
 
 
 def frame(head: msgspec.Struct, body: Iterable[Buffer] = ()) -> bytes:
-    """One frame, ready to be sent."""
+    """One frame, ready to be sent. Raises TwinkleError ``BODY_TOO_LARGE``."""
     encoded = _encode(head)
     parts = list(body)
     size = len(encoded) + 4
     for part in parts:
         size += part.nbytes if isinstance(part, memoryview) else len(part)
+    if size > LARGEST:  # the other side would end the connection
+        raise TwinkleError(
+            "BODY_TOO_LARGE", f"expected at most {LARGEST} bytes in one message but received {size}; use put()"
+        )
     return b"".join((LENGTHS.pack(size, len(encoded)), encoded, *parts))
 
 

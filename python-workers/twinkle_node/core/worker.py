@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import os
 import select
-import signal
 import socket
 import sys
-import threading
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from ..errors import CancelledError
+from . import protocol
 from .client import Client, set_current
 from .context import Context, set_context
 from .execute import Execution
+from .interrupt import Interrupts
+from .printed import Printed
 from .protocol import (
     WORK_PROTOCOL,
     ActorBorn,
@@ -31,7 +31,7 @@ from .protocol import (
 )
 from .stored import error_value
 from .stream import Stream
-from .wire import frame
+from .writer import Writer
 
 if TYPE_CHECKING:
     from twinkle_worker.protocol import LaunchSpec
@@ -56,10 +56,12 @@ class Caller:
     def __init__(self, sock: socket.socket, worker: Worker) -> None:
         self._worker = worker
         self.client = -1
+        self.relieve = lambda: worker.writer.relieve(self.stream)
+        """Wait while it is too slow to take what was sent. Not in a thread that others wait for."""
         self.portable = False
         self.stream = Stream(sock, worker, self._heard, self._ended)
-        self.custody: dict[int, Any] = {}
-        """References in results that the caller has not taken over yet, by call."""
+        self.custody: dict[int, deque[Any]] = {}
+        """References in results that the caller has not taken over yet: for each reply of a call, in their order."""
 
     def _heard(self, head: memoryview, body: memoryview) -> None:
         said = _decode(head)
@@ -68,11 +70,18 @@ class Caller:
         elif isinstance(said, Withdraw):
             self._worker.withdrawn(self, said.id)
         elif isinstance(said, Kept):
-            self.custody.pop(said.id, None)
+            self._kept(said.id)
         elif isinstance(said, Dial):
             if said.protocol != WORK_PROTOCOL or said.instance != self._worker.instance:
                 self.stream.end("it is of another cluster or version")
             self.client, self.portable = said.client, said.portable
+
+    def _kept(self, number: int) -> None:
+        waiting = self.custody.get(number)
+        if waiting:
+            waiting.popleft()
+        if not waiting:
+            self.custody.pop(number, None)
 
     def _ended(self, _reason: str) -> None:
         self.custody.clear()
@@ -91,13 +100,15 @@ class Worker:
         self._listener.setblocking(False)
         self._path = launch.endpoint
         self._callers: dict[int, Caller] = {}
+        self.writer = Writer()
         self._epoll = select.epoll()
         self._kick = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._epoll.register(self._kick, select.EPOLLIN)
         self._told: deque[tuple[str, Any, bytes]] = deque()
         self._runner: Runner | None = None
         self._over = False
-        self._main = threading.main_thread().ident or 0
+        self._interrupts = Interrupts()
+        self._name = "task"
         hello = Join(WORK_PROTOCOL, "worker", os.getpid(), launch.endpoint, sys.executable, [], os.getcwd(), "")
         control = socket.socket(fileno=launch.pass_fd)
         self.client = Client(control, hello, self._heard)
@@ -105,7 +116,6 @@ class Worker:
 
     def main(self) -> int:
         """Until the node service is gone, which ends this process."""
-        signal.signal(signal.SIGINT, self._interrupted)
         while not self._over:
             self._turn(None)
         return 0
@@ -114,8 +124,9 @@ class Worker:
 
     def want_write(self, fd: int, wanted: bool) -> None:
         """See Watcher of stream."""
-        if fd in self._callers:
-            self._epoll.modify(fd, select.EPOLLIN | (select.EPOLLOUT if wanted else 0))
+        caller = self._callers.get(fd)
+        if caller is not None:
+            self.writer.want_write(caller.stream, wanted)
 
     def invoked(self, caller: Caller, invoke: Invoke, body: bytes) -> None:
         if self._runner is not None:
@@ -151,19 +162,11 @@ class Worker:
         os.eventfd_write(self._kick, 1)
 
     def _interrupt(self, told: dict[str, Any]) -> None:
-        if told["force"]:
+        if self._interrupts.cancel(told["ref"]) and told["force"]:
             os._exit(1)
-        runner = self._runner
-        if runner is not None and runner.interrupts(told["caller"], told["id"]):
-            signal.pthread_kill(self._main, signal.SIGINT)  # also ends a sleep or a read
-
-    def _interrupted(self, _number: int, _frame: Any) -> None:
-        runner = self._runner
-        if runner is not None and runner.interrupted():
-            raise CancelledError("this task")
 
     def _turn(self, timeout: float | None) -> None:
-        for fd, events in self._epoll.poll(-1 if timeout is None else timeout):
+        for fd, _ in self._epoll.poll(-1 if timeout is None else timeout):
             if fd == self._kick:
                 self._obey()
             elif fd == self._listener.fileno():
@@ -172,10 +175,7 @@ class Worker:
                 caller = self._callers.get(fd)
                 if caller is None:
                     continue
-                if events & select.EPOLLOUT:
-                    caller.stream.writable()
-                if events & ~select.EPOLLOUT:
-                    caller.stream.readable()
+                caller.stream.readable()
         if self._runner is not None and timeout is None:
             self._runner.run(self)
 
@@ -210,14 +210,20 @@ class Worker:
         except OSError:
             pass  # on another box it may not be there
         self.client.namespace = setup.namespace
-        set_context(Context(self.client.joined, setup))
-        self._runner = SerialRunner(None, self.client)
+        sys.stdout = Printed(sys.stdout, lambda lines: self._printed(lines, False))
+        sys.stderr = Printed(sys.stderr, lambda lines: self._printed(lines, True))
+        set_context(Context(self.client.joined, setup, namespace=setup.namespace))
+        self._runner = SerialRunner(None, self.client, self._interrupts)
         self._epoll.register(self._listener, select.EPOLLIN)
+
+    def _printed(self, lines: list[str], error: bool) -> None:
+        self.client.link.tell("printed", protocol.Printed(self._name, lines, error))
 
     def _become(self, assign: Assign, body: bytes) -> None:
         from .birth import born
         from .runners import runner_of
 
+        self._name = assign.spec.cls_name
         try:
             instance = born(self.client, assign, body)
         except BaseException as error:

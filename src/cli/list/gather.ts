@@ -1,7 +1,7 @@
 /** Asks every running instance of a home folder at once; who does not answer becomes a note and hides nobody. */
 import type { ClusterSnapshot } from '../../cluster/api.js';
 import type { ClusterHeadStatus, HeadStatus, InstanceFile, RunStatus } from '../../runtime/types.js';
-import { askCluster, askRuns, askStatus, type Silent } from '../admin.js';
+import { askCluster, askRuns, askStatus, askWork, type Silent, type WorkDocuments } from '../admin.js';
 import { runningInstances } from '../home.js';
 
 /** A cluster and who told of it. */
@@ -46,6 +46,15 @@ export function gatherRuns(home: string): Promise<Found<FoundRuns>> {
     const answer = await askRuns(teller);
     return 'silent' in answer ? answer : { ...answer, teller };
   });
+}
+
+/** The actors, tasks or objects of every head. */
+export async function gatherWork<Part extends keyof WorkDocuments>(
+  home: string,
+  part: Part,
+): Promise<Found<WorkDocuments[Part]>> {
+  const all = await gather(home, (teller) => askWork(teller, part));
+  return { ...all, found: all.found.flatMap(({ work }) => work ?? []) };
 }
 
 /** One entry a cluster, in order of first mention: the newest truth about it, and its head as teller. */

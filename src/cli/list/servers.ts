@@ -1,4 +1,5 @@
 /** `status`: servers with their models and ranks, standalone heads in a line, and who does not answer. Pure. */
+import { formatBytes } from '../../config/quantity.js';
 import type { ClusterHeadStatus, DeviceHolding, HeadStatus, InstanceFile, TrainerStatus } from '../../runtime/types.js';
 import type { ScaleStatus, ServedModel } from '../../serving/types.js';
 import type { Silent } from '../admin.js';
@@ -53,11 +54,11 @@ function describe(file: InstanceFile, answer: Answered['answer'], since: string,
   }
   const name = paint('bold', answer.instance);
   if (answer.kind === 'head') {
-    const { nodes, groups } = answer;
+    const { nodes, groups, work } = answer;
     const pending = groups.pending === 0 ? '0 pending' : paint('yellow', `${groups.pending} pending`);
     return (
       `${name}  head  ${state(answer.phase, paint)}  ${answer.address}  ${process}  version ${answer.version}  ` +
-      `nodes ${nodes}  groups ${groups.created} created, ${pending}\n`
+      `nodes ${nodes}  groups ${groups.created} created, ${pending}\n${work === undefined ? '' : indented(workLine(work))}`
     );
   }
   const line = `${name}  ${state(answer.phase, paint)}  ${answer.url ?? 'without HTTP'}  ${process}  version ${answer.version}${membership(answer, paint)}\n`;
@@ -73,6 +74,14 @@ function describe(file: InstanceFile, answer: Answered['answer'], since: string,
 }
 
 const indented = (text: string): string => text.replace(/^(?=.)/gm, '  ');
+
+/** `actors 3, tasks 2 workers, objects 14: 1.2 GiB of 7.1 GiB (0.3 GiB spilled)`. */
+function workLine({ actors, leases, store }: NonNullable<ClusterHeadStatus['work']>): string {
+  const { objects, usedBytes, capacityBytes, spilledBytes } = store;
+  const spilled = spilledBytes === 0 ? '' : ` (${formatBytes(spilledBytes)} spilled)`;
+  const room = `${formatBytes(usedBytes)} of ${formatBytes(capacityBytes)}${spilled}`;
+  return `actors ${actors}, tasks ${leases} ${leases === 1 ? 'worker' : 'workers'}, objects ${objects}: ${room}\n`;
+}
 
 /** Devices by who computes on them, once somebody trains: before, the ranks say it all. */
 function holders(devices: readonly DeviceHolding[], paint: Paint): string {

@@ -15,10 +15,19 @@ export interface AdminOptions {
   status(): unknown;
   /** The document of `GET /cluster`, plain JSON; asked anew at each request. Without it the route answers 404. */
   readonly cluster?: () => Promise<unknown>;
+  /** The documents of `GET /work/actors`, `/work/tasks` and `/work/objects`, plain JSON; `GET /work` has all of them. Without it they answer 404. */
+  readonly work?: WorkWatch;
   /** The runs of all tenants, as `GET /runs` and `GET /runs/<id>` tell them; without it the routes answer 404. */
   readonly runs?: Pick<TrainingWatch, 'runs' | 'run'>;
   /** Operations on the served models, as `POST /sleep`; absent: the process serves none. */
   readonly control?: FleetControl;
+}
+
+/** Actors, tasks and objects, each asked by itself: a list of one waits for none of the others. */
+export interface WorkWatch {
+  actors(): object;
+  tasks(): Promise<object>;
+  objects(): object;
 }
 
 const MAX_SOCKET_PATH = 107;
@@ -42,6 +51,7 @@ export async function startAdminServer(options: AdminOptions): Promise<FastifyIn
     }
     return reply.send(await options.cluster());
   });
+  mountWork(app, options.work);
   if (options.runs !== undefined) mountRuns(app, options.runs);
   if (options.control !== undefined) mountOperations(app, options.control);
   try {
@@ -58,6 +68,24 @@ export async function startAdminServer(options: AdminOptions): Promise<FastifyIn
     );
   }
   return app;
+}
+
+function mountWork(app: FastifyInstance, work: WorkWatch | undefined): void {
+  const mount = (path: string, document: (work: WorkWatch) => object): void => {
+    app.get(path, async (_request, reply) => {
+      if (work === undefined) {
+        throw new TwinkleError(
+          'ROUTE_NOT_FOUND',
+          'this process runs no actors and tasks; ask a head that offers devices',
+        );
+      }
+      return reply.send(await document(work));
+    });
+  };
+  mount('/work', async (work) => ({ ...work.actors(), ...(await work.tasks()), ...work.objects() }));
+  mount('/work/actors', (work) => work.actors());
+  mount('/work/tasks', (work) => work.tasks());
+  mount('/work/objects', (work) => work.objects());
 }
 
 function mountRuns(app: FastifyInstance, watch: NonNullable<AdminOptions['runs']>): void {

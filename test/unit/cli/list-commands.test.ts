@@ -9,8 +9,8 @@ import { startAdminServer } from '../../../src/gateway/admin/admin-server.js';
 import { createFakeNative } from '../../../src/native/fake.js';
 import { fakeDeviceReport } from '../../../src/native/fake-devices.js';
 import { describeInstance, instancesFolder, writeInstance } from '../../../src/runtime/instance-file.js';
-import type { InstanceFile, RunDetail } from '../../../src/runtime/types.js';
-import { cluster, group, model, node, replica, run, server } from './list/fixtures.js';
+import type { InstanceFile, ListedTasks, RunDetail } from '../../../src/runtime/types.js';
+import { actor, cluster, group, model, node, object, replica, run, server, task } from './list/fixtures.js';
 import { Session } from './support.js';
 
 let session: Session;
@@ -47,7 +47,7 @@ function register(instance: string, kind: InstanceFile['kind'] = 'serve'): strin
 /** An instance whose admin socket answers so. */
 async function play(
   instance: string,
-  answers: { status?: unknown; cluster?: () => Promise<unknown>; runs?: readonly RunDetail[] },
+  answers: { status?: unknown; cluster?: () => Promise<unknown>; runs?: readonly RunDetail[]; work?: Work },
   kind: InstanceFile['kind'] = 'serve',
 ): Promise<void> {
   const socketPath = register(instance, kind);
@@ -57,9 +57,20 @@ async function play(
       socketPath,
       status: () => status,
       ...(answers.cluster === undefined ? {} : { cluster: answers.cluster }),
+      ...(answers.work === undefined ? {} : { work: playedWork(answers.work) }),
       ...(answers.runs === undefined ? {} : { runs: playedRuns(answers.runs) }),
     }),
   );
+}
+
+type Work = Readonly<Record<'actors' | 'tasks' | 'objects', readonly object[]>> & Partial<Pick<ListedTasks, 'silent'>>;
+
+function playedWork({ actors, tasks, objects, silent = [] }: Work) {
+  return {
+    actors: () => ({ actors }),
+    tasks: async () => ({ tasks, silent, untold: [] }),
+    objects: () => ({ objects, store: {} }),
+  };
 }
 
 function playedRuns(details: readonly RunDetail[]) {
@@ -94,7 +105,7 @@ const json = async (...argv: string[]): Promise<Record<string, unknown>[]> => {
 
 describe('list nodes and placement-groups', () => {
   test('nothing runs: no error, an empty array', async () => {
-    for (const what of ['nodes', 'placement-groups', 'gangs']) {
+    for (const what of ['nodes', 'placement-groups', 'gangs', 'actors', 'tasks', 'objects']) {
       session.stdout = '';
       expect(await session.run('list', what)).toBe(0);
       expect(session.stdout).toBe(`nothing runs in ${session.home}\n`);
@@ -168,6 +179,9 @@ describe('list nodes and placement-groups', () => {
   test.each([
     [['list', 'nodes', '--state', 'alve'], 'did you mean `alive`?'],
     [['list', 'nodes', '--filter', 'resource.GPU=1'], 'did you mean `resources`?'],
+    [['list', 'actors', '--state', 'RUNNING'], 'expected one of PENDING, ALIVE, RESTARTING, DEAD'],
+    [['list', 'tasks', '--filter', 'caller=1'], 'did you mean `callerPid`?'],
+    [['list', 'objects', '--filter', 'size=1'], 'there is no field `size`'],
     [['list', 'gangs', '--filter', 'pid=1'], 'there is no field `pid`'],
     [['list', 'placement-groups', '--limit', 'many'], 'expected a whole number from 1 for `--limit`'],
     [['list', 'devices', '--filter', 'resource=GPU'], 'there is no field `resource`'],
@@ -203,6 +217,43 @@ describe('list gangs', () => {
     ]);
     expect(session.stderr).toMatch(/^odd .*its answer lists no models\n$/);
     expect(await json('list', 'gangs', '--state', 'Failed')).toEqual([]);
+  });
+});
+
+describe('list actors, tasks and objects', () => {
+  const work: Work = { actors: [actor()], tasks: [task()], objects: [object(), object({ id: '1.10' })] };
+
+  test('of the head; servers have none, which is no fault of theirs', async () => {
+    await play('head1', { work, cluster: async () => OWN }, 'head');
+    await play('serve1', { cluster: async () => OWN });
+    expect(await json('list', 'actors')).toEqual(work.actors);
+    expect(await json('list', 'tasks', '--filter', 'worker=3')).toEqual(work.tasks);
+    expect(await json('list', 'objects', '--limit', '1')).toEqual([object()]);
+    session.stdout = '';
+    await session.run('list', 'actors', '--state', 'alive');
+    expect(session.stdout).toMatch(/^ID .*\n1\.0 .* box .*\n$/);
+    expect(session.stderr).toBe('');
+  });
+
+  test('none, and nobody who could have one', async () => {
+    await play('serve1', {});
+    await session.run('list', 'objects');
+    expect(session.stdout).toBe(`no objects: nothing that runs in ${session.home} tells of any\n`);
+    await play('head1', { work: { actors: [], tasks: [], objects: [] } }, 'head');
+    session.stdout = '';
+    await session.run('list', 'tasks');
+    expect(session.stdout).toBe('no tasks\n');
+  });
+
+  test('a head that tells of none, and a process that does not say what it has called, are named on stderr', async () => {
+    await play('older', {}, 'head');
+    await play('head1', { work: { ...work, silent: [{ pid: 7, kind: 'driver' }] } }, 'head');
+    expect(await json('list', 'tasks')).toEqual(work.tasks);
+    expect(session.stderr.split('\n')).toEqual([
+      `older (head, pid ${process.pid}): it tells of no tasks: it offers no devices, or runs an older version`,
+      'pid 7 does not say what was called there: busy or stopped',
+      '',
+    ]);
   });
 });
 

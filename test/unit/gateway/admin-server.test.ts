@@ -72,6 +72,41 @@ test('tells of the runs that are trained, and of one with all that is known', as
   expect([none.statusCode, none.json().error.code]).toEqual([404, 'run_not_found']);
 });
 
+test('tells of actors, tasks and objects, each by itself or all at once, or clearly that it has none', async () => {
+  const asked: string[] = [];
+  const app = await startAdminServer({
+    socketPath: socketPath(),
+    status: () => ({}),
+    work: {
+      actors: () => {
+        asked.push('actors');
+        return { actors: [1] };
+      },
+      tasks: async () => {
+        asked.push('tasks');
+        return { tasks: [2], silent: [], untold: [] };
+      },
+      objects: () => ({ objects: [3], store: { usedBytes: 4 } }),
+    },
+  });
+  closeLater(() => app.close());
+  const ask = async (path: string) => (await app.inject(path)).json();
+  expect(await ask('/work/actors')).toEqual({ actors: [1] });
+  expect(await ask('/work/objects')).toEqual({ objects: [3], store: { usedBytes: 4 } });
+  expect(asked).toEqual(['actors']);
+  expect(await ask('/work/tasks')).toEqual({ tasks: [2], silent: [], untold: [] });
+  expect(await ask('/work')).toEqual({
+    ...{ actors: [1], tasks: [2], silent: [], untold: [] },
+    ...{ objects: [3], store: { usedBytes: 4 } },
+  });
+  const without = await startAdminServer({ socketPath: socketPath(), status: () => ({}) });
+  closeLater(() => without.close());
+  for (const path of ['/work', '/work/actors', '/work/tasks', '/work/objects']) {
+    const reply = await without.inject(path);
+    expect([reply.statusCode, reply.json().error.message]).toEqual([404, expect.stringContaining('runs no actors')]);
+  }
+});
+
 test('a taken or too long path is said', async () => {
   const path = socketPath();
   const app = await startAdminServer({ socketPath: path, status: () => ({}) });

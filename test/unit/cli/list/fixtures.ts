@@ -6,7 +6,14 @@ import { drawTable, type Kind, type Moment } from '../../../../src/cli/list/pict
 import { compileSelection, type SelectionFlags } from '../../../../src/cli/list/selection.js';
 import type { Paint } from '../../../../src/cli/render/style.js';
 import type { GroupStatus, NodeStatus } from '../../../../src/cluster/api.js';
-import type { HeadStatus, InstanceFile, RunStatus } from '../../../../src/runtime/types.js';
+import type {
+  HeadStatus,
+  InstanceFile,
+  ListedActor,
+  ListedObject,
+  ListedTask,
+  RunStatus,
+} from '../../../../src/runtime/types.js';
 import type { ReplicaStatus, ServedModel } from '../../../../src/serving/types.js';
 
 export const GIB = 2 ** 30;
@@ -115,6 +122,52 @@ export function server(overrides: Partial<HeadStatus> = {}): HeadStatus {
     phase: 'ready',
     cluster: { kind: 'own', connected: true },
     models: [model()],
+    ...overrides,
+  };
+}
+
+export function actor(overrides: Partial<ListedActor> = {}): ListedActor {
+  return {
+    id: '1.0',
+    class: 'Counter',
+    name: 'c',
+    namespace: 'default',
+    detached: false,
+    state: 'ALIVE',
+    reason: null,
+    restarts: 0,
+    pid: 200,
+    node: 'node-1',
+    resources: { GPU: 0.5 },
+    ...overrides,
+  };
+}
+
+export function task(overrides: Partial<ListedTask> = {}): ListedTask {
+  return {
+    id: '1.7',
+    name: 'job.square',
+    kind: 'task',
+    state: 'RUNNING',
+    worker: 3,
+    since: 1000,
+    callerPid: 100,
+    pid: 201,
+    ...overrides,
+  };
+}
+
+export function object(overrides: Partial<ListedObject> = {}): ListedObject {
+  return {
+    id: '1.9',
+    state: 'sealed',
+    bytes: 2 * GIB,
+    where: 'slab',
+    holders: [100, 201],
+    owner: 100,
+    opens: 1,
+    waiters: 0,
+    containedIn: 0,
     ...overrides,
   };
 }

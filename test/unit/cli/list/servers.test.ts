@@ -29,6 +29,18 @@ describe('status', () => {
     );
   });
 
+  test('a head that runs actors and tasks says how many, and what its store holds', () => {
+    const store = { objects: 14, usedBytes: 2 ** 30, slabBytes: 2 ** 31, capacityBytes: 7.5 * 2 ** 30, inlineBytes: 9 };
+    const text = (spilledBytes: number, leases: number): string | undefined => {
+      const work = { drivers: 1, workers: 9, actors: 3, leases, store: { ...store, spilledBytes } };
+      return drawServers([{ file, answer: { ...HEAD, work } }], '/h', 0, plain)
+        .text(80)
+        .split('\n')[1];
+    };
+    expect(text(0, 1)).toBe('  actors 3, tasks 1 worker, objects 14: 1.0 GiB of 7.5 GiB');
+    expect(text(2 ** 20, 2)).toBe('  actors 3, tasks 2 workers, objects 14: 1.0 GiB of 7.5 GiB (1.0 MiB spilled)');
+  });
+
   test('a model that scales says how many there are and should be, also when there is none', () => {
     const ready = replica({ id: 'm/0', state: 'ready' });
     const scale = { wanted: 2, min: 0, max: 4 };

@@ -1,0 +1,75 @@
+/** One actor of this node, and what others are shown of it. Changes nothing. */
+import type { Group } from '../cluster/api.js';
+import type { ActorCard, ActorSpec, ActorState } from '../protocol/work.js';
+import { type ActorLife, unborn } from './actor-life.js';
+import type { ClientPeer } from './client-peer.js';
+import type { Job } from './job.js';
+import type { Worker } from './worker.js';
+
+/** What `list actors` shows. */
+export interface ActorFacts {
+  readonly id: string;
+  readonly cls: string;
+  readonly name: string;
+  readonly namespace: string;
+  readonly detached: boolean;
+  readonly state: ActorLife['phase'];
+  readonly epoch: number;
+  readonly pid: number | null;
+  readonly node: string | null;
+  readonly reason: string;
+  readonly resources: Readonly<Record<string, number>>;
+}
+
+export interface Actor {
+  readonly card: ActorCard;
+  readonly spec: ActorSpec;
+  /** Bytes of its constructor's arguments. */
+  readonly body: Buffer;
+  readonly job: Job;
+  readonly creator: ClientPeer;
+  readonly watchers: Set<ClientPeer>;
+  /** Aborted when it is dead. */
+  readonly ending: AbortController;
+  life: ActorLife;
+  group: Group | null;
+  worker: Worker | null;
+  /** Its process of before is gone: its devices are free for the next. */
+  left: Promise<unknown>;
+  /** Bytes of what its constructor raised. */
+  cause: Buffer;
+}
+
+/** An actor that has no place yet. */
+export function newActor(creator: ClientPeer, job: Job, spec: ActorSpec, body: Buffer): Actor {
+  const { id, name, namespace, cls_name, methods, max_task_retries } = spec;
+  const card: ActorCard = { id, cls_name, name, namespace, methods, max_task_retries, ordered: isOrdered(spec) };
+  return {
+    ...{ card, spec, body: Buffer.from(body), job, creator, cause: Buffer.alloc(0), left: Promise.resolve() },
+    ...{ watchers: new Set<ClientPeer>(), ending: new AbortController() },
+    ...{ life: unborn(spec.max_restarts), group: null, worker: null },
+  };
+}
+
+/** As its watchers are told. */
+export function stateOf(id: string, life: ActorLife): ActorState {
+  const { phase, epoch, path, pid, node, reason, cause } = life;
+  return { id, state: phase, epoch, path, pid, node, reason, cause };
+}
+
+export function factsOf({ card, spec, life, group }: Actor): ActorFacts {
+  const waits = life.phase === 'PENDING' || life.phase === 'RESTARTING';
+  // What room is missing matters more than why it was started again.
+  const reason =
+    (waits && group !== null && group.status.state !== 'CREATED' ? group.status.reason : null) ?? life.reason;
+  return {
+    ...{ id: card.id, cls: card.cls_name, name: card.name, namespace: card.namespace, detached: spec.detached },
+    ...{ state: life.phase, epoch: life.epoch, reason, resources: spec.demand.resources },
+    ...{ pid: life.phase === 'ALIVE' ? life.pid : null, node: life.node === '' ? null : life.node },
+  };
+}
+
+/** With one call at a time they run in the order in which a caller made them; with several nobody can say. */
+function isOrdered({ max_concurrency, groups }: ActorSpec): boolean {
+  return max_concurrency <= 1 && Object.keys(groups).length === 0;
+}
