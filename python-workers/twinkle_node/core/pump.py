@@ -15,6 +15,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from ..errors import TwinkleError
+from .awake import await_events
 
 QUIET_S = 0.004
 """So long after somebody waited the background thread leaves the connections alone: the next call is likely near."""
@@ -60,6 +61,8 @@ class Pump:
         self._closed = False
         self._gate = threading.Event()  # lets the background thread go on
         self._parked = False
+        self._drives = 0
+        self._background_ident = 0
         self._thread: threading.Thread | None = None
 
     def start(self) -> None:
@@ -103,6 +106,7 @@ class Pump:
         if not self._baton.acquire(blocking=False) and not self._take_over(done, deadline):
             return done()
         self._owner = me
+        self._drives += 1
         try:
             return self._until(done, deadline)
         finally:
@@ -185,7 +189,8 @@ class Pump:
         self._asleep = True  # before the last look: what comes after it wakes
         due = self._idle()
         wait = due if timeout is None else timeout if due is None else min(timeout, due)
-        events = self._epoll.poll(-1 if wait is None else max(wait, 0.0))
+        awake = self._owner != self._background_ident
+        events = await_events(self._epoll, wait, awake)
         self._asleep = False
         for fd, event in events:
             if fd == self._kick:
@@ -208,13 +213,15 @@ class Pump:
             pass
 
     def _background(self) -> None:
+        self._background_ident = threading.get_ident()
         while not self._closed:
             if self._baton.locked():
-                self._park()
+                drives = self._drives
+                self._rest()
+                if drives == self._drives:
+                    self._park()  # a long wait, not many short ones: those would wake this thread at each end
             elif self._waiters or time.monotonic() - self._last < QUIET_S:
-                self._gate.clear()
-                if not self._closed:
-                    self._gate.wait(QUIET_S)
+                self._rest()
             elif self._baton.acquire(blocking=False):
                 self._owner = threading.get_ident()
                 try:
@@ -225,6 +232,11 @@ class Pump:
                     self._last = time.monotonic()  # it is theirs now
                     self._baton.release()
                     self._tell_waiters()
+
+    def _rest(self) -> None:
+        self._gate.clear()
+        if not self._closed:
+            self._gate.wait(QUIET_S)
 
     def _park(self) -> None:
         """Sleep while somebody else pumps, for however long that takes."""

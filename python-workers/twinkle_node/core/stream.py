@@ -10,7 +10,7 @@ from typing import Protocol
 
 from .wire import BrokenFrame, FrameReader
 
-CHUNK = 1 << 18
+CHUNK = 1 << 16
 CROWDED = 8 << 20
 """Bytes that wait to be sent, over which a writer should wait."""
 

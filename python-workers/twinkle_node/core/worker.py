@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from . import protocol
+from .awake import await_events
 from .client import Client, set_current
 from .context import Context, set_context
 from .execute import Execution
@@ -166,7 +167,7 @@ class Worker:
             os._exit(1)
 
     def _turn(self, timeout: float | None) -> None:
-        for fd, _ in self._epoll.poll(-1 if timeout is None else timeout):
+        for fd, _ in await_events(self._epoll, timeout, self._runner is not None):
             if fd == self._kick:
                 self._obey()
             elif fd == self._listener.fileno():
