@@ -1,14 +1,15 @@
 """Runs a command and ends it when the process that asked for it is gone, however it went. A script of its own: it imports nothing of ours.
 
-``python guard.py FD COMMAND...``: FD is the read end of a pipe whose only writer is that process. Its end of file asks the command
+``python guard.py FD [--remove FOLDER] COMMAND...``: FD is the read end of a pipe whose only writer is that process. Its end of file asks the command
 to end (SIGTERM, which lets running requests finish), later again, and at last kills it. Should this process be killed, the command
-gets SIGTERM from the kernel. Exits with the command's code, or 128 and its signal.
+gets SIGTERM from the kernel. FOLDER goes when the command has ended. Exits with the command's code, or 128 and its signal.
 """
 
 from __future__ import annotations
 
 import ctypes
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -21,17 +22,22 @@ PATIENCE_S = 90.0
 
 def main() -> int:
     lifeline = int(sys.argv[1])
+    command, folder = sys.argv[2:], None
+    if command[0] == "--remove":
+        folder, command = command[1], command[2:]
     libc = ctypes.CDLL(None)  # before the fork: nothing is imported in the child
 
     def tie() -> None:
         libc.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 
     # One thread until here, which lives as long as this process: the signal is tied to it.
-    child = subprocess.Popen(sys.argv[2:], preexec_fn=tie)
+    child = subprocess.Popen(command, preexec_fn=tie)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: child.terminate())
     threading.Thread(target=_watch, args=(lifeline, child), daemon=True).start()
     code = child.wait()
+    if folder is not None:
+        shutil.rmtree(folder, ignore_errors=True)
     return 128 - code if code < 0 else code
 
 

@@ -379,7 +379,7 @@ def test_a_driver_that_is_killed_while_it_waits_leaves_nothing(cluster: ClusterI
     eventually(lambda: len({path.name for path in Path(cluster.home).glob("run/*/w*.s")}) <= workers, f"{sockets}")
 
 
-def test_a_program_with_a_head_of_its_own_that_is_killed_leaves_no_process(tmp_path: Path) -> None:
+def test_a_program_with_a_head_of_its_own_that_is_killed_leaves_nothing(tmp_path: Path) -> None:
     driver = program(
         """
 import os, twinkle_node as tn
@@ -397,10 +397,11 @@ import time; time.sleep(600)
 """,
         str(tmp_path / "none"),
     )
-    _, actor, head = said(driver).split()
+    home, actor, head = said(driver).split()
     os.kill(driver.pid, signal.SIGKILL)
     driver.wait()
     eventually(lambda: not alive(int(actor)) and not alive(int(head)))
+    assert not Path(home).exists()
 
 
 def test_joining_twice_is_refused_unless_it_is_ignored(cluster: ClusterInfo) -> None:

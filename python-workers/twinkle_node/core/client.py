@@ -359,6 +359,8 @@ class Client:
             line = self._lines.get(state.id)
             if line is not None:
                 line.heard(state, bytes(body))
+            if state.state == "DEAD":
+                self._lines.pop(state.id, None)  # whoever calls it again asks the node again, and is told the same
         elif method == "lease.lost":
             for lane in list(self._lanes.values()):
                 lane.lost(params["lease"], params["how"])

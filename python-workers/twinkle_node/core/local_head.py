@@ -82,7 +82,7 @@ class LocalHead:
             flags += ["--num-cpus", str(num_cpus)]
         if num_gpus is not None:
             flags += ["--num-gpus", str(num_gpus)]
-        guard = [sys.executable, "-I", "-S", str(GUARD), str(read_end)]
+        guard = [sys.executable, "-I", "-S", str(GUARD), str(read_end), "--remove", self._home]
         self._log = tempfile.TemporaryFile("w+", errors="replace")  # noqa: SIM115 it lives as long as this
         try:
             self.found = self._started([*guard, *cli, "start", "--head", "--block", "--json", *flags], env, read_end)
