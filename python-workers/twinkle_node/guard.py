@@ -1,8 +1,8 @@
 """Runs a command and ends it when the process that asked for it is gone, however it went. A script of its own: it imports nothing of ours.
 
-``python guard.py FD [--remove FOLDER] COMMAND...``: FD is the read end of a pipe whose only writer is that process. Its end of file asks the command
-to end (SIGTERM, which lets running requests finish), later again, and at last kills it. Should this process be killed, the command
-gets SIGTERM from the kernel. FOLDER goes when the command has ended. Exits with the command's code, or 128 and its signal.
+``python guard.py FD [--remove FOLDER] COMMAND...``: FD is the read end of a pipe whose only writer is that process. Its end of file
+asks the command to end (SIGTERM, which lets running requests finish), later again, and at last kills it. Should this process be killed,
+the command gets SIGTERM from the kernel. FOLDER goes when the command has ended. Exits with the command's code, or 128 and its signal.
 """
 
 from __future__ import annotations
