@@ -45,10 +45,17 @@ if TYPE_CHECKING:
         wait,
     )
     from .core.generators import ObjectRefGenerator
+    from .core.groups import (
+        PlacementGroup,
+        get_placement_group,
+        placement_group,
+        placement_group_table,
+        remove_placement_group,
+    )
     from .core.handle import ActorHandle
     from .core.refs import ObjectRef
     from .core.remote import method, remote
-    from .core.scheduling import NodeAffinitySchedulingStrategy
+    from .core.scheduling import NodeAffinitySchedulingStrategy, PlacementGroupSchedulingStrategy
 
 _WHERE = {
     "api": (
@@ -56,10 +63,11 @@ _WHERE = {
         "list_named_actors nodes put shutdown wait"
     ),
     "generators": "ObjectRefGenerator",
+    "groups": "PlacementGroup get_placement_group placement_group placement_group_table remove_placement_group",
     "handle": "ActorHandle",
     "refs": "ObjectRef",
     "remote": "method remote",
-    "scheduling": "NodeAffinitySchedulingStrategy",
+    "scheduling": "NodeAffinitySchedulingStrategy PlacementGroupSchedulingStrategy",
 }
 _MODULE_OF = {name: module for module, names in _WHERE.items() for name in names.split()}
 
@@ -72,6 +80,8 @@ __all__ = [
     "NodeAffinitySchedulingStrategy",
     "ObjectRef",
     "ObjectRefGenerator",
+    "PlacementGroup",
+    "PlacementGroupSchedulingStrategy",
     "SerializationError",
     "TaskError",
     "TwinkleError",
@@ -82,6 +92,7 @@ __all__ = [
     "get",
     "get_actor",
     "get_gpu_ids",
+    "get_placement_group",
     "get_runtime_context",
     "init",
     "is_initialized",
@@ -89,8 +100,11 @@ __all__ = [
     "list_named_actors",
     "method",
     "nodes",
+    "placement_group",
+    "placement_group_table",
     "put",
     "remote",
+    "remove_placement_group",
     "shutdown",
     "wait",
 ]

@@ -1,29 +1,25 @@
 /** The actors of a node: made, started again, named, killed, and ended when nobody can reach them any more. */
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Cluster, Group, GroupStatus } from '../cluster/api.js';
 import { asTwinkleError, TwinkleError } from '../errors.js';
 import type { Logger } from '../observability/logger.js';
-import type { ActorBorn, ActorCard, ActorSpec, Demand } from '../protocol/work.js';
+import type { ActorBorn, ActorCard, ActorSpec } from '../protocol/work.js';
 import { type ActorEvent, after, pauseMs, unborn } from './actor-life.js';
 import { ActorNames } from './actor-names.js';
 import { type Actor, type ActorFacts, factsOf, newActor, stateOf } from './actor-record.js';
 import type { ClientPeer } from './client-peer.js';
 import { type Job, setupOf } from './job.js';
 import { type ObjectDesk, SERVICE } from './object-desk.js';
-import { askForSeat, leave, type Seat } from './seat.js';
+import type { Seats } from './seats.js';
 import type { Worker, WorkerEnd } from './worker.js';
 import type { WorkerPool } from './worker-pool.js';
 
 export type { ActorFacts };
 
 export interface ActorDeskOptions {
-  readonly cluster: Cluster;
+  readonly seats: Seats;
   readonly pool: WorkerPool;
   readonly objects: ObjectDesk;
-  /** Of this box. */
-  readonly node: string;
   readonly log: Logger;
-  seat(group: Group, demand: Demand): Promise<Seat>;
   employ(worker: Worker, job: Job): void;
   /** Somebody waits for room. */
   press(): void;
@@ -47,7 +43,7 @@ export class ActorDesk {
    * @throws `ACTOR_NAME_TAKEN`, `PLACEMENT_INVALID`, `INVALID_REQUEST`, `PROTOCOL` for references to what is not known
    */
   async create(creator: ClientPeer, job: Job, spec: ActorSpec, body: Buffer): Promise<ActorCard> {
-    const { objects, cluster, node } = this.#options;
+    const { objects, seats } = this.#options;
     const { id, name, namespace } = spec;
     const known = this.#named(namespace, name);
     if (known !== null && spec.get_if_exists) return this.#hand(creator, known);
@@ -66,15 +62,16 @@ export class ActorDesk {
     if (spec.detached) objects.hold(creator.id, { ids: [id] });
     try {
       const needs = Object.keys(spec.demand.resources).length === 0 ? NEEDS : null;
-      actor.group = await askForSeat(cluster, spec.demand, node, needs);
+      actor.place = await seats.ask(spec.demand, needs);
     } catch (error) {
       this.#happened(actor, { e: 'killed', reason: asTwinkleError(error).message, restart: false });
       objects.drop(creator.id, { ids: [id] });
       throw error;
     }
+    actor.place.onLost((reason) => this.#happened(actor, { e: 'killed', reason, restart: false }));
     if (actor.ending.signal.aborted) {
-      leave(actor.group);
-      actor.group = null;
+      actor.place.release();
+      actor.place = null;
     } else void this.#start(actor);
     return actor.card;
   }
@@ -118,8 +115,7 @@ export class ActorDesk {
     if (actor === undefined || actor.life.epoch !== epoch || actor.worker !== worker) return;
     if (cause === null) {
       const { pid, path } = worker;
-      const node = actor.group?.status.bundles[0]?.node ?? '';
-      this.#happened(actor, { e: 'born', path, pid, node });
+      this.#happened(actor, { e: 'born', path, pid, node: actor.node });
     } else {
       actor.cause = Buffer.from(body);
       this.#happened(actor, { e: 'stillborn', reason: 'its constructor raised', cause });
@@ -159,15 +155,16 @@ export class ActorDesk {
   }
 
   async #start(actor: Actor): Promise<void> {
-    const { pool, employ, log } = this.#options;
+    const { pool, employ, log, press } = this.#options;
     const { life, spec, job } = actor;
     const { signal } = actor.ending;
     try {
       await actor.left;
       if (pauseMs(life) > 0) await sleep(pauseMs(life), undefined, { signal, ref: false });
-      const place = await this.#placed(actor);
-      if (place === null || actor.life.epoch !== life.epoch) return;
-      const worker = await pool.take(job, setupOf(job, place.env, place.devices));
+      const seat = await actor.place?.ready(signal, press);
+      if (seat === undefined || signal.aborted || actor.life.epoch !== life.epoch) return;
+      actor.node = seat.node;
+      const worker = await pool.take(job, setupOf(job, seat.env, seat.devices));
       if (signal.aborted || actor.life.epoch !== life.epoch) {
         pool.giveBack(worker); // it has done nothing yet
         return;
@@ -185,23 +182,6 @@ export class ActorDesk {
       const again = code === 'RANK_FAILED' || code === 'INTERNAL';
       this.#happened(actor, again ? { e: 'lost', reason: message } : { e: 'killed', reason: message, restart: false });
     }
-  }
-
-  /** Waits for its place. Null: it ended. */
-  async #placed({ group, spec, ending: { signal } }: Actor): Promise<Seat | null> {
-    const { seat, press } = this.#options;
-    if (group === null) return null;
-    const look = ({ scheduling }: GroupStatus): void => {
-      if (scheduling === 'NO_RESOURCES') press();
-    };
-    const stop = group.onChange(look);
-    try {
-      look(group.status);
-      await group.ready({ signal });
-    } finally {
-      stop();
-    }
-    return signal.aborted ? null : await seat(group, spec.demand);
   }
 
   #ended(actor: Actor, worker: Worker, end: WorkerEnd): void {
@@ -239,9 +219,9 @@ export class ActorDesk {
     actor.ending.abort();
     actor.watchers.clear();
     this.#names.free(namespace, name, id);
-    const { group } = actor;
-    actor.group = null;
-    void actor.left.then(() => leave(group));
+    const { place } = actor;
+    actor.place = null;
+    void actor.left.then(() => place?.release());
     if (actor.spec.detached) this.#options.objects.drop(SERVICE, { ids: [id] });
   }
 

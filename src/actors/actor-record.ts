@@ -1,9 +1,9 @@
 /** One actor of this node, and what others are shown of it. Changes nothing. */
-import type { Group } from '../cluster/api.js';
 import type { ActorCard, ActorSpec, ActorState } from '../protocol/work.js';
 import { type ActorLife, unborn } from './actor-life.js';
 import type { ClientPeer } from './client-peer.js';
 import type { Job } from './job.js';
+import type { Place } from './seats.js';
 import type { Worker } from './worker.js';
 
 /** What `list actors` shows. */
@@ -32,7 +32,10 @@ export interface Actor {
   /** Aborted when it is dead. */
   readonly ending: AbortController;
   life: ActorLife;
-  group: Group | null;
+  /** Null: it has given it back. */
+  place: Place | null;
+  /** Of the box where it was placed last; empty: nowhere yet. */
+  node: string;
   worker: Worker | null;
   /** Its process of before is gone: its devices are free for the next. */
   left: Promise<unknown>;
@@ -47,7 +50,7 @@ export function newActor(creator: ClientPeer, job: Job, spec: ActorSpec, body: B
   return {
     ...{ card, spec, body: Buffer.from(body), job, creator, cause: Buffer.alloc(0), left: Promise.resolve() },
     ...{ watchers: new Set<ClientPeer>(), ending: new AbortController() },
-    ...{ life: unborn(spec.max_restarts), group: null, worker: null },
+    ...{ life: unborn(spec.max_restarts), place: null, node: '', worker: null },
   };
 }
 
@@ -57,11 +60,10 @@ export function stateOf(id: string, life: ActorLife): ActorState {
   return { id, state: phase, epoch, path, pid, node, reason, cause };
 }
 
-export function factsOf({ card, spec, life, group }: Actor): ActorFacts {
+export function factsOf({ card, spec, life, place }: Actor): ActorFacts {
   const waits = life.phase === 'PENDING' || life.phase === 'RESTARTING';
   // What room is missing matters more than why it was started again.
-  const reason =
-    (waits && group !== null && group.status.state !== 'CREATED' ? group.status.reason : null) ?? life.reason;
+  const reason = (waits ? place?.reason : null) ?? life.reason;
   return {
     ...{ id: card.id, cls: card.cls_name, name: card.name, namespace: card.namespace, detached: spec.detached },
     ...{ state: life.phase, epoch: life.epoch, reason, resources: spec.demand.resources },

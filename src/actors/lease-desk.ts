@@ -1,21 +1,16 @@
 /** Workers for tasks: a client has one from when its place is found until it releases it, ends, or the worker does. */
-import type { Cluster, Group } from '../cluster/api.js';
 import { TwinkleError } from '../errors.js';
 import type { Demand, Lease } from '../protocol/work.js';
 import type { ClientPeer } from './client-peer.js';
 import type { Job } from './job.js';
 import { setupOf } from './job.js';
-import { askForSeat, leave, type Seat } from './seat.js';
+import type { Place, Seats } from './seats.js';
 import type { Worker } from './worker.js';
 import type { WorkerPool } from './worker-pool.js';
 
 export interface LeaseDeskOptions {
-  readonly cluster: Cluster;
+  readonly seats: Seats;
   readonly pool: WorkerPool;
-  /** Of this box. */
-  readonly node: string;
-  /** See `seatOf`. */
-  seat(group: Group, demand: Demand): Promise<Seat>;
   /** The worker works for that job from now on. */
   employ(worker: Worker, job: Job): void;
 }
@@ -24,9 +19,9 @@ interface Held {
   readonly id: number;
   readonly client: ClientPeer;
   readonly worker: Worker;
-  /** It has devices: what it holds of them goes with its process. */
-  readonly exclusive: boolean;
-  group: Group | null;
+  readonly place: Place;
+  /** It waited inside a task and lent its place meanwhile: it has none of its own any more. */
+  lent: boolean;
 }
 
 /** What `list tasks` shows of a lease. */
@@ -35,7 +30,6 @@ export interface LeaseFacts {
   readonly client: number;
   readonly worker: number;
   readonly pid: number;
-  readonly group: string | null;
 }
 
 export class LeaseDesk {
@@ -52,32 +46,25 @@ export class LeaseDesk {
    * @throws `PLACEMENT_INVALID`, `INVALID_REQUEST`, `TASK_UNSCHEDULABLE`, `PYTHON_ENV`, `RANK_FAILED`, `ABORTED`
    */
   async acquire(client: ClientPeer, job: Job, demand: Demand, signal: AbortSignal): Promise<Lease> {
-    const { cluster, pool, node, seat, employ } = this.#options;
-    const group = await askForSeat(cluster, demand, node, null);
-    const stop = group.onChange(({ scheduling }) => {
-      if (scheduling === 'NO_RESOURCES') this.press();
-    });
+    const { seats, pool, employ } = this.#options;
+    const place = await seats.ask(demand, null);
     try {
-      if (group.status.scheduling === 'NO_RESOURCES') this.press();
-      await group.ready({ signal });
-      const place = await seat(group, demand);
+      const seat = await place.ready(signal, () => this.press());
       signal.throwIfAborted();
-      const worker = await pool.take(job, setupOf(job, place.env, place.devices));
+      const worker = await pool.take(job, setupOf(job, seat.env, seat.devices));
       if (signal.aborted) {
         pool.giveBack(worker);
         throw new TwinkleError('ABORTED', 'the question for a worker was withdrawn');
       }
       employ(worker, job);
-      const exclusive = Object.keys(place.devices).length > 0;
-      const held: Held = { id: this.#next++, client, worker, exclusive, group };
+      const held: Held = { id: this.#next++, client, worker, place, lent: false };
       this.#held.set(held.id, held);
+      place.onLost(() => worker.kill());
       void worker.ended.then((end) => this.#lost(held, end.how));
-      return { lease: held.id, worker: worker.id, pid: worker.pid, node: place.node, path: worker.path };
+      return { lease: held.id, worker: worker.id, pid: worker.pid, node: seat.node, path: worker.path };
     } catch (error) {
-      leave(group);
+      place.release();
       throw error;
-    } finally {
-      stop();
     }
   }
 
@@ -85,7 +72,7 @@ export class LeaseDesk {
   release(client: number, lease: number): void {
     const held = this.#held.get(lease);
     if (held === undefined || held.client.id !== client) return;
-    if (held.exclusive) {
+    if (held.place.holdsDevices) {
       this.#stop(held);
       return;
     }
@@ -96,9 +83,9 @@ export class LeaseDesk {
   /** The worker waits for something inside a task: its CPUs are free for others until it is done. Devices stay its own. */
   blocked(worker: number): void {
     const held = [...this.#held.values()].find((one) => one.worker.id === worker);
-    if (held === undefined || held.exclusive || held.group === null) return;
-    leave(held.group);
-    held.group = null;
+    if (held === undefined || held.lent || held.place.holdsDevices) return;
+    held.lent = true;
+    held.place.release();
     // It goes on without CPUs of its own, so it must take no other task.
     held.client.tell('lease.spent', { lease: held.id });
   }
@@ -116,12 +103,11 @@ export class LeaseDesk {
   }
 
   list(): LeaseFacts[] {
-    return [...this.#held.values()].map(({ id, client, worker, group }) => ({
+    return [...this.#held.values()].map(({ id, client, worker }) => ({
       lease: id,
       client: client.id,
       worker: worker.id,
       pid: worker.pid,
-      group: group?.id ?? null,
     }));
   }
 
@@ -132,15 +118,14 @@ export class LeaseDesk {
   }
 
   /** Its worker ends, and then its place is free: memory of devices is others' only when the process is gone. */
-  #stop({ id, worker, group }: Held): void {
+  #stop({ id, worker, place }: Held): void {
     this.#held.delete(id);
     worker.kill();
-    void worker.ended.then(() => leave(group));
+    void worker.ended.then(() => place.release());
   }
 
   #end(held: Held): void {
     this.#held.delete(held.id);
-    leave(held.group);
-    held.group = null;
+    held.place.release();
   }
 }

@@ -6,6 +6,7 @@ import {
   CodeParams,
   Demand,
   Ids,
+  MakeGroup,
   Printed,
   Publish,
   Report,
@@ -32,6 +33,10 @@ export const ASKS = {
   'object.hold': Ids,
   'object.open': Ids,
   'slab.where': Type.Object({ slab: Type.Integer() }),
+  'group.create': MakeGroup,
+  'group.ready': Id,
+  'group.find': Type.Object({ name: Type.String(), namespace: Type.String() }),
+  'group.remove': Id,
   'cluster.snapshot': Nothing,
 } as const;
 export type Asks = { readonly [M in keyof typeof ASKS]: Static<(typeof ASKS)[M]> };

@@ -1,19 +1,19 @@
 /** The service of a node for actors, tasks and objects: who joins, and which desk answers what. Wiring only. */
 import { createServer, type Server, type Socket } from 'node:net';
-import type { Cluster, Group, SeatDevice } from '../cluster/api.js';
+import type { Cluster, SeatDevice } from '../cluster/api.js';
 import { asTwinkleError, TwinkleError } from '../errors.js';
 import type { Native } from '../native/types.js';
 import type { Logger } from '../observability/logger.js';
-import type { Demand } from '../protocol/work.js';
 import type { RankLauncher } from '../supervisor/launcher.js';
 import { ActorDesk } from './actor-desk.js';
 import { ClientPeer, WithBody } from './client-peer.js';
 import { CodeStore } from './code-store.js';
+import { GroupDesk } from './group-desk.js';
 import { type Job, jobOf } from './job.js';
 import { LeaseDesk } from './lease-desk.js';
 import { ASKS, type Asks, isMethod, TELLS, type Tells } from './methods.js';
 import { ObjectDesk, type ObjectStatus } from './object-desk.js';
-import { seatOf } from './seat.js';
+import { type Groups, Seats } from './seats.js';
 import { shaped } from './shape.js';
 import { SlabStore } from './slab-store.js';
 import { TaskReports } from './task-reports.js';
@@ -30,7 +30,7 @@ import { WorkerPool } from './worker-pool.js';
 
 export interface NodeServiceOptions {
   readonly native: Native;
-  readonly cluster: Cluster;
+  readonly cluster: Pick<Cluster, 'snapshot'> & Groups;
   readonly log: Logger;
   /** Id of this box in the ledger. */
   readonly node: string;
@@ -86,6 +86,7 @@ export class NodeService implements AsyncDisposable {
   readonly #pool: WorkerPool;
   readonly #leases: LeaseDesk;
   readonly #actors: ActorDesk;
+  readonly #groups: GroupDesk;
   readonly #code = new CodeStore();
   readonly #reports = new TaskReports({
     clients: () => this.#clients.values(),
@@ -117,6 +118,10 @@ export class NodeService implements AsyncDisposable {
     'object.hold': (client, params) => this.#objects.hold(client.id, params),
     'object.open': (client, params, _body, signal) => this.#objects.open(client.id, params, signal),
     'slab.where': (_client, { slab }) => this.#objects.slab(slab),
+    'group.create': (client, group) => this.#groups.create(client.id, group),
+    'group.ready': (_client, { id }, _body, signal) => this.#groups.ready(id, signal),
+    'group.find': (_client, { name, namespace }) => this.#groups.named(name, namespace),
+    'group.remove': (_client, { id }) => this.#groups.remove(id),
     'cluster.snapshot': () => this.#options.cluster.snapshot(),
   };
   readonly #tells: TellHandlers = {
@@ -159,12 +164,13 @@ export class NodeService implements AsyncDisposable {
       ...{ launcher: options.launcher, spare: options.spareWorkers, nextClient: () => this.#nextClient++ },
       welcome: (worker) => this.#welcomeWorker(worker),
     });
-    const seat = async (group: Group, demand: Demand) =>
-      seatOf(group, group.status, demand, options.indexOf, options.mayMask);
+    this.#groups = new GroupDesk(cluster);
+    const { indexOf, mayMask } = options;
+    const seats = new Seats({ groups: cluster, node, indexOf, mayMask });
     const employ = (worker: Worker, job: Job): void => {
       if (this.#clients.has(worker.id)) this.#jobs.set(worker.id, job);
     };
-    const common = { cluster, pool: this.#pool, node, seat, employ };
+    const common = { seats, pool: this.#pool, employ };
     this.#leases = new LeaseDesk(common);
     this.#actors = new ActorDesk({ ...common, objects: this.#objects, log, press: () => this.#leases.press() });
   }
@@ -253,6 +259,7 @@ export class NodeService implements AsyncDisposable {
     this.#reports.gone(client.id);
     this.#actors.clientGone(client);
     this.#leases.clientGone(client.id);
+    this.#groups.clientGone(client.id);
     this.#objects.gone(client.id);
     this.#jobs.delete(client.id);
     this.#pool.endJob(client.id);

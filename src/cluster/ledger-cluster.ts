@@ -36,7 +36,35 @@ export class LedgerCluster implements Cluster {
 
   async createGroup(spec: GroupSpec): Promise<Group> {
     const { core, owner } = this.#options;
-    const id = core.enter((ledger) => ledger.createGroup(spec, spec.lifetime === 'detached' ? null : owner));
+    return this.#know(core.enter((ledger) => ledger.createGroup(spec, spec.lifetime === 'detached' ? null : owner)));
+  }
+
+  /** A group or lease that is not removed, whoever made it; null: there is none. */
+  groupOf(id: string): Group | null {
+    const found = this.#options.core.state.group(id);
+    return found === null || found.state === 'REMOVED' ? null : (this.#groups.get(id) ?? this.#know(id));
+  }
+
+  /** The living group of that name; null: none has it. */
+  groupNamed(name: string, namespace: string): Group | null {
+    const found = this.#options.core.state.findGroup(name, namespace);
+    return found === null ? null : this.groupOf(found.id);
+  }
+
+  async snapshot(): Promise<ClusterSnapshot> {
+    return snapshotOf(this.#options.core.state, this.#options.cluster);
+  }
+
+  onConnection(): () => void {
+    return () => {}; // it is always there
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const group of [...this.#groups.values()]) await group.remove();
+  }
+
+  #know(id: string): Group {
+    const { core } = this.#options;
     let last: GroupStatus | null = null;
     const group = new LocalGroup(id, {
       // A removed one is forgotten after many others: who waits for it must hear all the same that it is gone.
@@ -51,18 +79,6 @@ export class LedgerCluster implements Cluster {
     });
     if (group.status.state !== 'REMOVED') this.#groups.set(id, group);
     return group;
-  }
-
-  async snapshot(): Promise<ClusterSnapshot> {
-    return snapshotOf(this.#options.core.state, this.#options.cluster);
-  }
-
-  onConnection(): () => void {
-    return () => {}; // it is always there
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    for (const group of [...this.#groups.values()]) await group.remove();
   }
 }
 

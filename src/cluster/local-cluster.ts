@@ -32,11 +32,12 @@ const FOREVER = { stateful: Number.POSITIVE_INFINITY, serving: Number.POSITIVE_I
  * Open it.
  * @throws `PLACEMENT_INVALID`: what `hello` says of the node is wrong in itself
  */
-export function openLocalCluster(options: LocalClusterOptions): Cluster {
+export function openLocalCluster(options: LocalClusterOptions): LocalCluster {
   return new LocalCluster(options);
 }
 
-class LocalCluster implements Cluster {
+/** Open with {@link openLocalCluster}. */
+export class LocalCluster implements Cluster {
   readonly kind = 'own';
   readonly connected = true;
   readonly #id = randomUUID();
@@ -82,6 +83,17 @@ class LocalCluster implements Cluster {
     // A lease that was refused is over already, and nothing more is heard of it.
     if (this.#ledger.group(id)?.state !== 'REMOVED') this.#groups.set(id, group);
     return group;
+  }
+
+  /** A group or lease that is not removed; null: there is none. */
+  groupOf(id: string): Group | null {
+    return this.#groups.get(id) ?? null;
+  }
+
+  /** The living group of that name; null: none has it. */
+  groupNamed(name: string, namespace: string): Group | null {
+    const found = this.#ledger.findGroup(name, namespace);
+    return found === null ? null : this.groupOf(found.id);
   }
 
   async snapshot(): Promise<ClusterSnapshot> {

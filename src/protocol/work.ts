@@ -344,6 +344,24 @@ export const Opened = Type.Object(
 );
 export type Opened = Static<typeof Opened>;
 
+export const MakeGroup = Type.Object(
+  {
+    bundles: Type.Array(Type.Record(Str, Type.Number())),
+    strategy: Type.String({ description: 'PACK | SPREAD | STRICT_PACK | STRICT_SPREAD' }),
+    name: Type.String({ description: 'empty: none' }),
+    namespace: Str,
+    detached: Bool,
+  },
+  { $id: 'MakeGroup', description: 'A placement group; answered with its id.' },
+);
+export type MakeGroup = Static<typeof MakeGroup>;
+
+export const GroupFound = Type.Object(
+  { id: Str, bundles: Type.Array(Type.Record(Str, Type.Number())) },
+  { $id: 'GroupFound' },
+);
+export type GroupFound = Static<typeof GroupFound>;
+
 export const Printed = Type.Object(
   {
     name: Type.String({ description: 'class of the actor, or function of the task' }),

@@ -1,7 +1,6 @@
 /** The service for actors, tasks and objects of a head: its parts from what the head has. Wiring only. */
 import { join } from 'node:path';
-import { NodeService } from '../actors/node-service.js';
-import type { Cluster } from '../cluster/api.js';
+import { NodeService, type NodeServiceOptions } from '../actors/node-service.js';
 import { PYTHON_WORKERS } from '../config/package-root.js';
 import type { DeviceChoice } from '../config/types.js';
 import type { Native } from '../native/types.js';
@@ -13,7 +12,7 @@ import type { Folders } from './folders.js';
 
 export interface WorkServiceOptions {
   readonly native: Native;
-  readonly cluster: Cluster;
+  readonly cluster: NodeServiceOptions['cluster'];
   readonly log: Logger;
   readonly instance: string;
   readonly node: string;

@@ -9,8 +9,8 @@ from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from ..errors import ConfigError
-from .protocol import Demand
-from .scheduling import NodeAffinitySchedulingStrategy
+from .protocol import Demand, PlaceInGroup
+from .scheduling import NodeAffinitySchedulingStrategy, PlacementGroupSchedulingStrategy
 
 
 @dataclass(frozen=True)
@@ -79,14 +79,15 @@ def demand_of(options: Common, default_cpus: float) -> Demand:
             resources[name] = float(amount)
     if options.accelerator_type:
         resources[f"accelerator_type:{options.accelerator_type}"] = 0.001
-    strategy, node, soft = _strategy(options.scheduling_strategy)
+    group = _place_in_group(options.scheduling_strategy)
+    strategy, node, soft = ("default", "", False) if group is not None else _strategy(options.scheduling_strategy)
     return Demand(
         resources=resources,
         strategy=strategy,
         node=node,
         soft=soft,
         selectors=dict(options.label_selector or {}),
-        group=None,
+        group=group,
         env=_variables(options.runtime_env),
     )
 
@@ -99,8 +100,22 @@ def _strategy(strategy: Any) -> tuple[str, str, bool]:
     if isinstance(strategy, NodeAffinitySchedulingStrategy):
         return "node", strategy.node_id, strategy.soft
     raise _wrong(
-        f'expected "DEFAULT", "SPREAD" or a NodeAffinitySchedulingStrategy for `scheduling_strategy` but received {strategy!r}'
+        f'expected "DEFAULT", "SPREAD", a NodeAffinitySchedulingStrategy or a PlacementGroupSchedulingStrategy for '
+        f"`scheduling_strategy` but received {strategy!r}"
     )
+
+
+def _place_in_group(strategy: Any) -> PlaceInGroup | None:
+    if not isinstance(strategy, PlacementGroupSchedulingStrategy):
+        return None
+    group, bundle = strategy.placement_group, strategy.placement_group_bundle_index
+    if strategy.placement_group_capture_child_tasks:
+        raise _wrong("`placement_group_capture_child_tasks` is not supported: pass the strategy to the child tasks")
+    if not isinstance(bundle, int) or not -1 <= bundle < group.bundle_count:
+        raise _wrong(
+            f"expected -1 or a bundle from 0 to {group.bundle_count - 1} for `placement_group_bundle_index` but received {bundle!r}"
+        )
+    return PlaceInGroup(group.id, bundle)
 
 
 def _variables(runtime_env: Mapping[str, Any] | None) -> dict[str, str]:

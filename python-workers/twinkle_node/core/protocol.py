@@ -181,6 +181,13 @@ class Dial(msgspec.Struct, frozen=True, tag_field="t", tag="dial"):
     portable: bool
 
 
+class GroupFound(msgspec.Struct, frozen=True):
+    """`GroupFound` of the wire contract."""
+
+    id: str
+    bundles: list[dict[str, float]]
+
+
 class Ids(msgspec.Struct, frozen=True):
     """`Ids` of the wire contract."""
 
@@ -255,6 +262,20 @@ class Lease(msgspec.Struct, frozen=True):
     pid: int
     node: str
     path: str
+
+
+class MakeGroup(msgspec.Struct, frozen=True):
+    """A placement group; answered with its id.
+
+    strategy: PACK | SPREAD | STRICT_PACK | STRICT_SPREAD
+    name: empty: none
+    """
+
+    bundles: list[dict[str, float]]
+    strategy: str
+    name: str
+    namespace: str
+    detached: bool
 
 
 class Opened(msgspec.Struct, frozen=True):

@@ -3,8 +3,7 @@ import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { createConnection, Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { NodeService } from '../../../src/actors/node-service.js';
-import type { Cluster } from '../../../src/cluster/api.js';
+import { NodeService, type NodeServiceOptions } from '../../../src/actors/node-service.js';
 import { openLocalCluster } from '../../../src/cluster/local-cluster.js';
 import { createFakeNative, type FakeNative } from '../../../src/native/fake.js';
 import { loadNative } from '../../../src/native/load.js';
@@ -71,11 +70,13 @@ export class PairedNative {
   }
 }
 
-export interface KitOptions {
+export type KitCluster = NodeServiceOptions['cluster'] & AsyncDisposable;
+
+interface KitOptions {
   readonly spare?: number;
   readonly cpus?: number;
   readonly storeBytes?: number;
-  readonly cluster?: Cluster;
+  readonly cluster?: KitCluster;
 }
 
 export class PlayedLauncher implements RankLauncher {
@@ -127,7 +128,7 @@ export class NodeKit implements AsyncDisposable {
   readonly folder = mkdtempSync(join(tmpdir(), 'twinkle-node-'));
   readonly paired = new PairedNative();
   readonly launcher = new PlayedLauncher(this.paired);
-  readonly cluster: Cluster;
+  readonly cluster: KitCluster;
   readonly service: NodeService;
   readonly #drivers: PlayedClient[] = [];
   #actors = 0;

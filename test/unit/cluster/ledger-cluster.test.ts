@@ -26,6 +26,20 @@ describe('ledger cluster', () => {
     expect((await cluster.snapshot()).groups.map(({ id }) => id)).toEqual([mine.id, stays.id]);
   });
 
+  it('finds groups by id and name, whoever made them, until they are removed', async () => {
+    const { kit, cluster, tell } = setUp();
+    kit.join(helloOf('n0'));
+    const mine = await cluster.createGroup(groupOf({ name: 'x' }));
+    const other = kit.ledger.createGroup(groupOf({ name: 'y' }), 'another');
+    expect(cluster.groupOf(mine.id)).toBe(mine);
+    expect(cluster.groupOf(other)?.status.owner).toBe('another');
+    expect(cluster.groupNamed('y', 'default')).toBe(cluster.groupOf(other));
+    expect([cluster.groupOf('none'), cluster.groupNamed('z', 'default')]).toEqual([null, null]);
+    await cluster.groupOf(other)?.remove();
+    tell();
+    expect([cluster.groupOf(other), cluster.groupNamed('y', 'default')]).toEqual([null, null]);
+  });
+
   it('tells who waits when it hears, and once who listens', async () => {
     const { kit, cluster, tell } = setUp();
     kit.join(helloOf('n0'));

@@ -106,6 +106,15 @@ export class ScriptedCluster implements Cluster {
     return group;
   }
 
+  /** The latest group, whatever id is asked for. */
+  groupOf(): Group | null {
+    return this.groups.at(-1) ?? null;
+  }
+
+  groupNamed(name: string): Group | null {
+    return this.groups.find(({ spec }) => spec.name === name) ?? null;
+  }
+
   async snapshot(): Promise<ClusterSnapshot> {
     return { cluster: 'c', epoch: 1, version: 1, nodes: [], groups: [] };
   }
