@@ -1,11 +1,10 @@
 /** Actors, tasks and objects beside Ray's, in one run: the same Python program (bench/lib/ray-core/figures.py) against each. */
-import { execFileSync, spawn } from 'node:child_process';
-import { once } from 'node:events';
-import { createInterface } from 'node:readline';
+import { execFileSync } from 'node:child_process';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { PYTHON_WORKERS } from '../../dist/config/package-root.js';
 import { descendants, pssMb } from '../lib/processes.mjs';
+import { talkWith } from '../lib/talking.mjs';
 
 const SETTLE_MS = 2000;
 const here = (path) => fileURLToPath(new URL(path, import.meta.url));
@@ -13,29 +12,13 @@ const here = (path) => fileURLToPath(new URL(path, import.meta.url));
 /** Figures of one runtime: how long it took to start, what it holds while nobody asks, and what it can do. */
 async function measure(runtime, python) {
   const path = runtime === 'ray' ? {} : { PYTHONPATH: PYTHON_WORKERS };
-  const child = spawn(python, [here('../lib/ray-core/figures.py'), runtime], {
-    env: { ...process.env, ...path },
-    stdio: ['pipe', 'pipe', 'pipe'],
-  });
-  let errors = '';
-  child.stderr.on('data', (text) => {
-    errors = (errors + text).slice(-4000);
-  });
-  const exit = once(child, 'exit');
-  const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
-  const line = async () => {
-    for (;;) {
-      const { value, done } = await lines.next();
-      if (done) throw new Error(`${runtime} ended: ${errors}`);
-      if (value.startsWith('{')) return JSON.parse(value); // Ray warns on the same stream
-    }
-  };
-  const { startedS } = await line();
+  const program = talkWith(python, [here('../lib/ray-core/figures.py'), runtime], { env: { ...process.env, ...path } });
+  const { startedS } = await program.line();
   await sleep(SETTLE_MS);
-  const idleMb = descendants(child.pid).reduce((sum, pid) => sum + pssMb(pid), 0);
-  child.stdin.write('go\n');
-  const figures = await line();
-  await exit;
+  const idleMb = descendants(program.pid).reduce((sum, pid) => sum + pssMb(pid), 0);
+  program.say('go');
+  const figures = await program.line();
+  await program.ended;
   return { startedS, idleMb, ...figures };
 }
 

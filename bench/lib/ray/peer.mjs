@@ -1,36 +1,22 @@
 /** Starts Ray's side and talks to it. */
-import { execFileSync, spawn } from 'node:child_process';
-import { once } from 'node:events';
-import { createInterface } from 'node:readline';
+import { execFileSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
+import { talkWith } from '../talking.mjs';
 
 /** @returns its pid, how long the cluster took, and how to get the figures; the process ends with them */
 export async function startRay(plan) {
   const env = fileURLToPath(new URL('../../peers/ray/python-env', import.meta.url));
   const python = execFileSync('bash', [env], { encoding: 'utf8' }).trim();
-  const child = spawn(python, [fileURLToPath(new URL('./peer.py', import.meta.url))], {
-    stdio: ['pipe', 'pipe', 'pipe'],
-  });
-  let errors = '';
-  child.stderr.on('data', (text) => {
-    errors = (errors + text).slice(-4000);
-  });
-  const exit = once(child, 'exit');
-  const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
-  const line = async () => {
-    const { value, done } = await lines.next();
-    if (done) throw new Error(`Ray's side ended: ${errors}`);
-    return JSON.parse(value);
-  };
-  child.stdin.write(`${JSON.stringify(plan)}\n`);
-  const { startedS } = await line();
+  const ray = talkWith(python, [fileURLToPath(new URL('./peer.py', import.meta.url))]);
+  ray.say(JSON.stringify(plan));
+  const { startedS } = await ray.line();
   return {
-    pid: child.pid,
+    pid: ray.pid,
     startedMs: startedS * 1000,
     async figures() {
-      child.stdin.write('go\n');
-      const figures = await line();
-      await exit;
+      ray.say('go');
+      const figures = await ray.line();
+      await ray.ended;
       return figures;
     },
   };
