@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import stat
@@ -64,9 +65,10 @@ def test_a_head_that_cannot_be_started_says_why_and_leaves_nothing(
     folder.mkdir()
     monkeypatch.setenv("TWINKLE_NODE_CLI", str(cli))
     monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    gc.collect()  # what earlier tests left is not counted
     before = len(os.listdir("/proc/self/fd"))
     with pytest.raises(TwinkleError, match="the port is taken") as raised:
         LocalHead(1, None, {})
     assert raised.value.code == "HEAD_UNREACHABLE"
     assert list(folder.iterdir()) == []
-    assert len(os.listdir("/proc/self/fd")) == before
+    assert len(os.listdir("/proc/self/fd")) <= before

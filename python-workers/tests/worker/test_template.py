@@ -34,16 +34,29 @@ LAUNCH = {
 }
 
 
-def _open_fds() -> set[str]:
-    return set(os.listdir("/proc/self/fd"))
+class Sent:
+    """The other ends of two descriptors that went with a request: they show whether the receiver still holds them."""
 
+    def __init__(self, node: socket.socket, request: int) -> None:
+        death, self._writer = os.pipe()
+        self._reader, passed = os.pipe()
+        line = json.dumps({"id": request, "launch": LAUNCH, "fds": ["death", "pass"]}).encode() + b"\n"
+        socket.send_fds(node, [line], [death, passed])
+        os.close(death)
+        os.close(passed)
 
-def _ask(node: socket.socket, request: int) -> None:
-    reader, writer = os.pipe()
-    line = json.dumps({"id": request, "launch": LAUNCH, "fds": ["death", "pass"]}).encode() + b"\n"
-    socket.send_fds(node, [line], [reader, writer])
-    os.close(reader)
-    os.close(writer)
+    def were_closed(self) -> bool:
+        """Whether nobody holds either. Closes the own ends, too: to be asked once."""
+        os.set_blocking(self._reader, False)
+        try:
+            os.write(self._writer, b"x")
+        except BrokenPipeError:
+            return os.read(self._reader, 1) == b""  # raises BlockingIOError while there is a writer
+        else:
+            return False
+        finally:
+            os.close(self._writer)
+            os.close(self._reader)
 
 
 def _answers(node: socket.socket, count: int) -> list[dict[str, Any]]:
@@ -62,15 +75,13 @@ def test_a_fork_that_the_kernel_refuses_fails_alone(monkeypatch: pytest.MonkeyPa
     node, control = socket.socketpair()
     with node:
         template = Template(control.detach(), -1, lambda _: 0)
-        before = _open_fds()
-        _ask(node, 7)
-        _ask(node, 8)
+        sent = [Sent(node, 7), Sent(node, 8)]
         node.shutdown(socket.SHUT_WR)
         template.run()
         answers = _answers(node, 2)
         assert [(answer["kind"], answer["id"]) for answer in answers] == [("failed", 7), ("failed", 8)]
         assert "temporarily unavailable" in answers[0]["detail"]
-        assert _open_fds() == before
+        assert [request.were_closed() for request in sent] == [True, True]
 
 
 def test_a_template_with_threads_refuses_to_fork(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -79,9 +90,8 @@ def test_a_template_with_threads_refuses_to_fork(monkeypatch: pytest.MonkeyPatch
     node, control = socket.socketpair()
     with node:
         template = Template(control.detach(), -1, lambda _: 0)
-        before = _open_fds()
-        _ask(node, 1)
+        sent = Sent(node, 1)
         node.shutdown(socket.SHUT_WR)
         template.run()
         assert "2 threads" in _answers(node, 1)[0]["detail"]
-        assert _open_fds() == before
+        assert sent.were_closed()
