@@ -17,12 +17,14 @@ from twinkle_node.core.api import ClusterInfo
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ClusterInfo]:
     """This process is its driver."""
     joined = tn.init("local", num_cpus=8, env={"TWINKLE_FAKE_DEVICES": "gpu:6"})
-    whole = tn.cluster_resources()
-    yield joined
-    gc.collect()
-    eventually(lambda: tn.available_resources() == whole, "everything that tests took is free again")
-    began = time.monotonic()
-    tn.shutdown()
+    try:
+        whole = tn.cluster_resources()
+        yield joined
+        gc.collect()
+        eventually(lambda: tn.available_resources() == whole, "everything that tests took is free again")
+    finally:  # or every other file would fail with this one
+        began = time.monotonic()
+        tn.shutdown()
     assert time.monotonic() - began < 15
 
 

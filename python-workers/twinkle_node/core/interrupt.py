@@ -17,6 +17,7 @@ MOST_EARLY = 256
 
 _PACKAGE = __name__.rpartition(".")[0] + "."
 _WAITS = _PACKAGE + "pump"
+_SLEEPS = _PACKAGE + "awake"
 _CALLS = _PACKAGE + "run_call"
 
 
@@ -72,7 +73,9 @@ class Interrupts:
 def _may_raise(frame: FrameType | None) -> bool:
     while frame is not None:
         module = frame.f_globals.get("__name__", "")
-        if module.startswith(_PACKAGE):
+        if module == _SLEEPS:
+            pass  # on behalf of who called it
+        elif module.startswith(_PACKAGE):
             if module == _CALLS:
                 return True
             return module == _WAITS and frame.f_code.co_name in _WAITING
