@@ -29,6 +29,7 @@ Napi::Function define_segment(Napi::Env env);
 Napi::Function define_arena(Napi::Env env);
 Napi::Value call_segment_create(const Napi::CallbackInfo& info);
 Napi::Value call_segment_open(const Napi::CallbackInfo& info);
+Napi::Value call_map_private(const Napi::CallbackInfo& info);
 Napi::Value call_arena(const Napi::CallbackInfo& info);
 Napi::Value call_memlock_limit(const Napi::CallbackInfo& info);
 

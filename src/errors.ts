@@ -115,6 +115,7 @@ export const ERRORS = {
   JOURNAL_DAMAGED: { ...internal, title: 'The journal of a head cannot be read.' },
   PYTHON_MISSING: { ...internal, exit: EXIT.usage, title: 'No suitable Python was found.' },
   PYTHON_ENV: { ...internal, exit: EXIT.usage, title: 'The Python environment of the engine is missing or broken.' },
+  RUNTIME_ENV: { ...internal, title: 'What a task or an actor asks for in `runtime_env` could not be made.' },
   SETUP_FAILED: { ...internal, exit: EXIT.unexpected, title: 'The Python environment could not be made.' },
   PORT_IN_USE: { ...internal, exit: EXIT.portInUse, title: 'The address to listen on is taken.' },
   INTERNAL: { ...internal, title: 'An error that nobody foresaw: please report it.' },

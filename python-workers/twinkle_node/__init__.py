@@ -20,6 +20,7 @@ from .errors import (
     CancelledError,
     ConfigError,
     GetTimeoutError,
+    RuntimeEnvSetupError,
     SerializationError,
     TaskError,
     TwinkleError,
@@ -44,9 +45,11 @@ if TYPE_CHECKING:
         shutdown,
         wait,
     )
+    from .core.exiting import exit_actor
     from .core.generators import ObjectRefGenerator
     from .core.groups import (
         PlacementGroup,
+        get_current_placement_group,
         get_placement_group,
         placement_group,
         placement_group_table,
@@ -63,7 +66,8 @@ _WHERE = {
         "list_named_actors nodes put shutdown wait"
     ),
     "generators": "ObjectRefGenerator",
-    "groups": "PlacementGroup get_placement_group placement_group placement_group_table remove_placement_group",
+    "exiting": "exit_actor",
+    "groups": "PlacementGroup get_current_placement_group get_placement_group placement_group placement_group_table remove_placement_group",
     "handle": "ActorHandle",
     "refs": "ObjectRef",
     "remote": "method remote",
@@ -82,6 +86,7 @@ __all__ = [
     "ObjectRefGenerator",
     "PlacementGroup",
     "PlacementGroupSchedulingStrategy",
+    "RuntimeEnvSetupError",
     "SerializationError",
     "TaskError",
     "TwinkleError",
@@ -89,8 +94,10 @@ __all__ = [
     "available_resources",
     "cancel",
     "cluster_resources",
+    "exit_actor",
     "get",
     "get_actor",
+    "get_current_placement_group",
     "get_gpu_ids",
     "get_placement_group",
     "get_runtime_context",
@@ -113,6 +120,10 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     """Loaded when it is asked for: who only starts servers needs no cloudpickle."""
     module = _MODULE_OF.get(name)
+    if module is None and name in ("actor", "util"):
+        from importlib import import_module
+
+        return import_module(f".{name}", __name__)
     if module is None:
         raise AttributeError(f"module `{__name__}` has no attribute `{name}`")
     from importlib import import_module

@@ -97,6 +97,11 @@ def server_error(event: dict[str, Any]) -> TwinkleError:
     return kind(code, message, event.get("details"), event.get("exit"))
 
 
+def refused(code: str, message: str, details: dict[str, Any] | None = None) -> TwinkleError:
+    """The exception for what the node refuses."""
+    return RuntimeEnvSetupError(message) if code == "RUNTIME_ENV" else TwinkleError(code, message, details)
+
+
 class ActorDiedError(TwinkleError):
     """An actor is dead, or this life of it ended before the call was answered (``restarting``: it comes back).
 
@@ -140,6 +145,16 @@ class WorkerDiedError(TwinkleError):
 
     def __reduce__(self) -> tuple[Any, ...]:
         return WorkerDiedError, self._told
+
+
+class RuntimeEnvSetupError(TwinkleError):
+    """What a task or an actor asks for in ``runtime_env`` could not be made: a package that is not to be had, most often."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__("RUNTIME_ENV", message)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return RuntimeEnvSetupError, (self.message,)
 
 
 class GetTimeoutError(TwinkleError, TimeoutError):

@@ -1,8 +1,8 @@
 """Runs a command and ends it when the process that asked for it is gone, however it went. A script of its own: it imports nothing of ours.
 
-``python guard.py FD [--remove FOLDER] COMMAND...``: FD is the read end of a pipe whose only writer is that process. Its end of file
+``python guard.py FD [--remove FOLDER]... COMMAND...``: FD is the read end of a pipe whose only writer is that process. Its end of file
 asks the command to end (SIGTERM, which lets running requests finish), later again, and at last kills it. Should this process be killed,
-the command gets SIGTERM from the kernel. FOLDER goes when the command has ended. Exits with the command's code, or 128 and its signal.
+the command gets SIGTERM from the kernel. FOLDERs go when the command has ended. Exits with the command's code, or 128 and its signal.
 """
 
 from __future__ import annotations
@@ -22,9 +22,10 @@ PATIENCE_S = 90.0
 
 def main() -> int:
     lifeline = int(sys.argv[1])
-    command, folder = sys.argv[2:], None
-    if command[0] == "--remove":
-        folder, command = command[1], command[2:]
+    command, folders = sys.argv[2:], []
+    while command[0] == "--remove":
+        folders.append(command[1])
+        command = command[2:]
     libc = ctypes.CDLL(None)  # before the fork: nothing is imported in the child
 
     def tie() -> None:
@@ -36,7 +37,7 @@ def main() -> int:
         signal.signal(number, lambda *_: child.terminate())
     threading.Thread(target=_watch, args=(lifeline, child), daemon=True).start()
     code = child.wait()
-    if folder is not None:
+    for folder in folders:
         shutil.rmtree(folder, ignore_errors=True)
     return 128 - code if code < 0 else code
 

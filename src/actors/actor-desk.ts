@@ -9,6 +9,7 @@ import { type Actor, type ActorFacts, factsOf, newActor, stateOf } from './actor
 import type { ClientPeer } from './client-peer.js';
 import { type Job, setupOf } from './job.js';
 import { type ObjectDesk, SERVICE } from './object-desk.js';
+import type { RuntimeEnvs } from './runtime-envs.js';
 import type { Seats } from './seats.js';
 import type { Worker, WorkerEnd } from './worker.js';
 import type { WorkerPool } from './worker-pool.js';
@@ -19,6 +20,7 @@ export interface ActorDeskOptions {
   readonly seats: Seats;
   readonly pool: WorkerPool;
   readonly objects: ObjectDesk;
+  readonly envs: RuntimeEnvs;
   readonly log: Logger;
   employ(worker: Worker, job: Job): void;
   /** Somebody waits for room. */
@@ -52,13 +54,17 @@ export class ActorDesk {
     this.#names.take(namespace, name, id);
     const actor = newActor(creator, job, spec, body);
     try {
-      objects.represent(spec.detached ? SERVICE : creator.id, id, spec.args.refs, () => this.#unreachable(actor));
+      // Large arguments are an object themselves: each of its lives reads them.
+      const { refs, at } = spec.args;
+      const kept = at === '' ? refs : [...refs, at];
+      objects.represent(spec.detached ? SERVICE : creator.id, id, kept, () => this.#unreachable(actor));
     } catch (error) {
       this.#names.free(namespace, name, id);
       throw error;
     }
     // From here on others can find it, and it can be killed: before it has a place.
     this.#actors.set(id, actor);
+    this.#options.envs.keep(id, spec.demand);
     if (spec.detached) objects.hold(creator.id, { ids: [id] });
     try {
       const needs = Object.keys(spec.demand.resources).length === 0 ? NEEDS : null;
@@ -109,12 +115,25 @@ export class ActorDesk {
     this.#happened(actor, { e: 'killed', reason: 'it was killed', restart });
   }
 
+  /** The actor of that worker ends, because it wants to. */
+  exit(worker: number): void {
+    const actor = this.#byWorker.get(worker);
+    if (actor === undefined) throw new TwinkleError('INVALID_REQUEST', `client ${worker} is no actor`);
+    this.#happened(actor, { e: 'killed', reason: 'exited by exit_actor()', restart: false });
+  }
+
+  /** Client number of its process; -1: it has none now. */
+  workerOf(id: string): number {
+    return this.#actors.get(id)?.worker?.id ?? -1;
+  }
+
   /** A worker says what became of its constructor. */
-  born(worker: Worker, { epoch, cause }: ActorBorn, body: Buffer): void {
+  born(worker: Worker, { epoch, cause, methods, ordered }: ActorBorn, body: Buffer): void {
     const actor = this.#byWorker.get(worker.id);
     if (actor === undefined || actor.life.epoch !== epoch || actor.worker !== worker) return;
     if (cause === null) {
       const { pid, path } = worker;
+      if (methods !== undefined) actor.card = { ...actor.card, methods, ordered: ordered === true };
       this.#happened(actor, { e: 'born', path, pid, node: actor.node });
     } else {
       actor.cause = Buffer.from(body);
@@ -155,16 +174,19 @@ export class ActorDesk {
   }
 
   async #start(actor: Actor): Promise<void> {
-    const { pool, employ, log, press } = this.#options;
+    const { pool, envs, employ, log, press } = this.#options;
     const { life, spec, job } = actor;
     const { signal } = actor.ending;
     try {
       await actor.left;
       if (pauseMs(life) > 0) await sleep(pauseMs(life), undefined, { signal, ref: false });
+      actor.preparation = envs.prepare(job, spec.demand);
+      const around = await actor.preparation.ready(signal);
       const seat = await actor.place?.ready(signal, press);
       if (seat === undefined || signal.aborted || actor.life.epoch !== life.epoch) return;
       actor.node = seat.node;
-      const worker = await pool.take(job, setupOf(job, seat.env, seat.devices));
+      const { driver } = job;
+      const worker = await pool.take({ driver, python: around.python }, setupOf(job, seat, spec.demand, around));
       if (signal.aborted || actor.life.epoch !== life.epoch) {
         pool.giveBack(worker); // it has done nothing yet
         return;
@@ -180,7 +202,7 @@ export class ActorDesk {
       log.warn({ actor: actor.card.id, code, message }, 'actor_not_started');
       // A worker may do better the next time; a place that is not to be had, or an interpreter that cannot run our code, will not.
       const again = code === 'RANK_FAILED' || code === 'INTERNAL';
-      this.#happened(actor, again ? { e: 'lost', reason: message } : { e: 'killed', reason: message, restart: false });
+      this.#happened(actor, again ? { e: 'lost', reason: message } : { e: 'unfit', reason: message, code });
     }
   }
 
@@ -219,6 +241,7 @@ export class ActorDesk {
     actor.ending.abort();
     actor.watchers.clear();
     this.#names.free(namespace, name, id);
+    this.#options.envs.folders.letGo(id);
     const { place } = actor;
     actor.place = null;
     void actor.left.then(() => place?.release());
@@ -235,7 +258,7 @@ export class ActorDesk {
 
   #tell(client: ClientPeer, actor: Actor): void {
     const body = actor.life.cause === null ? [] : [actor.cause];
-    client.tell('actor', stateOf(actor.card.id, actor.life), body);
+    client.tell('actor', stateOf(actor.card.id, actor.life, actor.card.ordered), body);
   }
 }
 

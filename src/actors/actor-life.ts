@@ -12,6 +12,8 @@ export type ActorEvent =
   | { readonly e: 'stillborn'; readonly reason: string; readonly cause: ActorState['cause'] }
   /** Its process ended, or could not be started. */
   | { readonly e: 'lost'; readonly reason: string }
+  /** It can never be started. `code`: of src/errors.ts. */
+  | { readonly e: 'unfit'; readonly reason: string; readonly code: string }
   /** Somebody killed it; `restart`: it may come back as after a loss. */
   | { readonly e: 'killed'; readonly reason: string; readonly restart: boolean };
 
@@ -28,6 +30,8 @@ export interface ActorLife {
   readonly node: string;
   readonly reason: string;
   readonly cause: ActorState['cause'];
+  /** Of src/errors.ts: why it could not be started; null: it was, or did not have to be. */
+  readonly code: string | null;
 }
 
 const FIRST_PAUSE_MS = 100;
@@ -35,7 +39,7 @@ const LONGEST_PAUSE_MS = 10_000;
 
 /** @param maxRestarts -1: without end */
 export function unborn(maxRestarts: number): ActorLife {
-  const nowhere = { path: '', pid: 0, node: '', reason: '', cause: null };
+  const nowhere = { path: '', pid: 0, node: '', reason: '', cause: null, code: null };
   return { phase: 'PENDING', epoch: 0, restartsLeft: maxRestarts, misses: 0, ...nowhere };
 }
 
@@ -49,6 +53,8 @@ export function after(life: ActorLife, event: ActorEvent): ActorLife {
     }
     case 'stillborn':
       return { ...life, phase: 'DEAD', path: '', reason: event.reason, cause: event.cause };
+    case 'unfit':
+      return { ...life, phase: 'DEAD', path: '', reason: event.reason, code: event.code };
     case 'killed':
       return event.restart ? again(life, event.reason, 0) : { ...life, phase: 'DEAD', path: '', reason: event.reason };
     case 'lost':

@@ -3,6 +3,7 @@ import type { ActorCard, ActorSpec, ActorState } from '../protocol/work.js';
 import { type ActorLife, unborn } from './actor-life.js';
 import type { ClientPeer } from './client-peer.js';
 import type { Job } from './job.js';
+import type { Preparation } from './runtime-envs.js';
 import type { Place } from './seats.js';
 import type { Worker } from './worker.js';
 
@@ -22,7 +23,7 @@ export interface ActorFacts {
 }
 
 export interface Actor {
-  readonly card: ActorCard;
+  card: ActorCard;
   readonly spec: ActorSpec;
   /** Bytes of its constructor's arguments. */
   readonly body: Buffer;
@@ -34,6 +35,8 @@ export interface Actor {
   life: ActorLife;
   /** Null: it has given it back. */
   place: Place | null;
+  /** Of the surroundings of its process; null: it has not begun. */
+  preparation: Preparation | null;
   /** Of the box where it was placed last; empty: nowhere yet. */
   node: string;
   worker: Worker | null;
@@ -50,20 +53,31 @@ export function newActor(creator: ClientPeer, job: Job, spec: ActorSpec, body: B
   return {
     ...{ card, spec, body: Buffer.from(body), job, creator, cause: Buffer.alloc(0), left: Promise.resolve() },
     ...{ watchers: new Set<ClientPeer>(), ending: new AbortController() },
-    ...{ life: unborn(spec.max_restarts), place: null, node: '', worker: null },
+    ...{ life: unborn(spec.max_restarts), place: null, preparation: null, node: '', worker: null },
   };
 }
 
 /** As its watchers are told. */
-export function stateOf(id: string, life: ActorLife): ActorState {
-  const { phase, epoch, path, pid, node, reason, cause } = life;
-  return { id, state: phase, epoch, path, pid, node, reason, cause };
+export function stateOf(id: string, life: ActorLife, ordered?: boolean): ActorState {
+  const { phase, epoch, path, pid, node, reason, cause, code } = life;
+  return {
+    id,
+    state: phase,
+    epoch,
+    path,
+    pid,
+    node,
+    reason,
+    cause,
+    ...(code === null ? {} : { code }),
+    ...(ordered === undefined ? {} : { ordered }),
+  };
 }
 
-export function factsOf({ card, spec, life, place }: Actor): ActorFacts {
+export function factsOf({ card, spec, life, place, preparation }: Actor): ActorFacts {
   const waits = life.phase === 'PENDING' || life.phase === 'RESTARTING';
-  // What room is missing matters more than why it was started again.
-  const reason = (waits ? place?.reason : null) ?? life.reason;
+  // What is missing matters more than why it was started again.
+  const reason = (waits ? (place?.reason ?? preparation?.reason) : null) ?? life.reason;
   return {
     ...{ id: card.id, cls: card.cls_name, name: card.name, namespace: card.namespace, detached: spec.detached },
     ...{ state: life.phase, epoch: life.epoch, reason, resources: spec.demand.resources },
@@ -73,5 +87,5 @@ export function factsOf({ card, spec, life, place }: Actor): ActorFacts {
 
 /** With one call at a time they run in the order in which a caller made them; with several nobody can say. */
 function isOrdered({ max_concurrency, groups }: ActorSpec): boolean {
-  return max_concurrency <= 1 && Object.keys(groups).length === 0;
+  return max_concurrency === 1 && Object.keys(groups).length === 0;
 }

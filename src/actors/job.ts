@@ -1,6 +1,8 @@
 /** For whom workers work: what a driver said of itself, which holds for every worker that works for it, however far down. */
 import { TwinkleError } from '../errors.js';
-import type { Join, Setup } from '../protocol/work.js';
+import type { Demand, Join, Setup } from '../protocol/work.js';
+import type { Surroundings } from './runtime-envs.js';
+import type { Seat } from './seats.js';
 
 export interface Job {
   /** Client number of the driver. */
@@ -18,7 +20,18 @@ export function jobOf(driver: number, { python, sys_path: sysPath, cwd, namespac
   return { driver, python, sysPath, cwd, namespace };
 }
 
-/** What a worker is told before it works for a job. */
-export function setupOf(job: Job, env: Readonly<Record<string, string>>, devices: Setup['devices']): Setup {
-  return { sys_path: [...job.sysPath], cwd: job.cwd, namespace: job.namespace, env: { ...env }, devices };
+/** What a worker is told before it works for a job. What was asked of its surroundings its own tasks and actors inherit. */
+export function setupOf(
+  job: Job,
+  { env, devices, facts }: Pick<Seat, 'env' | 'devices' | 'facts'>,
+  { env: variables, runtime_env }: Pick<Demand, 'env' | 'runtime_env'>,
+  { cwd, firstPath }: Pick<Surroundings, 'cwd' | 'firstPath'>,
+): Setup {
+  return {
+    ...{ sys_path: [...job.sysPath], cwd, namespace: job.namespace, env: { ...env }, devices },
+    ...{ job: job.driver, ...facts },
+    ...(firstPath.length === 0 ? {} : { first_path: [...firstPath] }),
+    ...(Object.keys(variables).length === 0 ? {} : { env_vars: variables }),
+    ...(runtime_env === undefined ? {} : { runtime_env }),
+  };
 }

@@ -4,6 +4,7 @@ import type { Demand, Lease } from '../protocol/work.js';
 import type { ClientPeer } from './client-peer.js';
 import type { Job } from './job.js';
 import { setupOf } from './job.js';
+import type { RuntimeEnvs } from './runtime-envs.js';
 import type { Place, Seats } from './seats.js';
 import type { Worker } from './worker.js';
 import type { WorkerPool } from './worker-pool.js';
@@ -11,6 +12,7 @@ import type { WorkerPool } from './worker-pool.js';
 export interface LeaseDeskOptions {
   readonly seats: Seats;
   readonly pool: WorkerPool;
+  readonly envs: RuntimeEnvs;
   /** The worker works for that job from now on. */
   employ(worker: Worker, job: Job): void;
 }
@@ -43,15 +45,18 @@ export class LeaseDesk {
 
   /**
    * A worker for that client. Waits until there is room; others are asked for what they do not use.
-   * @throws `PLACEMENT_INVALID`, `INVALID_REQUEST`, `TASK_UNSCHEDULABLE`, `PYTHON_ENV`, `RANK_FAILED`, `ABORTED`
+   * @throws `PLACEMENT_INVALID`, `INVALID_REQUEST`, `TASK_UNSCHEDULABLE`, `PYTHON_ENV`, `RUNTIME_ENV`, `RANK_FAILED`, `ABORTED`
    */
   async acquire(client: ClientPeer, job: Job, demand: Demand, signal: AbortSignal): Promise<Lease> {
-    const { seats, pool, employ } = this.#options;
+    const { seats, pool, envs, employ } = this.#options;
+    // Before it has a place: others can use that while an environment is made.
+    const around = await envs.prepare(job, demand).ready(signal);
     const place = await seats.ask(demand, null);
     try {
       const seat = await place.ready(signal, () => this.press());
       signal.throwIfAborted();
-      const worker = await pool.take(job, setupOf(job, seat.env, seat.devices));
+      const { driver } = job;
+      const worker = await pool.take({ driver, python: around.python }, setupOf(job, seat, demand, around));
       if (signal.aborted) {
         pool.giveBack(worker);
         throw new TwinkleError('ABORTED', 'the question for a worker was withdrawn');

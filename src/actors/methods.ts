@@ -5,6 +5,7 @@ import {
   ActorSpec,
   CodeParams,
   Demand,
+  FolderPart,
   Ids,
   MakeGroup,
   Printed,
@@ -16,6 +17,14 @@ import {
 
 const Nothing = Type.Object({});
 const Id = Type.Object({ id: Type.String() });
+/** Of the call with that result, which a worker runs, or an actor; `recursive`: of what it has called, too. */
+const Interrupt = Type.Object({
+  worker: Type.Integer(),
+  actor: Type.Optional(Type.String()),
+  ref: Type.String(),
+  force: Type.Boolean(),
+  recursive: Type.Optional(Type.Boolean()),
+});
 
 /** Answered, or refused. */
 export const ASKS = {
@@ -24,14 +33,18 @@ export const ASKS = {
   'actor.find': Type.Object({ namespace: Type.String(), name: Type.String() }),
   'actor.names': Type.Object({ namespace: Type.Union([Type.String(), Type.Null()]) }),
   'actor.kill': Type.Object({ id: Type.String(), restart: Type.Boolean() }),
+  'actor.exit': Nothing,
   'code.put': CodeParams,
   'code.get': Type.Object({ key: Type.String() }),
+  'folder.has': Type.Object({ key: Type.String() }),
+  'folder.put': FolderPart,
   'object.reserve': Reserve,
   'object.seal': Seal,
   'object.abandon': Id,
   'object.publish': Publish,
   'object.hold': Ids,
   'object.open': Ids,
+  'object.look': Id,
   'slab.where': Type.Object({ slab: Type.Integer() }),
   'group.create': MakeGroup,
   'group.ready': Id,
@@ -47,13 +60,14 @@ export const TELLS = {
   'object.fulfil': Publish,
   'object.drop': Ids,
   'object.close': Ids,
+  'object.let-go': Type.Object({ token: Type.Integer() }),
   'actor.watch': Id,
   'actor.born': ActorBorn,
   release: Type.Object({ lease: Type.Integer() }),
   blocked: Nothing,
   printed: Printed,
   report: Report,
-  interrupt: Type.Object({ worker: Type.Integer(), ref: Type.String(), force: Type.Boolean() }),
+  interrupt: Interrupt,
 } as const;
 export type Tells = { readonly [M in keyof typeof TELLS]: Static<(typeof TELLS)[M]> };
 

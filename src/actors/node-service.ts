@@ -8,23 +8,20 @@ import type { RankLauncher } from '../supervisor/launcher.js';
 import { ActorDesk } from './actor-desk.js';
 import { ClientPeer, WithBody } from './client-peer.js';
 import { CodeStore } from './code-store.js';
+import type { FolderStore } from './folder-store.js';
 import { GroupDesk } from './group-desk.js';
 import { type Job, jobOf } from './job.js';
 import { LeaseDesk } from './lease-desk.js';
+import { LetGoRounds } from './let-go.js';
 import { ASKS, type Asks, isMethod, TELLS, type Tells } from './methods.js';
-import { ObjectDesk, type ObjectStatus } from './object-desk.js';
+import { ObjectDesk } from './object-desk.js';
+import type { RuntimeEnvs } from './runtime-envs.js';
 import { type Groups, Seats } from './seats.js';
 import { shaped } from './shape.js';
 import { SlabStore } from './slab-store.js';
+import { SpillFiles } from './spill-files.js';
 import { TaskReports } from './task-reports.js';
-import {
-  type ListedActor,
-  type ListedObject,
-  type ListedTasks,
-  listedActors,
-  listedObjects,
-  listedTasks,
-} from './work-lists.js';
+import { listedActors, listedObjects, listedTasks, type WorkLists, type WorkStatus } from './work-lists.js';
 import type { Worker } from './worker.js';
 import { WorkerPool } from './worker-pool.js';
 
@@ -40,8 +37,12 @@ export interface NodeServiceOptions {
   readonly logFolder: string;
   /** Bytes of large objects. */
   readonly storeBytes: number;
+  /** 0700; where they go while memory has no room. */
+  readonly spillFolder: string;
   /** Spare workers of each interpreter. */
   readonly spareWorkers: number;
+  /** Ended with the service. */
+  readonly envs: RuntimeEnvs;
   launcher(python: string): RankLauncher;
   /** Number by which a vendor's runtime knows a device. */
   indexOf(device: SeatDevice): string;
@@ -51,26 +52,6 @@ export interface NodeServiceOptions {
 
 /** Values up to so many bytes travel in frames. As Ray's. */
 const INLINE_BYTES = 100 * 1024;
-
-/** What `status` shows. Plain JSON. */
-export interface WorkStatus {
-  /** Programs that have joined. */
-  readonly drivers: number;
-  readonly workers: number;
-  /** Actors that are not dead. */
-  readonly actors: number;
-  /** Workers that run tasks, or wait for their next. */
-  readonly leases: number;
-  readonly store: ObjectStatus;
-}
-
-/** What `list actors`, `list tasks` and `list objects` show. Plain JSON. */
-export interface WorkLists {
-  actors(): readonly ListedActor[];
-  /** Asks every client: after a second it goes on without those that do not answer. */
-  tasks(): Promise<ListedTasks>;
-  objects(): readonly ListedObject[];
-}
 
 type AskHandlers = {
   readonly [M in keyof Asks]: (client: ClientPeer, params: Asks[M], body: Buffer, signal: AbortSignal) => unknown;
@@ -88,6 +69,7 @@ export class NodeService implements AsyncDisposable {
   readonly #actors: ActorDesk;
   readonly #groups: GroupDesk;
   readonly #code = new CodeStore();
+  readonly #folders: FolderStore;
   readonly #reports = new TaskReports({
     clients: () => this.#clients.values(),
     after: (ms, act) => {
@@ -95,6 +77,7 @@ export class NodeService implements AsyncDisposable {
       return () => clearTimeout(timer);
     },
   });
+  readonly #letGo = new LetGoRounds((client) => this.#clients.get(client));
   readonly #clients = new Map<number, ClientPeer>();
   readonly #jobs = new Map<number, Job>();
   readonly #workers = new Map<number, Worker>();
@@ -106,17 +89,21 @@ export class NodeService implements AsyncDisposable {
     'actor.find': (client, { namespace, name }) => this.#actors.find(client, namespace, name),
     'actor.names': (_client, { namespace }) => this.#actors.named(namespace),
     'actor.kill': (_client, { id, restart }) => this.#actors.kill(id, restart),
+    'actor.exit': (client) => this.#actors.exit(client.id),
     'code.put': (_client, { key, name }, body) => this.#code.put(key, name, body),
     'code.get': (_client, { key }) => {
       const { name, blob } = this.#code.get(key);
       return new WithBody(name, [blob]);
     },
-    'object.reserve': (client, params) => this.#objects.reserve(client.id, params),
+    'folder.has': (client, { key }) => this.#folders.has(client.id, key),
+    'folder.put': (client, part, body) => this.#folders.put(client.id, this.#jobOf(client).python, part, body),
+    'object.reserve': (client, params, _body, signal) => this.#objects.reserve(client.id, params, signal),
     'object.seal': (client, params) => this.#objects.seal(client.id, params),
     'object.abandon': (client, { id }) => this.#objects.abandon(client.id, id),
     'object.publish': (client, params, body) => this.#objects.publish(client.id, params, body),
     'object.hold': (client, params) => this.#objects.hold(client.id, params),
     'object.open': (client, params, _body, signal) => this.#objects.open(client.id, params, signal),
+    'object.look': (client, { id }, _body, signal) => this.#objects.look(client.id, id, signal),
     'slab.where': (_client, { slab }) => this.#objects.slab(slab),
     'group.create': (client, group) => this.#groups.create(client.id, group),
     'group.ready': (_client, { id }, _body, signal) => this.#groups.ready(id, signal),
@@ -129,6 +116,7 @@ export class NodeService implements AsyncDisposable {
     'object.fulfil': (client, params, body) => this.#objects.publish(client.id, params, body),
     'object.drop': (client, params) => this.#objects.drop(client.id, params),
     'object.close': (client, params) => this.#objects.close(client.id, params),
+    'object.let-go': (client, { token }) => this.#letGo.done(client.id, token),
     'actor.watch': (client, { id }) => this.#actors.watch(client, id),
     'actor.born': (client, params, body) => {
       const worker = this.#workers.get(client.id);
@@ -141,7 +129,10 @@ export class NodeService implements AsyncDisposable {
       driver?.tell('printed', { ...printed, pid: client.hello.pid });
     },
     report: (client, report) => this.#reports.heard(client.id, report),
-    interrupt: (_client, params) => this.#workers.get(params.worker)?.peer.tell('interrupt', params),
+    interrupt: (_client, params) => {
+      const worker = params.actor === undefined ? params.worker : this.#actors.workerOf(params.actor);
+      this.#workers.get(worker)?.peer.tell('interrupt', params);
+    },
   };
   readonly lists: WorkLists = {
     actors: () => listedActors(this.#actors.list()),
@@ -158,7 +149,9 @@ export class NodeService implements AsyncDisposable {
     this.#slabs = new SlabStore(native, `twinkle-${instance}`, options.storeBytes, (slab) => {
       for (const client of this.#clients.values()) client.tell('slab.gone', { slab });
     });
-    this.#objects = new ObjectDesk(this.#slabs);
+    this.#folders = options.envs.folders;
+    const spill = new SpillFiles(options.spillFolder);
+    this.#objects = new ObjectDesk(this.#slabs, spill, (openers, collect) => this.#letGo.ask(openers, collect));
     this.#pool = new WorkerPool({
       ...{ native, instance, socketFolder: options.socketFolder, logFolder: options.logFolder },
       ...{ launcher: options.launcher, spare: options.spareWorkers, nextClient: () => this.#nextClient++ },
@@ -170,7 +163,7 @@ export class NodeService implements AsyncDisposable {
     const employ = (worker: Worker, job: Job): void => {
       if (this.#clients.has(worker.id)) this.#jobs.set(worker.id, job);
     };
-    const common = { seats, pool: this.#pool, employ };
+    const common = { seats, pool: this.#pool, envs: options.envs, employ };
     this.#leases = new LeaseDesk(common);
     this.#actors = new ActorDesk({ ...common, objects: this.#objects, log, press: () => this.#leases.press() });
   }
@@ -210,8 +203,8 @@ export class NodeService implements AsyncDisposable {
     const closed = new Promise<void>((resolve) => (server === null ? resolve() : server.close(() => resolve())));
     this.#actors.close();
     for (const client of [...this.#entering, ...this.#clients.values()]) client.close('the node service ends');
-    await this.#pool[Symbol.asyncDispose]();
-    await closed;
+    await Promise.all([this.#pool[Symbol.asyncDispose](), this.#options.envs[Symbol.asyncDispose](), closed]);
+    await this.#objects.settled();
     this.#slabs[Symbol.dispose]();
   }
 
@@ -261,6 +254,8 @@ export class NodeService implements AsyncDisposable {
     this.#leases.clientGone(client.id);
     this.#groups.clientGone(client.id);
     this.#objects.gone(client.id);
+    this.#letGo.gone(client.id);
+    this.#folders.letGo(client.id);
     this.#jobs.delete(client.id);
     this.#pool.endJob(client.id);
     // A worker that nobody hears is of no use to anybody.

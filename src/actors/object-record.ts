@@ -1,6 +1,6 @@
 /** One known object, and what can be read off it. Changes nothing. */
 import type { ClientShare, Wait } from './client-share.js';
-import type { BlockId, Look, Lost, ObjectFacts, Outcome, StoredValue } from './object-types.js';
+import type { BlockId, InUse, Look, Lost, ObjectFacts, Outcome, StoredValue } from './object-types.js';
 
 /** An outcome without the place of the bytes, which may change later. */
 export type Ending<V> =
@@ -100,6 +100,12 @@ export function factsOf(record: ObjectRecord<StoredValue>): ObjectFacts {
     containedIn: record.containedIn,
     owner: record.owner,
   };
+}
+
+/** Its blocks that have to stay in memory now. */
+export function* blocksInUse({ block, blockBytes, opens, writers }: ObjectRecord<unknown>): Generator<InUse> {
+  if (block !== null && opens > 0) yield { block, bytes: blockBytes, by: 'readers' };
+  for (const reservation of writers?.values() ?? []) yield { ...reservation, by: 'writer' };
 }
 
 function stateOf({ ending, promisedBy }: ObjectRecord<unknown>): ObjectFacts['state'] {

@@ -5,10 +5,11 @@
 import { TwinkleError } from '../errors.js';
 import { type ClientShare, endShare, hold, newShare } from './client-share.js';
 import { ObjectLives } from './object-lives.js';
-import { factsOf, isOrphan, lookAt, type ObjectRecord } from './object-record.js';
+import { blocksInUse, factsOf, isOrphan, lookAt, type ObjectRecord } from './object-record.js';
 import type {
   BlockId,
   HoldResult,
+  InUse,
   Look,
   MoveResult,
   ObjectFacts,
@@ -252,6 +253,21 @@ export class ObjectTable<V extends StoredValue> {
    */
   moved(id: string, to: BlockId | 'spilled'): MoveResult {
     return this.#lives.moved(id, to);
+  }
+
+  /** Its block, when it is readable and in memory, and how often it is open. Null: it is not known. */
+  place(id: string): { readonly block: BlockId | null; readonly opens: number } | null {
+    return this.#lives.find(id) ?? null;
+  }
+
+  /** What cannot leave memory now: blocks that are read, and such that are being written. */
+  *inUse(): Generator<InUse> {
+    for (const record of this.#lives.records()) yield* blocksInUse(record);
+  }
+
+  /** Clients that have something open. */
+  openers(): number[] {
+    return [...this.#shares.values()].filter(({ opens }) => opens.size > 0).map(({ client }) => client);
   }
 
   /** All known objects, in the order in which they became known. */

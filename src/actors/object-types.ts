@@ -94,6 +94,13 @@ export interface Spillable {
   readonly bytes: number;
 }
 
+/** A block that has to stay in memory. */
+export interface InUse {
+  readonly block: BlockId;
+  readonly bytes: number;
+  readonly by: 'readers' | 'writer';
+}
+
 /** Sums over all known objects, in bytes but for `objects`. */
 export interface ObjectTotals {
   readonly objects: number;

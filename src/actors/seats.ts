@@ -4,6 +4,7 @@ import { groupSpec } from '../cluster/group-spec.js';
 import type { GroupSpec, TaskPlacementSpec } from '../cluster/types.js';
 import { TwinkleError } from '../errors.js';
 import type { Demand, Setup } from '../protocol/work.js';
+import { NODE_ID_LABEL } from '../scheduler/labels.js';
 import { deferred } from '../util/deferred.js';
 import { GroupShares, type Share } from './group-shares.js';
 
@@ -14,6 +15,8 @@ export interface Seat {
   readonly devices: Setup['devices'];
   /** Masks of accelerators, and the demand's own variables. */
   readonly env: Readonly<Record<string, string>>;
+  /** What it has, and in which group. */
+  readonly facts: Pick<Setup, 'resources' | 'within'>;
 }
 
 /** A place that was asked for. */
@@ -78,7 +81,8 @@ export class Seats {
   async #lease(demand: Demand, needs: TaskPlacementSpec['needs']): Promise<Place> {
     const spec = groupSpec({
       bundles: [demand.resources],
-      selectors: Object.keys(demand.selectors).length === 0 ? null : [demand.selectors],
+      // Workers are started on this box only, so nobody may be sent to another. A wish for one by its id is kept, and refused below.
+      selectors: [{ [NODE_ID_LABEL]: this.#options.node, ...demand.selectors }],
       hold: 'stateful',
       task: { strategy: strategyOf(demand), preferred: this.#options.node, needs },
     });
@@ -94,7 +98,8 @@ export class Seats {
       ready: async (signal, waiting) => {
         await placed(group, signal, waiting);
         const [bundle] = group.status.bundles;
-        return this.#seat(demand, bundle?.node ?? this.#options.node, bundle?.devices ?? []);
+        this.#refuseElsewhere(bundle?.node ?? null, 'it was placed there');
+        return this.#seat(demand, this.#options.node, bundle?.devices ?? []);
       },
       onLost: (listener) => onceLost(group, () => released, listener),
       release: () => {
@@ -121,7 +126,13 @@ export class Seats {
       },
       ready: async (signal, waiting) => {
         await placed(group, signal, () => {});
-        if (this.#shares.open(id, group.status.bundles)) onceLost(group, isHeld, () => this.#close(id));
+        const { bundles } = group.status;
+        this.#refuseElsewhere(bundles[bundle]?.node ?? null, `bundle ${bundle} of placement group ${id} is there`);
+        const here = bundles.filter(({ node }) => node === this.#options.node);
+        if (bundles.length > 0 && here.length === 0) {
+          this.#refuseElsewhere(bundles[0]?.node ?? null, `all of placement group ${id} is there`);
+        }
+        if (this.#shares.open(id, here)) onceLost(group, isHeld, () => this.#close(id));
         while (share === null) {
           share = this.#shares.take(id, bundle, demand.resources);
           if (share !== null) break;
@@ -176,6 +187,19 @@ export class Seats {
     this.#queues.delete(id);
   }
 
+  #refuseElsewhere(node: string | null, why: string): void {
+    if (node === null || node === this.#options.node) return;
+    const message = `no worker can be started on node ${node} (${why}): actors and tasks run on node ${this.#options.node}, beside their head`;
+    throw new TwinkleError('TASK_UNSCHEDULABLE', message);
+  }
+
+  #facts({ resources, group }: Demand): Seat['facts'] {
+    const found = group === null ? null : this.#options.groups.groupOf(group.group);
+    if (group === null || found === null) return { resources };
+    const bundles = found.status.bundles.map((bundle) => ({ ...bundle.resources }));
+    return { resources, within: { id: found.id, bundles, capture: group.capture ?? false } };
+  }
+
   #seat(demand: Demand, node: string, held: readonly SeatDevice[]): Seat {
     const { indexOf, mayMask } = this.#options;
     const devices: Record<string, string[]> = {};
@@ -186,7 +210,7 @@ export class Seats {
       if (mask === undefined || !mayMask(mask)) continue;
       env[mask] = env[mask] === undefined ? indexOf(device) : `${env[mask]},${indexOf(device)}`;
     }
-    return { node, devices, env: { ...env, ...demand.env } };
+    return { node, devices, env: { ...env, ...demand.env }, facts: this.#facts(demand) };
   }
 }
 

@@ -6,7 +6,6 @@ import { TwinkleError } from '../errors.js';
 import type { Native, NativeArena, NativeSegment } from '../native/types.js';
 import type { Block } from '../protocol/work.js';
 
-/** Bytes of a slab; a larger object has one of its own. */
 const SLAB_BYTES = 64 * 1024 * 1024;
 const PAGE = 4096;
 /** Blocks are counted here, by the table of objects: the arena sees one holder. */
@@ -15,6 +14,13 @@ const HOLDER = 0;
 interface Slab {
   readonly segment: NativeSegment;
   readonly arena: NativeArena;
+}
+
+/** Bytes that may be more than one view can show. */
+export interface Memory {
+  readonly size: number;
+  /** From `at` on, at most so many. */
+  part(at: number, most: number): Uint8Array;
 }
 
 export interface SlabStoreStats {
@@ -30,6 +36,7 @@ export class SlabStore implements Disposable {
   readonly #native: Native;
   readonly #name: string;
   readonly #capacity: number;
+  readonly #slabBytes: number;
   readonly #slabs = new Map<number, Slab>();
   readonly #onGone: (slab: number) => void;
   #next = 0;
@@ -38,11 +45,13 @@ export class SlabStore implements Disposable {
    * @param name shown in /proc/…/maps
    * @param capacity bytes of all slabs together
    * @param onGone a slab was given back: nobody may map it any more
+   * @param slabBytes of a slab; a larger object has one of its own
    */
-  constructor(native: Native, name: string, capacity: number, onGone: (slab: number) => void) {
+  constructor(native: Native, name: string, capacity: number, onGone: (slab: number) => void, slabBytes = SLAB_BYTES) {
     this.#native = native;
     this.#name = name;
     this.#capacity = capacity;
+    this.#slabBytes = slabBytes;
     this.#onGone = onGone;
   }
 
@@ -58,7 +67,7 @@ export class SlabStore implements Disposable {
       if (arena.stats().largestFreeBytes < bytes) continue;
       return { slab, offset: arena.alloc(bytes, HOLDER), size: bytes };
     }
-    const slab = this.#grow(Math.max(bytes, Math.min(SLAB_BYTES, this.#capacity)), bytes);
+    const slab = this.#grow(Math.max(bytes, Math.min(this.#slabBytes, this.#capacity)), bytes);
     const { arena } = this.#slabs.get(slab) as Slab;
     return { slab, offset: arena.alloc(bytes, HOLDER), size: bytes };
   }
@@ -72,6 +81,19 @@ export class SlabStore implements Disposable {
   where(slab: number): { readonly fd: number; readonly size: number } | null {
     const found = this.#slabs.get(slab);
     return found === undefined ? null : { fd: found.segment.fd, size: found.segment.size };
+  }
+
+  /** The memory of a block, in parts: one view of all of it may be longer than views can be. Only until it is freed. */
+  memory({ slab, offset, size }: Block): Memory {
+    const found = this.#slabs.get(slab);
+    if (found === undefined) throw new Error(`slab ${slab} is not there`);
+    const buffer = found.segment.buffer();
+    return { size, part: (at, most) => new Uint8Array(buffer, offset + at, Math.min(most, size - at)) };
+  }
+
+  /** Bytes of each slab, by its number. */
+  sizes(): ReadonlyMap<number, number> {
+    return new Map([...this.#slabs].map(([slab, { segment }]) => [slab, segment.size]));
   }
 
   stats(): SlabStoreStats {
@@ -123,11 +145,13 @@ export class SlabStore implements Disposable {
 
   #full(needed: number): TwinkleError {
     const { usedBytes, capacityBytes } = this.stats();
-    return new TwinkleError(
-      'SHM_FULL',
-      `the object store has no room for ${needed} bytes: ${usedBytes} of ${capacityBytes} are used; drop references, or start the head with a larger --object-store-memory`,
-      { details: { needed, usedBytes, capacityBytes } },
-    );
+    const why =
+      needed > capacityBytes
+        ? `an object of ${needed} bytes is larger than the object store, which has ${capacityBytes}; start`
+        : `the object store has no room for ${needed} bytes: ${usedBytes} of ${capacityBytes} are used; drop references, or start`;
+    return new TwinkleError('SHM_FULL', `${why} the head with a larger --object-store-memory`, {
+      details: { needed, usedBytes, capacityBytes },
+    });
   }
 }
 

@@ -1,7 +1,28 @@
 /** What people see of actors, tasks and objects: the facts of the desks, with pids where those have client numbers. */
 import type { ActorFacts } from './actor-desk.js';
+import type { ObjectStatus } from './object-desk.js';
 import type { ObjectFacts } from './object-types.js';
 import type { Reports, TaskFacts } from './task-reports.js';
+
+/** What `status` shows. Plain JSON. */
+export interface WorkStatus {
+  /** Programs that have joined. */
+  readonly drivers: number;
+  readonly workers: number;
+  /** Actors that are not dead. */
+  readonly actors: number;
+  /** Workers that run tasks, or wait for their next. */
+  readonly leases: number;
+  readonly store: ObjectStatus;
+}
+
+/** What `list actors`, `list tasks` and `list objects` show. Plain JSON. */
+export interface WorkLists {
+  actors(): readonly ListedActor[];
+  /** Asks every client: after a second it goes on without those that do not answer. */
+  tasks(): Promise<ListedTasks>;
+  objects(): readonly ListedObject[];
+}
 
 /** A row of `list actors`. */
 export interface ListedActor {

@@ -6,10 +6,11 @@ import { TwinkleError } from '../errors.js';
 import type { Setup } from '../protocol/work.js';
 import type { RankLauncher } from '../supervisor/launcher.js';
 import type { Job } from './job.js';
+import { Launchers } from './launchers.js';
 import { startWorker, type Worker, type WorkerOptions } from './worker.js';
 
 export interface WorkerPoolOptions extends WorkerOptions {
-  /** What forks them, by interpreter; asked once for each. */
+  /** What forks them, by interpreter; asked once for each, and again when that has ended for want of use. */
   launcher(python: string): RankLauncher;
   /** A number for a client. */
   nextClient(): number;
@@ -26,7 +27,7 @@ const MOST_IDLE = 8;
 
 export class WorkerPool implements AsyncDisposable {
   readonly #options: WorkerPoolOptions;
-  readonly #launchers = new Map<string, RankLauncher>();
+  readonly #launchers: Launchers;
   readonly #all = new Set<Worker>();
   /** Fresh ones. */
   readonly #spare = new Set<Worker>();
@@ -41,6 +42,16 @@ export class WorkerPool implements AsyncDisposable {
 
   constructor(options: WorkerPoolOptions) {
     this.#options = options;
+    this.#launchers = new Launchers({
+      launcher: (python) => options.launcher(python),
+      retired: (python) => {
+        for (const worker of this.#spare) if (worker.python === python) worker.kill();
+      },
+      after: (ms, act) => {
+        const timer = setTimeout(act, ms).unref();
+        return () => clearTimeout(timer);
+      },
+    });
   }
 
   /** Those that run now. */
@@ -51,6 +62,7 @@ export class WorkerPool implements AsyncDisposable {
   /** A driver is there: have spare workers for it soon, and keep those that it used. */
   beginJob({ driver, python }: Pick<Job, 'driver' | 'python'>): void {
     this.#jobs.add(driver);
+    this.#launchers.keep(python);
     this.#prepare(python);
   }
 
@@ -69,12 +81,19 @@ export class WorkerPool implements AsyncDisposable {
     const use = { driver, setup: JSON.stringify([python, setup]) };
     const used = pick(this.#idle, (worker) => isSame(worker.use, use));
     if (used !== null) return used;
-    let worker = pick(this.#spare, (one) => one.python === python);
-    while (worker?.usable !== true) worker = await this.#start(python);
-    this.#prepare(python);
-    worker.use = use;
-    worker.peer.tell('setup', setup);
-    return worker;
+    const release = this.#launchers.use(python);
+    try {
+      let worker = pick(this.#spare, (one) => one.python === python);
+      while (worker?.usable !== true) worker = await this.#start(python);
+      void worker.ended.then(release);
+      this.#prepare(python);
+      worker.use = use;
+      worker.peer.tell('setup', setup);
+      return worker;
+    } catch (error) {
+      release();
+      throw error;
+    }
   }
 
   /** It has nothing to do: it waits for work of its kind, or ends when there are enough of those. */
@@ -97,7 +116,7 @@ export class WorkerPool implements AsyncDisposable {
     for (const worker of this.#all) worker.kill();
     await Promise.allSettled(this.#starts);
     await Promise.all([...this.#all].map(({ ended }) => ended));
-    await Promise.all([...this.#launchers.values()].map((launcher) => launcher[Symbol.asyncDispose]()));
+    await this.#launchers[Symbol.asyncDispose]();
   }
 
   #prepare(python: string): void {
@@ -107,7 +126,9 @@ export class WorkerPool implements AsyncDisposable {
       this.#coming.set(python, (this.#coming.get(python) ?? 0) + 1);
       const arrived = (worker: Worker | null): void => {
         this.#coming.set(python, (this.#coming.get(python) ?? 1) - 1);
-        if (worker?.usable === true) this.#spare.add(worker);
+        if (worker?.usable !== true) return;
+        if (this.#launchers.has(python)) this.#spare.add(worker);
+        else worker.kill(); // nobody needs it any more
       };
       this.#start(python).then(arrived, () => arrived(null)); // whoever needs one tries again, and hears why
     }
@@ -128,7 +149,7 @@ export class WorkerPool implements AsyncDisposable {
       this.#options,
       python,
       this.#options.nextClient(),
-      this.#launcherOf(python),
+      this.#launchers.of(python),
       signal,
     );
     this.#all.add(worker);
@@ -164,14 +185,6 @@ export class WorkerPool implements AsyncDisposable {
   #dismiss(worker: Worker): void {
     this.#idle.delete(worker);
     worker.kill();
-  }
-
-  #launcherOf(python: string): RankLauncher {
-    const known = this.#launchers.get(python);
-    if (known !== undefined) return known;
-    const launcher = this.#options.launcher(python);
-    this.#launchers.set(python, launcher);
-    return launcher;
   }
 }
 

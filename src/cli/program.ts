@@ -101,6 +101,8 @@ export function buildProgram(version: string, chosen: Chosen): Command {
     .option('--npus <LIST>', 'offer exactly these NPUs')
     .option('--num-gpus <N>', 'offer the first N free GPUs')
     .option('--num-cpus <N>', 'CPUs to offer (default: those that this process may use)')
+    .option('--object-store-memory <BYTES>', 'shared memory for objects, like 10GiB (default: 30 % of the memory)')
+    .option('--object-spill-dir <DIR>', 'where objects go that it has no room for (default: in the home folder)')
     .option('--head-grace <SECONDS>', 'time that serving replicas go on when the head is gone', '60')
     .addOption(
       new Option('--log-level <LEVEL>', 'least severe log line')

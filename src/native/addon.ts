@@ -70,6 +70,7 @@ export function wrapAddon(raw: Native): Native {
     cpu: guard(raw.cpu),
     segmentCreate: guard((options) => wrapSegment(raw.segmentCreate(options))),
     segmentOpen: guard((fd, name) => wrapSegment(raw.segmentOpen(fd, name))),
+    mapPrivate: guard(raw.mapPrivate),
     arena: guard((segment) => wrapArena(raw.arena(rawSegments.get(segment) ?? segment))),
     memlockLimit: guard(raw.memlockLimit),
     listenSocket: guard(raw.listenSocket),

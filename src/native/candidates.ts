@@ -2,7 +2,7 @@
 import { fileURLToPath } from 'node:url';
 
 /** ABI of the addon's surface that this version speaks; `kAbi` of native/addon.cc. */
-export const NATIVE_ABI = 1;
+export const NATIVE_ABI = 2;
 
 /** Folder of the package: this file is two levels below it in `src` as in `dist`. */
 export function packageRoot(): string {

@@ -20,7 +20,7 @@ export function createFakeMemory(
   descriptors: FakeDescriptors,
   memoryBytes: number,
   memlockBytes: number | null,
-): Pick<Native, 'segmentCreate' | 'segmentOpen' | 'arena' | 'memlockLimit'> {
+): Pick<Native, 'segmentCreate' | 'segmentOpen' | 'mapPrivate' | 'arena' | 'memlockLimit'> {
   const memories = new Map<number, Memory>();
   const open = new WeakMap<NativeSegment, () => boolean>();
   let taken = 0;
@@ -89,6 +89,15 @@ export function createFakeMemory(
         });
       }
       return segment(descriptors.open(), name, memory, false);
+    },
+    mapPrivate(fd, offset, size) {
+      const memory = memories.get(fd);
+      if (memory === undefined || memory.users === 0 || offset + size > memory.buffer.byteLength) {
+        throw new TwinkleError('NATIVE', `mapPrivate: descriptor ${fd} is no fake segment of ${offset + size} bytes`, {
+          details: { errno: 'EINVAL' },
+        });
+      }
+      return memory.buffer.slice(offset, offset + size);
     },
     arena(over) {
       const isOpen = open.get(over);

@@ -175,6 +175,11 @@ export interface Native {
   segmentCreate(options: SegmentOptions): NativeSegment;
   /** Map a memfd that another process made with MFD_ALLOW_SEALING; takes the descriptor over when it does not throw. */
   segmentOpen(fd: number, name: string): NativeSegment;
+  /**
+   * A part of a sealed memfd as memory of this process: nothing is copied until it is written to, and what is written stays here. Unmapped when
+   * the collector finds that nobody has it. The descriptor stays the caller's.
+   */
+  mapPrivate(fd: number, offset: number, size: number): ArrayBuffer;
   arena(segment: NativeSegment): NativeArena;
   memlockLimit(): { readonly softBytes: number | null; readonly hardBytes: number | null };
 

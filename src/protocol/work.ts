@@ -134,6 +134,12 @@ export const Invoke = Type.Object(
     args: Value,
     given: Type.Array(Value, { description: 'values of the references among the arguments, in their order' }),
     group: Type.String({ description: 'concurrency group; empty: the method’s own' }),
+    returns: Type.Optional(
+      Type.Integer({
+        description:
+          'values that the result is made of, each an object of its own: `<ref>.0`, `<ref>.1`, …, in a reply with `more`; -1: items of whatever is returned, as of a generator; null: one value, or items of a generator function',
+      }),
+    ),
   },
   { $id: 'Invoke', description: 'Body: bytes of `args`, then of each of `given`.' },
 );
@@ -156,7 +162,9 @@ export const Reply = Type.Object(
     t: Type.Literal('reply'),
     id: Int,
     value: Value,
-    more: Type.Boolean({ description: 'an item of a generator; the last reply has none of them' }),
+    more: Type.Boolean({
+      description: 'an item of a generator, or one of several values; the last reply has none of them',
+    }),
     custody: Type.Boolean({ description: 'the worker holds the objects inside until it hears `kept`' }),
   },
   { $id: 'Reply', description: 'A value of format `error` is a failure.' },
@@ -169,10 +177,41 @@ export type ToWorker = Dial | Invoke | Withdraw | Kept;
 // ---- parameters ----
 
 export const PlaceInGroup = Type.Object(
-  { group: Str, bundle: Type.Integer({ description: '-1: any that has room' }) },
+  {
+    group: Str,
+    bundle: Type.Integer({ description: '-1: any that has room' }),
+    capture: Type.Optional(Type.Boolean({ description: 'what it starts is placed in the group, too' })),
+  },
   { $id: 'PlaceInGroup' },
 );
 export type PlaceInGroup = Static<typeof PlaceInGroup>;
+
+export const RuntimeEnv = Type.Object(
+  {
+    packages: Type.Array(Str, {
+      description:
+        'lines of a requirements file: an environment of its own has them; empty: the driver’s interpreter as it is',
+    }),
+    options: Type.Array(Str, { description: 'of the installer' }),
+    stamp: Type.String({ description: 'what local folders among the packages have to be like; empty: there are none' }),
+    folder: Type.String({
+      description: 'key of a folder that was put: where the worker runs, and first in its sys.path; empty: none',
+    }),
+    modules: Type.Array(Str, { description: 'keys of folders that were put, next in its sys.path' }),
+  },
+  { $id: 'RuntimeEnv', description: 'What a worker finds around it.' },
+);
+export type RuntimeEnv = Static<typeof RuntimeEnv>;
+
+export const FolderPart = Type.Object(
+  {
+    key: Type.String({ description: 'SHA-256 of what is in it' }),
+    at: Type.Integer({ description: 'bytes that came before; 0 begins anew' }),
+    last: Bool,
+  },
+  { $id: 'FolderPart', description: 'A folder as a zip file, part by part; the bytes are the body.' },
+);
+export type FolderPart = Static<typeof FolderPart>;
 
 export const Demand = Type.Object(
   {
@@ -183,6 +222,7 @@ export const Demand = Type.Object(
     selectors: Type.Record(Str, Str, { description: 'label → expression' }),
     group: orNull(PlaceInGroup),
     env: Type.Record(Str, Str, { description: 'variables of the worker, over those of the service' }),
+    runtime_env: Type.Optional(RuntimeEnv),
   },
   { $id: 'Demand', description: 'What a worker needs. Workers of equal demands can take each other’s tasks.' },
 );
@@ -201,7 +241,13 @@ export const Lease = Type.Object(
 export type Lease = Static<typeof Lease>;
 
 export const ActorBorn = Type.Object(
-  { actor: Str, epoch: Int, cause: orNull(Value, { description: 'what its constructor raised; null: it lives' }) },
+  {
+    actor: Str,
+    epoch: Int,
+    cause: orNull(Value, { description: 'what its constructor raised; null: it lives' }),
+    methods: Type.Optional(Type.Record(Str, Type.Unknown(), { description: 'of a class that its maker only named' })),
+    ordered: Type.Optional(Type.Boolean({ description: 'of such a class: calls of one caller run in their order' })),
+  },
   { $id: 'ActorBorn', description: 'Worker → service: what became of `assign`. Body: bytes of `cause`.' },
 );
 export type ActorBorn = Static<typeof ActorBorn>;
@@ -215,9 +261,11 @@ export type CodeParams = Static<typeof CodeParams>;
 export const ActorSpec = Type.Object(
   {
     id: Type.String({ description: 'chosen by who makes it: an object id' }),
-    cls: Type.String({ description: 'key of the class' }),
+    cls: Type.String({ description: 'key of the class; `file:/path.py:Class` and `import:module:Class` name it' }),
     cls_name: Str,
-    methods: Type.Record(Str, Type.Unknown(), { description: 'method → what its handle must know' }),
+    methods: Type.Record(Str, Type.Unknown(), {
+      description: 'method → what its handle must know; empty: its maker only knows its name',
+    }),
     args: Value,
     name: Type.String({ description: 'empty: none' }),
     namespace: Str,
@@ -225,7 +273,7 @@ export const ActorSpec = Type.Object(
     get_if_exists: Bool,
     max_restarts: Type.Integer({ description: '-1: without end' }),
     max_task_retries: Type.Integer({ description: '-1: until it succeeds' }),
-    max_concurrency: Type.Integer({ description: 'calls at once' }),
+    max_concurrency: Type.Integer({ description: 'calls at once; 0: as many as suit the class' }),
     groups: Type.Record(Str, Int, { description: 'concurrency group → calls at once' }),
     demand: Demand,
   },
@@ -257,6 +305,8 @@ export const ActorState = Type.Object(
     node: Str,
     reason: Type.String({ description: 'why it is not alive, for people' }),
     cause: orNull(Value, { description: 'what its constructor raised; its bytes are the body' }),
+    code: Type.Optional(Type.String({ description: 'a code of src/errors.ts: why it could not be started' })),
+    ordered: Type.Optional(Type.Boolean({ description: 'of one that lives: calls of one caller run in their order' })),
   },
   { $id: 'ActorState' },
 );
@@ -272,6 +322,16 @@ export const Assign = Type.Object(
 );
 export type Assign = Static<typeof Assign>;
 
+export const Within = Type.Object(
+  {
+    id: Str,
+    bundles: Type.Array(Type.Record(Str, Type.Number())),
+    capture: Type.Boolean({ description: 'what it starts is placed there, too' }),
+  },
+  { $id: 'Within', description: 'The placement group that a worker is in.' },
+);
+export type Within = Static<typeof Within>;
+
 export const Setup = Type.Object(
   {
     sys_path: Strs,
@@ -279,6 +339,12 @@ export const Setup = Type.Object(
     namespace: Str,
     env: Type.Record(Str, Str),
     devices: Type.Record(Str, Strs, { description: 'resource, like GPU → ids of its devices, as Ray counts them' }),
+    first_path: Type.Optional(Type.Array(Str, { description: 'before all else in sys.path' })),
+    env_vars: Type.Optional(Type.Record(Str, Str, { description: 'what its own tasks and actors inherit of `env`' })),
+    runtime_env: Type.Optional(RuntimeEnv),
+    job: Type.Optional(Type.Integer({ description: 'client number of the driver' })),
+    resources: Type.Optional(Type.Record(Str, Type.Number(), { description: 'what it holds' })),
+    within: Type.Optional(Within),
   },
   {
     $id: 'Setup',

@@ -1,8 +1,5 @@
-/**
- * Makes a managed environment: in a draft folder beside its place, verified by importing everything, then moved there in one step.
- * A draft whose maker was killed is removed by the next one.
- */
-import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
+/** Makes a managed environment: in a draft folder beside its place, verified by importing everything, then moved there in one step. */
+import { existsSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { TwinkleError } from '../errors.js';
 import { makeFolders } from '../util/make-folders.js';
@@ -15,8 +12,9 @@ import {
   readEnvironment,
   STAMP,
 } from './cache.js';
+import { inDraft, relocateScripts, removeAbandoned } from './drafts.js';
 import { findBasePython } from './find.js';
-import { acquireLock, isAlive, type Owner, thisOwner } from './lock.js';
+import { acquireLock } from './lock.js';
 import { type Installer, installerEnvironment, pipInstall, torchThatPipTakes, uvInstall } from './pip.js';
 import { ENGINE_PACKAGES, importEnvironment, lastLines, type ProbeReport, probePython } from './probe.js';
 import type { Requirements } from './requirements.js';
@@ -38,15 +36,13 @@ export interface BuildOptions {
   readonly signal?: AbortSignal;
 }
 
-const DRAFT = '.draft-';
-
 /**
  * The environment, made when it is not there. Safe to call at once from several processes: one makes it, the others wait.
  * @throws `PYTHON_MISSING`, `SETUP_FAILED`
  */
 export async function buildEnvironment(options: BuildOptions): Promise<CachedEnvironment> {
   const { key, envs, progress, signal } = options;
-  makeFolder(envs);
+  makeEnvironmentsFolder(envs);
   const release = await acquireLock(
     join(envs, `${folderPrefix(key)}.lock`),
     (pid) =>
@@ -54,7 +50,7 @@ export async function buildEnvironment(options: BuildOptions): Promise<CachedEnv
     signal,
   );
   try {
-    removeAbandoned(envs);
+    await removeAbandoned(envs);
     const found = options.force ? null : findCached(envs, key);
     return found ?? (await build(options));
   } finally {
@@ -68,10 +64,7 @@ async function build(options: BuildOptions): Promise<CachedEnvironment> {
   progress.step(`Making the Python environment of engine ${key.engine} (once)`);
   const base = await findBasePython(run, env);
   const place = join(envs, `${folderPrefix(key)}${base.version.slice(0, 2).join('.')}`);
-  const draft = join(envs, `${DRAFT}${process.pid}-${Math.random().toString(36).slice(2, 10)}`);
-  mkdirSync(draft, { mode: 0o700 });
-  try {
-    writeFileSync(join(draft, 'owner.json'), JSON.stringify(thisOwner()));
+  return await inDraft(envs, async (draft) => {
     const venv = join(draft, 'env');
     const installer: Installer = {
       run,
@@ -87,9 +80,7 @@ async function build(options: BuildOptions): Promise<CachedEnvironment> {
     relocateScripts(venv, place);
     writeFileSync(join(venv, STAMP), `${JSON.stringify(stamp, null, 2)}\n`);
     return moveIntoPlace(venv, place, draft, options.force);
-  } finally {
-    rmSync(draft, { recursive: true, force: true });
-  }
+  });
 }
 
 async function makeVenv(installer: Installer, base: ProbeReport, venv: string): Promise<void> {
@@ -152,17 +143,6 @@ async function verify(options: BuildOptions, venv: string, base: ProbeReport): P
   return { ...key, versions: { python: base.version.join('.'), ...report.versions } };
 }
 
-/** Scripts and the venv's own notes name the draft folder: let them name the final place. */
-function relocateScripts(venv: string, place: string): void {
-  const files = [join(venv, 'pyvenv.cfg'), ...readdirSync(join(venv, 'bin')).map((name) => join(venv, 'bin', name))];
-  for (const file of files) {
-    const stat = statSync(file, { throwIfNoEntry: false });
-    if (stat === undefined || !stat.isFile() || stat.size > 64 * 1024) continue;
-    const text = readFileSync(file, 'latin1');
-    if (text.includes(venv)) writeFileSync(file, text.replaceAll(venv, place), 'latin1');
-  }
-}
-
 /** What stands there already is moved aside first: processes that run from it keep their open files. */
 function moveIntoPlace(venv: string, place: string, draft: string, force: boolean): CachedEnvironment {
   const other = force ? null : readEnvironment(place);
@@ -176,25 +156,8 @@ function moveIntoPlace(venv: string, place: string, draft: string, force: boolea
   return made;
 }
 
-function removeAbandoned(envs: string): void {
-  for (const name of readdirSync(envs).filter((entry) => entry.startsWith(DRAFT))) {
-    const folder = join(envs, name);
-    const ageMs = Date.now() - (statSync(folder, { throwIfNoEntry: false })?.mtimeMs ?? Date.now());
-    const owner = readOwner(join(folder, 'owner.json'));
-    // Without its owner's name a draft was killed in its first moment, or is in its first moment.
-    if (owner === null ? ageMs > 60_000 : !isAlive(owner, ageMs)) rmSync(folder, { recursive: true, force: true });
-  }
-}
-
-function readOwner(path: string): Owner | null {
-  try {
-    return JSON.parse(readFileSync(path, 'utf8')) as Owner;
-  } catch {
-    return null;
-  }
-}
-
-function makeFolder(path: string): void {
+/** Make the folder of all environments. Throws `SETUP_FAILED`. */
+export function makeEnvironmentsFolder(path: string): void {
   try {
     makeFolders(path);
   } catch (error) {

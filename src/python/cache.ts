@@ -8,10 +8,9 @@ import { createHash } from 'node:crypto';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { isAbsolute, join } from 'node:path';
-import type { EngineName } from '../config/types.js';
 import { TwinkleError } from '../errors.js';
 import { requirementsOf } from './requirements.js';
-import type { Flavour } from './types.js';
+import type { EnvironmentName, Flavour } from './types.js';
 
 type Env = Readonly<Record<string, string | undefined>>;
 
@@ -20,7 +19,7 @@ export const STAMP = 'twinkle-env.json';
 
 /** Content of the stamp. */
 export interface EnvironmentStamp {
-  readonly engine: EngineName;
+  readonly engine: EnvironmentName;
   readonly flavour: Flavour;
   readonly hash: string;
   readonly versions: Readonly<Record<string, string>>;
@@ -28,7 +27,7 @@ export interface EnvironmentStamp {
 
 /** An environment as wanted. */
 export interface EnvironmentKey {
-  readonly engine: EngineName;
+  readonly engine: EnvironmentName;
   readonly flavour: Flavour;
   readonly hash: string;
 }
@@ -59,7 +58,7 @@ export function environmentsFolder(env: Env): string {
  * @param requirementsDir folder with the lists: `requirements.ts`
  * @throws `PYTHON_ENV` when the file is missing: the package is incomplete
  */
-export function environmentKey(engine: EngineName, flavour: Flavour, requirementsDir: string): EnvironmentKey {
+export function environmentKey(engine: EnvironmentName, flavour: Flavour, requirementsDir: string): EnvironmentKey {
   const { path } = requirementsOf(engine, flavour, requirementsDir);
   let text: string;
   try {

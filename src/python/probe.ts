@@ -2,17 +2,17 @@
  * Asks an interpreter what it is and what it has. `metadata` reads package metadata (0.1 s); `import` imports the packages, as a
  * rank would (seconds for torch), and so finds broken ones.
  */
-import type { EngineName } from '../config/types.js';
 import { TwinkleError } from '../errors.js';
 import { UNNAMED_VLLM } from './requirements.js';
-import type { PythonEnvironment, Run } from './types.js';
+import type { EnvironmentName, PythonEnvironment, Run } from './types.js';
 
 /** Oldest Python that the workers run on. */
 export const MIN_PYTHON = [3, 11] as const;
 
 /** Engine → distribution → module to import; without importing, only its package is looked for. */
-export const ENGINE_PACKAGES: Readonly<Record<EngineName, Readonly<Record<string, string>>>> = {
+export const ENGINE_PACKAGES: Readonly<Record<EnvironmentName, Readonly<Record<string, string>>>> = {
   mock: { pyzmq: 'zmq', msgspec: 'msgspec' },
+  actors: { pyzmq: 'zmq', msgspec: 'msgspec', cloudpickle: 'cloudpickle' },
   vllm: { pyzmq: 'zmq', msgspec: 'msgspec', torch: 'torch', transformers: 'transformers', vllm: 'vllm.v1.engine.core' },
   transformers: {
     pyzmq: 'zmq',
@@ -122,7 +122,7 @@ export async function probeEnvironment(
 
 /** What an engine's packages must see when they are imported: vLLM reports its use over the network unless told not to. */
 export function importEnvironment(
-  engine: EngineName,
+  engine: EnvironmentName,
   env: Readonly<Record<string, string | undefined>>,
 ): Readonly<Record<string, string | undefined>> {
   return engine === 'vllm' ? { VLLM_NO_USAGE_STATS: '1', DO_NOT_TRACK: '1', ...env } : env;

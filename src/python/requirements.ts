@@ -2,8 +2,7 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { PYTHON_WORKERS } from '../config/package-root.js';
-import type { EngineName } from '../config/types.js';
-import type { Flavour } from './types.js';
+import type { EnvironmentName, Flavour } from './types.js';
 
 /** A list of pinned packages. */
 export interface Requirements {
@@ -18,7 +17,7 @@ export interface Requirements {
 export const NAME_DISTRIBUTION = join(PYTHON_WORKERS, 'twinkle_worker', 'engines', 'vllm', 'name_distribution.py');
 
 /** The list of an engine: `<engine>-<flavour>.txt` where the builds need different packages, else `<engine>.txt`. */
-export function requirementsOf(engine: EngineName, flavour: Flavour, folder: string): Requirements {
+export function requirementsOf(engine: EnvironmentName, flavour: Flavour, folder: string): Requirements {
   const own = join(folder, `${engine}-${flavour}.txt`);
   const path = existsSync(own) ? own : join(folder, `${engine}.txt`);
   if (engine !== 'vllm') return { path, args: [], finish: null };

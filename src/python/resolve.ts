@@ -1,12 +1,12 @@
 /** Which Python runs an engine: the user's own, or the managed environment, made when it may be. */
-import type { EngineName, PythonConfig } from '../config/types.js';
+import type { PythonConfig } from '../config/types.js';
 import { TwinkleError } from '../errors.js';
 import { buildEnvironment } from './build.js';
 import { environmentKey, environmentsFolder, findCached } from './cache.js';
 import { ENGINE_PACKAGES, isSupported, probePython } from './probe.js';
 import { ASCEND_ADVICE, ASCEND_PACKAGES, installCommand, requirementsOf } from './requirements.js';
 import { runProgram } from './run.js';
-import type { Flavour, PythonEnvironment, Run, SetupProgress } from './types.js';
+import type { EnvironmentName, Flavour, PythonEnvironment, Run, SetupProgress } from './types.js';
 
 /** What {@link resolvePython} needs beside the configuration. */
 export interface ResolveOptions {
@@ -31,7 +31,7 @@ export interface ResolveOptions {
  */
 export async function resolvePython(
   config: PythonConfig,
-  engine: EngineName,
+  engine: EnvironmentName,
   options: ResolveOptions,
 ): Promise<PythonEnvironment> {
   const run = options.run ?? runProgram;
@@ -73,7 +73,7 @@ export async function resolvePython(
 async function userPython(
   run: Run,
   interpreter: string,
-  engine: EngineName,
+  engine: EnvironmentName,
   { env, flavour, requirementsDir }: ResolveOptions,
 ): Promise<PythonEnvironment> {
   const ascend = flavour === 'ascend';

@@ -12,7 +12,8 @@ export const runProgram: Run = (file, args, options) =>
     options.signal?.throwIfAborted();
     const env: Record<string, string | undefined> = { ...options.env };
     for (const name of SECRETS) delete env[name];
-    const child = spawn(file, args, { env, detached: true, stdio: ['ignore', 'pipe', 'pipe'] });
+    const lifeline = options.lifeline === true ? (['pipe'] as const) : [];
+    const child = spawn(file, args, { env, detached: true, stdio: ['ignore', 'pipe', 'pipe', ...lifeline] });
     const output = { stdout: '', stderr: '' };
     const killGroup = (): void => {
       if (child.pid === undefined) return;
@@ -27,7 +28,7 @@ export const runProgram: Run = (file, args, options) =>
     for (const name of ['stdout', 'stderr'] as const) {
       const limit = name === 'stdout' ? STDOUT_BYTES : KEEP_BYTES;
       let partial = '';
-      child[name].setEncoding('utf8').on('data', (chunk: string) => {
+      child[name]?.setEncoding('utf8').on('data', (chunk: string) => {
         output[name] = (output[name] + chunk).slice(-limit);
         if (options.onLine === undefined) return;
         const lines = (partial + chunk).split(/\r?\n|\r/);
@@ -49,3 +50,8 @@ export const runProgram: Run = (file, args, options) =>
       else resolve({ code, signal, ...output });
     });
   });
+
+/** Runs programs that end when this process is gone, however it went: by the guard script, which `python` runs. */
+export function guardedRun(python: string, guard: string, run: Run = runProgram): Run {
+  return (file, args, options) => run(python, ['-I', '-S', guard, '3', file, ...args], { ...options, lifeline: true });
+}

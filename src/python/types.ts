@@ -1,11 +1,14 @@
 /** What the parts of this folder hand to each other. */
 import type { EngineName } from '../config/types.js';
 
+/** What an environment is for: the ranks of an engine, or workers of actors and tasks. */
+export type EnvironmentName = EngineName | 'actors';
+
 /** A Python that can run an engine's ranks. */
 export interface PythonEnvironment {
   /** Path of the interpreter. */
   readonly python: string;
-  readonly engine: EngineName;
+  readonly engine: EnvironmentName;
   /** Package → version, with `python` itself. */
   readonly versions: Readonly<Record<string, string>>;
   /** `user`: --python or TWINKLE_PYTHON; `managed`: made by setup. */
@@ -31,6 +34,8 @@ export interface RunOptions {
   readonly onLine?: (line: string) => void;
   /** Kill it after so many ms. */
   readonly timeoutMs?: number;
+  /** Its descriptor 3 reads the end of file when this process is gone. Default false. */
+  readonly lifeline?: boolean;
 }
 
 /** Runs a program to its end. Rejects only when it cannot be started (ENOENT) or the signal aborts. */

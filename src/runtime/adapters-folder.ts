@@ -10,7 +10,12 @@ export function adaptersRoot(home: string): string {
 
 /** The folder of an instance of this process. Not made here: most servers fetch nothing. */
 export function adaptersFolder(home: string, instance: string): string {
-  return join(adaptersRoot(home), `${process.pid}-${processStat(process.pid)?.start ?? ''}-${instance}`);
+  return join(adaptersRoot(home), ownName(instance));
+}
+
+/** Name of a folder of an instance of this process. */
+export function ownName(instance: string): string {
+  return `${process.pid}-${processStat(process.pid)?.start ?? ''}-${instance}`;
 }
 
 /** Whether the server whose folder has that name is gone. False for what has no such name: it is not ours. */

@@ -20,10 +20,12 @@ import { openJournal } from '../store/journal.js';
 import { ProcessWatcher } from '../supervisor/process-watcher.js';
 import { processStat } from '../util/proc-stat.js';
 import { runAll } from '../util/run-all.js';
+import { ownName } from './adapters-folder.js';
 import { makeFolders } from './folders.js';
 import { headAddress } from './head-address.js';
 import { describeInstance, isSameProcess, removeInstance, writeInstance } from './instance-file.js';
 import { nodeId, takeOver } from './own-node-facts.js';
+import { makeSpillFolder, removeSpillFolder, spillRoot } from './spill-folder.js';
 import { sweepHome } from './sweep-home.js';
 import type { ClusterHeadStatus } from './types.js';
 import { openWorkService } from './work-service.js';
@@ -35,6 +37,8 @@ export interface ClusterDaemonOptions {
   readonly node: Omit<NodeHello, 'held' | 'incarnation' | 'id'> | null;
   /** Its devices, in the order in which the node offers them. */
   readonly devices: readonly DeviceChoice[];
+  /** Folder for objects that memory has no room for; null: in the home. */
+  readonly spillParent: string | null;
   /** For workers of actors and tasks. */
   readonly inherited: Readonly<Record<string, string | undefined>>;
   readonly logLevel: string;
@@ -120,10 +124,13 @@ export async function startClusterDaemon(options: ClusterDaemonOptions): Promise
       () => rmSync(address.slice('ipc://'.length), { force: true }),
       () => head.close(),
     );
+    const spillFolder = node === null ? '' : makeSpillFolder(home, instance, options.spillParent);
+    disposals.push(() => removeSpillFolder(join(spillRoot(home), ownName(instance))));
     const work =
       node === null
         ? null
         : await openWorkService({
+            spillFolder,
             ...{ native, cluster: here, log, instance, node, folders, devices: options.devices },
             ...{ inherited: options.inherited, logLevel: options.logLevel },
             storeBytes: options.node?.total.object_store_memory ?? 0,

@@ -1,7 +1,8 @@
-/** Where a head keeps what: `<home>/{instances,incidents,logs,run}`; everything 0700. */
+/** Where a head keeps what: `<home>/{instances,incidents,logs,run,code}`; everything 0700. */
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { makeHomeFolder } from '../config/home-folder.js';
+import { codeFolder } from './code-folder.js';
 import { LONGEST_SOCKET, temporaryFolder } from './temporary-folder.js';
 
 /** File names of sockets take up to 12 bytes, with the slash. */
@@ -12,6 +13,8 @@ export interface Folders {
   readonly incidents: string;
   /** Sockets: short-lived, removed by `remove`. */
   readonly sockets: string;
+  /** Folders that programs put here; not made here. */
+  readonly code: string;
   remove(): void;
 }
 
@@ -28,6 +31,7 @@ export function makeFolders(home: string, instance: string): Folders {
     logs,
     incidents,
     sockets,
+    code: codeFolder(home, instance),
     remove: () => rmSync(sockets, { recursive: true, force: true }),
   };
 }

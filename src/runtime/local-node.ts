@@ -14,17 +14,21 @@ const OBJECT_STORE_SHARE = 0.3;
 
 const RESOURCE = { gpu: 'GPU', npu: 'NPU' } as const;
 
-/** What an agent on this machine says when it joins, but for what it holds. */
+/**
+ * What an agent on this machine says when it joins, but for what it holds.
+ * @param storeBytes memory for shared objects; null: the usual share
+ */
 export function localNode(
   identity: NodeIdentity,
   offer: Omit<NodeConfig, 'leftOut'>,
   cpu: CpuInfo,
+  storeBytes: number | null = null,
 ): Omit<NodeHello, 'held'> {
   const memory = Math.floor(Math.min(cpu.memoryTotalBytes, cpu.cgroupMemoryBytes ?? Number.POSITIVE_INFINITY));
   const total: Record<string, number> = {
     CPU: offer.cpus ?? usableCpus(cpu),
     memory,
-    object_store_memory: Math.floor(memory * OBJECT_STORE_SHARE),
+    object_store_memory: storeBytes ?? Math.floor(memory * OBJECT_STORE_SHARE),
   };
   const labels: Record<string, string> = {};
   const devices: Record<string, WireDevices> = {};

@@ -6,8 +6,10 @@ import { DEFAULT_TIMERS } from '../cluster/types.js';
 import { freeDevices, namedDevices } from '../config/devices.js';
 import { makeHomeFolder } from '../config/home-folder.js';
 import { packageVersion } from '../config/package-root.js';
+import { formatBytes } from '../config/quantity.js';
 import type { NodeConfig } from '../config/types.js';
 import { TwinkleError } from '../errors.js';
+import { fakeDeviceReport } from '../native/fake-devices.js';
 import type { Native } from '../native/types.js';
 import { fileLogger } from '../observability/logger.js';
 import { type ClusterDaemon, startClusterDaemon } from './cluster-daemon.js';
@@ -24,6 +26,10 @@ export interface HeadRequest {
   readonly numCpus: number | null;
   /** The first so many of the GPUs; null: all. */
   readonly numGpus: number | null;
+  /** Bytes of shared memory for objects; null: 30 % of the machine's. */
+  readonly objectStoreMemory: number | null;
+  /** Folder for objects that it has no room for; null: in the home. */
+  readonly objectSpillDir: string | null;
   /** Time that serving replicas go on without a head. */
   readonly graceMs: number;
   readonly logLevel: 'trace' | 'debug' | 'info' | 'warn' | 'error';
@@ -37,6 +43,7 @@ export async function startStandaloneHead(request: HeadRequest, native: Native, 
   const { home } = request;
   const instance = randomBytes(6).toString('hex');
   const offer = offeredHere(request, native, env);
+  const store = storeBytes(request, native);
   const identity = {
     name: hostname(),
     address: '127.0.0.1',
@@ -47,10 +54,10 @@ export async function startStandaloneHead(request: HeadRequest, native: Native, 
   const log = fileLogger(request.logLevel, join(folder, 'head.log'));
   for (const reason of offer.leftOut) log.warn({ reason }, 'device_left_out');
   const timers = { ...DEFAULT_TIMERS, graceMs: request.graceMs };
-  const node = localNode({ ...identity, id: '', incarnation: '' }, offer, native.cpu());
+  const node = localNode({ ...identity, id: '', incarnation: '' }, offer, native.cpu(), store);
   try {
     const { devices } = offer;
-    const more = { devices, inherited: env, logLevel: request.logLevel };
+    const more = { devices, inherited: env, logLevel: request.logLevel, spillParent: request.objectSpillDir };
     const daemon = await startClusterDaemon({ home, node, timers, native, log, instance, ...more });
     return {
       ...daemon,
@@ -65,13 +72,25 @@ export async function startStandaloneHead(request: HeadRequest, native: Native, 
   }
 }
 
+/** Null: the usual share. Throws `USAGE` for more than the machine has. */
+function storeBytes({ objectStoreMemory }: HeadRequest, native: Native): number | null {
+  const { memoryTotalBytes, cgroupMemoryBytes } = native.cpu();
+  const most = Math.min(memoryTotalBytes, cgroupMemoryBytes ?? memoryTotalBytes);
+  if (objectStoreMemory === null || objectStoreMemory <= most) return objectStoreMemory;
+  throw new TwinkleError(
+    'USAGE',
+    `expected at most the memory of this machine, ${formatBytes(most)}, for \`--object-store-memory\` but received ${formatBytes(objectStoreMemory)}`,
+  );
+}
+
 /** How the flag is called, and what may be said instead of it. */
 function flagOf(kind: 'gpu' | 'npu'): { readonly name: string; readonly instead: string } {
   return { name: `--${kind}s`, instead: `leave \`--${kind}s\` out to offer what is here` };
 }
 
 function offeredHere(request: HeadRequest, native: Native, env: Env): NodeConfig {
-  const report = native.devices();
+  // The addon reads the process's own environment; a program may have given another.
+  const report = env.TWINKLE_FAKE_DEVICES ? fakeDeviceReport(env.TWINKLE_FAKE_DEVICES) : native.devices();
   const { gpus, npus, numCpus, numGpus } = request;
   if (gpus !== null && npus !== null) {
     throw new TwinkleError('USAGE', 'expected one of `--gpus` and `--npus` but both are given');

@@ -2,7 +2,9 @@
 import { existsSync, readdirSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { adaptersRoot, isAbandoned } from './adapters-folder.js';
+import { codeRoot } from './code-folder.js';
 import { listInstances, removeInstance } from './instance-file.js';
+import { removeSpillFolder, spillRoot } from './spill-folder.js';
 import { isRefused } from './stale-socket.js';
 
 const KEPT_LOGS = 20;
@@ -24,9 +26,10 @@ export async function sweepHome(home: string): Promise<void> {
     for (const { path } of [...logs.slice(KEPT_LOGS), ...entries(join(home, 'incidents')).slice(KEPT_INCIDENTS)]) {
       rmSync(path, { recursive: true, force: true });
     }
-    for (const { name, path } of entries(adaptersRoot(home))) {
+    for (const { name, path } of [...entries(adaptersRoot(home)), ...entries(codeRoot(home))]) {
       if (isAbandoned(name)) rmSync(path, { recursive: true, force: true });
     }
+    for (const { name, path } of entries(spillRoot(home))) if (isAbandoned(name)) removeSpillFolder(path);
   } catch {
     // somebody else tidies at the same time, or the folder is read-only: the start itself will say what matters
   }

@@ -1,6 +1,6 @@
 /** What a running head offers to the CLI, to embedders and to tests. */
 
-import type { WorkStatus } from '../actors/node-service.js';
+import type { WorkStatus } from '../actors/work-lists.js';
 import type { FleetControl } from '../serving/types/control.js';
 import type { DeviceTurn, Inference, ModelState, ServedModel, StartProgress } from '../serving/types.js';
 import type { TrainingService } from '../training/types.js';

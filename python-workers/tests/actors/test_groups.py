@@ -91,8 +91,6 @@ def test_what_no_bundle_could_hold_is_refused() -> None:
         tn.get(devices.options(num_gpus=2, scheduling_strategy=InGroup(group)).remote(), timeout=10)
     with pytest.raises(tn.ConfigError, match="0 to 0"):
         devices.options(scheduling_strategy=InGroup(group, 1))
-    with pytest.raises(tn.ConfigError, match="capture_child_tasks"):
-        devices.options(scheduling_strategy=InGroup(group, 0, True))
     tn.remove_placement_group(group)
     with pytest.raises(tn.TwinkleError) as caught:
         tn.get(devices.options(scheduling_strategy=InGroup(group)).remote(), timeout=10)

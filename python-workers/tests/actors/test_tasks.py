@@ -166,7 +166,7 @@ def test_options_of_one_call_change_what_it_needs() -> None:
 
 
 @pytest.mark.parametrize(
-    "options", [{"num_gpus": -1}, {"nun_gpus": 1}, {"max_retries": -2}, {"runtime_env": {"pip": ["x"]}}]
+    "options", [{"num_gpus": -1}, {"nun_gpus": 1}, {"max_retries": -2}, {"runtime_env": {"conda": ["x"]}}]
 )
 def test_wrong_options_are_refused_where_they_are_written(options: dict[str, Any]) -> None:
     with pytest.raises(tn.ConfigError):

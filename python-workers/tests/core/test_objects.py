@@ -14,6 +14,7 @@ import pytest
 from core_support import CLIENT, PATIENCE_S, Gone, NodeTable, Rig, Service, Silence, rig, together
 
 from twinkle_node.core import objects as objects_module
+from twinkle_node.core import opened as opened_module
 from twinkle_node.core.objects import Escapes
 from twinkle_node.core.protocol import Value
 from twinkle_node.core.refs import ObjectRef
@@ -115,8 +116,8 @@ def test_a_value_that_cannot_be_read_is_closed_all_the_same(store: Store, monkey
             views.append(1)
             return original(*args)
 
-        original = objects_module.pinned_view
-        monkeypatch.setattr(objects_module, "pinned_view", fails)
+        original = opened_module.pinned_view
+        monkeypatch.setattr(opened_module, "pinned_view", fails)
         with pytest.raises(MemoryError):
             made.objects.value_of(ref.slot.stored)
         gc.collect()
@@ -220,7 +221,7 @@ def test_what_the_node_has_lost_is_an_error_of_the_reference() -> None:
     def gone(*_: Any) -> None:
         raise Gone
 
-    with rig({"object.open": gone}) as made:
+    with rig({"object.look": gone}) as made:
         ref = made.objects.borrowed("9.1")
         made.objects.fetch(ref.slot)
         made.objects.fetch(ref.slot)
@@ -229,13 +230,13 @@ def test_what_the_node_has_lost_is_an_error_of_the_reference() -> None:
         with pytest.raises(TwinkleError) as raised:
             made.objects.value_of(ref.slot.stored)
         assert raised.value.code == "OBJECT_LOST"
-        assert len(made.service.asked("object.open")) == 1
+        assert len(made.service.asked("object.look")) == 1
 
 
 def test_references_inside_a_fetched_value_are_held_as_long_as_it() -> None:
     node = NodeTable()
     value = {"f": "raw", "s": [3], "at": "", "refs": ["9.2"]}
-    script = {**node.script(), "object.open": lambda *_: ([{"value": value, "block": None}], b"abc")}
+    script = {**node.script(), "object.look": lambda *_: ({"value": value, "block": None}, b"abc")}
     with rig(script) as made:
         refs = [made.objects.borrowed("9.1")]
         made.objects.fetch(refs[0].slot)
@@ -246,7 +247,7 @@ def test_references_inside_a_fetched_value_are_held_as_long_as_it() -> None:
 
 
 def test_a_service_that_dies_while_a_value_is_waited_for_is_an_error() -> None:
-    with rig({"object.open": lambda *_: service.die()}) as made:
+    with rig({"object.look": lambda *_: service.die()}) as made:
         service: Service = made.service
         ref = made.objects.borrowed("9.1")
         made.objects.fetch(ref.slot)

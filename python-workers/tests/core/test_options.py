@@ -52,7 +52,7 @@ def test_demands_of_equal_options_are_equal_however_they_are_written() -> None:
     [
         ({"resources": {"GPU": 1}}, "use num_cpus, num_gpus or memory"),
         ({"scheduling_strategy": "PACK"}, "SPREAD"),
-        ({"runtime_env": {"pip": ["x"]}}, "env_vars"),
+        ({"runtime_env": {"conda": ["x"]}}, "use pip"),
         ({"runtime_env": {"env_vars": ["x"]}}, "a mapping for `env_vars`"),
         ({"runtime_env": {"env_vars": {"A": 1}}}, "text for variable 'A'"),
     ],

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from twinkle_node.core.pickler import reference_class
 from twinkle_node.core.portable import ARRAY_EXTENSION, DTYPES, PortableArray, decode_portable, encode_portable
 from twinkle_node.core.value import pack, unpack
 from twinkle_node.errors import SerializationError
@@ -38,16 +39,51 @@ def test_what_is_portable_comes_back_equal(value: Any) -> None:
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("shape", [(0,), (3,), (2, 3), (2, 0, 3)])
-def test_arrays_come_back_read_only_without_a_copy(dtype: str, shape: tuple[int, ...]) -> None:
+@pytest.mark.parametrize("shape", [(0,), (3,), (2, 3), (2, 0, 3), (3, 400)])
+def test_arrays_come_back_read_only_and_large_ones_without_a_copy(dtype: str, shape: tuple[int, ...]) -> None:
     array = np.arange(np.prod(shape)).astype(dtype).reshape(shape)
     packed = pack([array], portable=True)
-    (back,) = unpack(packed.format, packed.head)
+    (back,) = unpack(packed.format, packed.head, packed.buffers)
     assert back.dtype == array.dtype
     assert back.shape == shape
     assert np.array_equal(back, array)
     assert not back.flags.writeable
-    assert np.shares_memory(back, np.frombuffer(packed.head, np.uint8)) == (array.size > 0)
+    large = array.nbytes > 512
+    assert len(packed.buffers) == large
+    assert np.shares_memory(back, array) == large  # its buffer is the array's own memory
+    if not large:  # what it came in may go
+        assert not np.shares_memory(back, np.frombuffer(packed.head, np.uint8))
+
+
+def test_an_array_that_names_a_buffer_that_is_not_there_is_refused() -> None:
+    packed = pack([np.zeros(1000)], portable=True)
+    with pytest.raises(ValueError, match="expected a buffer of 0"):
+        unpack(packed.format, packed.head)
+
+
+@reference_class
+class Reference:
+    """Stands for an ObjectRef, or an actor's handle."""
+
+    def __init__(self, *payload: Any) -> None:
+        self.payload = payload
+
+
+def test_references_travel_as_what_their_hook_says_and_are_loaded_again() -> None:
+    value = {"refs": [Reference("ref", "1.2"), Reference("ref", "é")], "actor": Reference("actor", "7", b"card")}
+    packed = pack(value, portable=True, ref_hook=lambda one: one.payload)
+    back = unpack(packed.format, packed.head, packed.buffers, lambda payload: payload)
+    assert back == {"refs": [("ref", "1.2"), ("ref", "é")], "actor": ("actor", "", b"card")}
+    with pytest.raises(SerializationError, match=r"value\.refs\[0\]"):
+        pack(value, portable=True)
+    with pytest.raises(ValueError, match="send plain values"):
+        unpack(packed.format, packed.head)
+
+
+def test_what_stands_among_arguments_for_references_is_loaded() -> None:
+    stands = [msgspec.msgpack.Ext(49, b"\x01\x02"), msgspec.msgpack.Ext(52, b"3.4")]
+    loaded = decode_portable(msgspec.msgpack.encode(stands), (), lambda payload: payload)
+    assert loaded == [("given", 258), ("late", "3.4")]
 
 
 @pytest.mark.parametrize(

@@ -122,12 +122,6 @@ def test_without_a_loader_the_payload_is_named() -> None:
         unpack(packed.format, packed.head)
 
 
-def test_a_portable_value_takes_no_reference() -> None:
-    with pytest.raises(SerializationError) as caught:
-        pack([Ref("1.1")], portable=True, ref_hook=hook)
-    assert caught.value.path == "value[0]"
-
-
 def test_a_hook_is_called_once_per_reference_also_when_the_value_cannot_be_sent(tmp_path: Any) -> None:
     seen: list[str] = []
 

@@ -6,7 +6,9 @@ import threading
 from collections import deque
 from collections.abc import Callable
 
-from ..errors import ActorDiedError, CancelledError, TwinkleError
+import msgspec
+
+from ..errors import ActorDiedError, CancelledError, RuntimeEnvSetupError, TwinkleError
 from .calls import Call, WorkerLine, finish
 from .protocol import ActorCard, ActorState
 from .refs import RefTable
@@ -31,6 +33,11 @@ class ActorLine:
         self._line: WorkerLine | None = None
         self._epoch = -1
         self._over: TwinkleError | None = None
+
+    @property
+    def actor(self) -> str:
+        """Its id."""
+        return self._card.id
 
     @property
     def pending(self) -> int:
@@ -108,6 +115,8 @@ class ActorLine:
                 over += self._again(state.reason or "its process ended")
             if state.state == "ALIVE":
                 self._epoch = state.epoch
+                if state.ordered is not None and state.ordered != self._card.ordered:
+                    self._card = msgspec.structs.replace(self._card, ordered=state.ordered)
                 over += self._meet(state.path)
         for call, stored in over:
             self._done(call, stored)
@@ -190,7 +199,9 @@ class ActorLine:
     def _done(self, call: Call, stored: Stored) -> None:
         finish(call, stored, self._refs)
 
-    def _death(self, state: ActorState, body: bytes) -> ActorDiedError:
+    def _death(self, state: ActorState, body: bytes) -> TwinkleError:
+        if state.code == "RUNTIME_ENV":
+            return RuntimeEnvSetupError(f"{self._card.cls_name}: {state.reason}")
         error = ActorDiedError(state.id, self._card.cls_name, state.reason, node=state.node, pid=state.pid or None)
         if state.cause is not None:
             error.__cause__ = Stored(state.cause, body).exception()

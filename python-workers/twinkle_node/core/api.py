@@ -20,6 +20,7 @@ from .local_head import LocalHead, connect_to, find_head
 from .printed import show
 from .protocol import WORK_PROTOCOL, ActorCard, Join
 from .refs import ObjectRef
+from .runtime_env import checked, inherited_by
 
 _head: LocalHead | None = None
 _head_of = 0
@@ -48,11 +49,16 @@ def init(
     ignore_reinit_error: bool = False,
     log_to_driver: bool = True,
     env: Mapping[str, str] | None = None,
+    object_store_memory: float | None = None,
+    object_spilling_directory: str | None = None,
+    runtime_env: Mapping[str, Any] | None = None,
 ) -> ClusterInfo:
     """Join a cluster: ``"auto"`` the head that runs on this box, ``"local"`` one of this program's own, None the one or else the other.
 
-    ``home``: folder of the head's state (default ``TWINKLE_HOME``, else ``~/.twinkle-node``). ``num_cpus``, ``num_gpus``, ``env``: of
-    an own head, which ends with this process. Raises TwinkleError ``HEAD_UNREACHABLE`` when no head runs and none is started,
+    ``home``: folder of the head's state (default ``TWINKLE_HOME``, else ``~/.twinkle-node``). ``num_cpus``, ``num_gpus``, ``env``,
+    ``object_store_memory`` (bytes of shared memory for objects; default 30 % of the machine's), ``object_spilling_directory`` (where
+    they go when it has no room): of an own head, which ends with this process. ``runtime_env``: of all tasks and actors,
+    unless they say otherwise. Raises TwinkleError ``HEAD_UNREACHABLE`` when no head runs and none is started,
     ``USAGE`` when this process has joined before.
     """
     global _head, _head_of, _joined_at
@@ -64,7 +70,14 @@ def init(
         )
     if address not in (None, "auto", "local"):
         raise ConfigError("CONFIG_INVALID", f'expected "auto", "local" or None for `address` but received {address!r}')
-    own = {"num_cpus": num_cpus, "num_gpus": num_gpus, "env": env}
+    surroundings = checked(runtime_env or {})
+    own = {
+        "num_cpus": num_cpus,
+        "num_gpus": num_gpus,
+        "env": env,
+        "object_store_memory": object_store_memory,
+        "object_spilling_directory": object_spilling_directory,
+    }
     given = [name for name, value in own.items() if value is not None]
     found = None if address == "local" else find_head(home)
     if found is None:
@@ -73,7 +86,8 @@ def init(
                 "HEAD_UNREACHABLE",
                 "no head runs on this box: start one with `npx twinkle-node start --head`, or call init()",
             )
-        _head, _head_of = LocalHead(num_cpus, num_gpus, env or {}), os.getpid()
+        _head = LocalHead(num_cpus, num_gpus, env or {}, object_store_memory, object_spilling_directory)
+        _head_of = os.getpid()
         found = _head.found
     elif given:
         raise ConfigError(
@@ -84,6 +98,12 @@ def init(
         sock = connect_to(found)
         hello = Join(WORK_PROTOCOL, "driver", os.getpid(), "", sys.executable, _import_path(), os.getcwd(), namespace)
         client = Client(sock, hello, _printed if log_to_driver else None)
+        try:
+            if surroundings:
+                client.inherited = inherited_by(client, surroundings)
+        except BaseException:
+            client.close()
+            raise
     except BaseException:
         _close_head()
         raise
@@ -178,10 +198,11 @@ def _refs(refs: Any, who: str) -> list[ObjectRef]:
     raise TwinkleError("INVALID_REQUEST", f"expected a list of ObjectRefs for `{who}` but received {received}")
 
 
-def cancel(ref: ObjectRef | ObjectRefGenerator, *, force: bool = False) -> None:
+def cancel(ref: ObjectRef | ObjectRefGenerator, *, force: bool = False, recursive: bool = True) -> None:
     """Cancel the call whose result that is: one that waits does not begin; a task that runs sees a KeyboardInterrupt, with ``force``
-    its worker ends; of an actor only a coroutine that runs is cancelled. ``get`` raises CancelledError then. What is done stays done."""
-    current().cancel(ref.completed() if isinstance(ref, ObjectRefGenerator) else ref, force)
+    its worker ends; of an actor only a coroutine that runs is cancelled. ``get`` raises CancelledError then. What is done stays done.
+    ``recursive``: what it has called and waits for, too."""
+    current().calls.cancel(ref.completed() if isinstance(ref, ObjectRefGenerator) else ref, force, recursive)
 
 
 def kill(actor: ActorHandle, *, no_restart: bool = True) -> None:

@@ -16,6 +16,7 @@ from .objects import Objects
 from .protocol import WORK_PROTOCOL, Dial, Ids, Invoke, Kept, Reply, Value, Withdraw
 from .pump import Pump
 from .refs import RefTable, Slot
+from .running import current_call
 from .stored import Outgoing, Stored
 from .stream import Stream
 from .wire import Buffer, frame
@@ -39,7 +40,9 @@ class Call:
         "keep",
         "number",
         "over",
+        "parent",
         "retries",
+        "returns",
         "seen",
         "since",
         "slot",
@@ -74,6 +77,8 @@ class Call:
         self.group = group
         self.items = items
         """Of a generator: takes each item, then an error, or None at its end."""
+        self.returns: int | None = None
+        """See Invoke."""
         self.again = False
         """Exceptions that it raises use up retries, too."""
         self.number = -1
@@ -83,8 +88,17 @@ class Call:
         self.seen = 0
         """Of this try: one that is tried again begins at its begin."""
         self.over = False
+        self.parent = current_call()
+        """The call within which it was made; empty: none."""
         self.since = time.time()
         """When it was made, or sent last."""
+
+    def take(self, stored: Stored) -> None:
+        """An item has come."""
+        self.seen += 1
+        if self.seen > self.taken and self.items is not None:  # else a try of before gave it
+            self.taken = self.seen
+            self.items(stored)
 
     @property
     def ready(self) -> bool:
@@ -156,7 +170,9 @@ class WorkerLine:
                 given.append(value)
                 body += parts
         number = next(self._numbers)
-        invoke = frame(Invoke(number, call.slot.id, call.target, call.args.value, given, call.group), body)
+        invoke = frame(
+            Invoke(number, call.slot.id, call.target, call.args.value, given, call.group, call.returns), body
+        )
         call.number, call.seen, call.since = number, 0, time.time()
         with self._held_lock:
             under_way = len(self.calls) > len(self._held)
@@ -214,11 +230,8 @@ class WorkerLine:
                 self._objects.borrowed(reply.value.at, held=True)  # goes at once, and with it what the worker sealed
         elif not reply.more:
             self._on_over(call, stored)
-        elif call.items is not None:
-            call.seen += 1
-            if call.seen > call.taken:  # else a try of before gave it
-                call.taken = call.seen
-                call.items(stored)
+        else:
+            call.take(stored)
 
     def _ended(self, reason: str) -> None:
         self._pump.held.discard(self)

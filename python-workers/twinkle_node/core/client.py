@@ -8,24 +8,25 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 
-from ..errors import ActorDiedError, GetTimeoutError, TwinkleError, WorkerDiedError
-from .actor_line import ActorLine
-from .calls import Call, WorkerLine
+from ..errors import GetTimeoutError, TwinkleError
+from .arguments import Given, Late
 from .exported import Exported, Imported
 from .handle import ActorHandle
 from .link import Link
+from .named_code import KINDS, named
 from .objects import Escapes, Objects
-from .protocol import ActorCard, ActorState, CodeParams, Demand, Ids, Join, Joined, Value
+from .protocol import ActorCard, CodeParams, Join, Joined
 from .pump import Pump
 from .refs import ObjectRef, Slot
-from .report import report
-from .stored import Outgoing, Stored, sizes_of
-from .task_lane import TaskLane
-from .value import pack, pack_call
+from .runtime_env import NOTHING
+from .stored import Stored
+from .under_way import UnderWay
+from .value import pack
+from .ways import Ways
 
 JOIN_S = 30.0
 
@@ -65,15 +66,14 @@ class Client:
         self.pid = os.getpid()
         self.namespace = hello.namespace
         self._more = on_tell
-        self._lines: dict[str, ActorLine] = {}
-        self._lanes: dict[bytes, TaskLane] = {}
         self._exported: set[str] = set()
-        self._calls: dict[str, tuple[ActorLine | TaskLane, Call]] = {}
-        self._lock = threading.Lock()
-        self._objects: Objects | None = None
+        self._ways: Ways | None = None
         self.before_waiting: Callable[[], None] = lambda: None
         """Called when a thread is about to wait for a value for longer than a moment."""
+        self.inherited = NOTHING
+        """What its tasks and actors find around them, unless they say otherwise."""
         self.imported = Imported()
+        self._named: dict[str, Any] = {}
         self.pump = Pump(self._between)
         self.link = Link(sock, self.pump, self._told, self._ended)
         try:
@@ -81,14 +81,16 @@ class Client:
         except BaseException:
             self.link.close()
             raise
-        self._objects = Objects(self.link, self.joined.client, self.joined.inline_bytes, self.load)
+        self.objects = Objects(self.link, self.joined.client, self.joined.inline_bytes, self.load)
+        self.calls = UnderWay(self.link, self.objects)
+        self._ways = Ways(self.pump, self.link, self.objects, self.joined)
         self.pump.start()
 
     @property
-    def objects(self) -> Objects:
-        if self._objects is None:
+    def ways(self) -> Ways:
+        if self._ways is None:
             raise TwinkleError("USAGE", "the client has not joined yet")
-        return self._objects
+        return self._ways
 
     # ---- values ----
 
@@ -184,6 +186,10 @@ class Client:
             return self.objects.borrowed(payload[1])
         if payload[0] == "actor":
             return self.handle(msgspec.msgpack.decode(payload[2], type=ActorCard), held=False)
+        if payload[0] == "given":
+            return Given(payload[1])
+        if payload[0] == "late":
+            return Late(self.objects.borrowed(payload[1]))
         raise TwinkleError("PROTOCOL", f"a reference of an unknown kind: {payload[0]!r}")
 
     # ---- calls ----
@@ -191,102 +197,6 @@ class Client:
     def handle(self, card: ActorCard, held: bool) -> ActorHandle:
         """A handle of an actor. ``held``: the node counts this process already."""
         return ActorHandle(card, self.objects.borrowed(card.id, held))
-
-    def line(self, card: ActorCard) -> ActorLine:
-        """The calls of this process to an actor."""
-        line = self._lines.get(card.id)
-        if line is not None:
-            return line
-        with self._lock:
-            line = self._lines.get(card.id)
-            if line is None:
-                line = self._lines[card.id] = ActorLine(card, self.objects.refs, self._connect)
-                if self.link.over is not None:
-                    line.fail(self.link.over)
-                self.link.tell("actor.watch", {"id": card.id})
-        return line
-
-    def lane(self, demand: Demand) -> TaskLane:
-        """Tasks of that demand."""
-        key = msgspec.msgpack.encode(demand)
-        with self._lock:
-            lane = self._lanes.get(key)
-            if lane is None:
-                lane = self._lanes[key] = TaskLane(demand, self.link, self.objects.refs, self._connect)
-            return lane
-
-    def arguments(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Outgoing, list[Slot], list[Any]]:
-        """(arguments, those of them that are references and travel as their values, what has to live until the call is over)."""
-        if not args and not kwargs:
-            return Outgoing(*_NOTHING, []), [], []
-        given: list[ObjectRef] = []
-
-        def taken(value: Any) -> Any:
-            if type(value) is not ObjectRef:
-                return value
-            given.append(value)
-            return Given(len(given) - 1)
-
-        args = tuple(taken(value) for value in args)
-        kwargs = {name: taken(value) for name, value in kwargs.items()}
-        escapes = Escapes()
-        outgoing = self.objects.prepare(pack_call(args, kwargs, escapes), escapes)
-        slots = [ref.slot for ref in given]
-        for slot in slots:
-            if slot.borrowed:
-                self.objects.fetch(slot)
-        return outgoing, slots, [*given]
-
-    def lasting_arguments(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Outgoing:
-        """Arguments of a constructor, for as many lives as there will be. What it keeps must live until the node has them."""
-
-        def late(value: Any) -> Any:
-            return Late(value) if type(value) is ObjectRef else value
-
-        outgoing, _, _ = self.arguments(tuple(map(late, args)), {name: late(value) for name, value in kwargs.items()})
-        return outgoing
-
-    def submit(self, way: ActorLine | TaskLane, call: Call) -> None:
-        """Send a call its way."""
-        if self.link.over is not None:
-            raise self.link.over
-        self._calls[call.slot.id] = (way, call)
-        self.objects.refs.when_done(call.slot, self._over)
-        way.submit(call)
-
-    def _over(self, slot: Slot) -> None:
-        """A call has its result, which the node may keep for this process."""
-        self._calls.pop(slot.id, None)
-        stored = slot.stored
-        if stored is None or slot.known:
-            return
-        if stored.value is None:
-            # It may have been sealed by a worker that could not say so any more.
-            at_node = isinstance(stored.error, (ActorDiedError, WorkerDiedError))
-            if at_node:
-                self.link.tell("object.drop", Ids([slot.id]))
-            return
-        if stored.value.at == slot.id:
-            slot.known = True
-            if self.objects.refs.get(slot.id) is not slot:  # nobody here wants it any more
-                self.link.tell("object.drop", Ids([slot.id]))
-
-    def cancel(self, ref: ObjectRef, force: bool) -> None:
-        """Cancel the call whose result that is; one that has its result stays as it is."""
-        found = self._calls.get(ref.slot.id)
-        if found is None:
-            return
-        way, call = found
-        if force and isinstance(way, ActorLine):
-            raise TwinkleError(
-                "INVALID_REQUEST", f"`force` is for tasks, and {call.where} is of an actor: use kill() to end that"
-            )
-        call.cancelled = True
-        way.withdraw(call)
-        if isinstance(way, TaskLane):
-            worker = way.worker_of(call)
-            if worker is not None:
-                self.link.tell("interrupt", {"worker": worker, "ref": call.slot.id, "force": force})
 
     def export(self, exported: Exported) -> str:
         """Have the code with the node; its key."""
@@ -297,6 +207,8 @@ class Client:
 
     def fetch_code(self, key: str) -> Any:
         """The function or class of a key."""
+        if key.startswith(KINDS):
+            return self._named.get(key) or self._named.setdefault(key, named(key))
 
         def fetch() -> bytes:
             _, body = self.link.call("code.get", {"key": key})
@@ -335,52 +247,32 @@ class Client:
         self.before_waiting()
         return self.pump.drive(done, deadline)
 
-    def _connect(
-        self, path: str, on_over: Callable[[Call, Stored], None], on_end: Callable[[str], None], in_turn: bool
-    ) -> WorkerLine:
-        dial = (self.joined.instance, self.joined.client)
-        return WorkerLine(path, dial, (self.pump, self.link, self.objects), on_over, on_end, in_turn)
-
     def _between(self) -> float | None:
         """Between frames. Returns seconds after which it wants to be called again."""
-        if self._objects is None:
+        if self._ways is None:
             return None
-        due = self._objects.sweep()
-        lanes = [lane for lane in list(self._lanes.values()) if lane.keeps]
-        for lane in lanes:
-            lane.tick()
-        if not lanes:
+        due = self.objects.sweep()
+        if not self.ways.tick():
             return due
         return 1.0 if due is None else min(due, 1.0)
 
     def _told(self, method: str, params: Any, body: memoryview) -> None:
-        if method == "actor":
-            state = msgspec.convert(params, ActorState)
-            line = self._lines.get(state.id)
-            if line is not None:
-                line.heard(state, bytes(body))
-            if state.state == "DEAD":
-                self._lines.pop(state.id, None)  # whoever calls it again asks the node again, and is told the same
-        elif method == "lease.lost":
-            for lane in list(self._lanes.values()):
-                lane.lost(params["lease"], params["how"])
-        elif method == "lease.spent":
-            for lane in list(self._lanes.values()):
-                lane.spent(params["lease"])
-        elif method == "lease.wanted":
-            for lane in list(self._lanes.values()):
-                lane.give_back()
-        elif method == "report":
-            self.link.tell("report", report(params["token"], list(self._calls.values())))
+        if method == "report":
+            self.link.tell("report", self.calls.report(params["token"]))
         elif method == "slab.gone":
             self.objects.forget_slab(params["slab"])
-        elif self._more is not None:
-            self._more(method, params, body)
+        elif method == "object.let-go":
+            self.objects.let_go(params["collect"])
+            self.link.tell("object.let-go", {"token": params["token"]})
+        elif self._ways is None or not self._ways.told(method, params, body):
+            # A worker may hear what it is to be right behind the answer to its join: there are no ways yet.
+            if self._more is not None:
+                self._more(method, params, body)
 
     def _ended(self, _reason: str) -> None:
         over = self.link.over or TwinkleError("HEAD_UNREACHABLE", "the connection with the node service has ended")
-        for way in (*list(self._lines.values()), *list(self._lanes.values())):
-            way.fail(over)
+        if self._ways is not None:
+            self._ways.fail(over)
         if self._more is not None:
             self._more("ended", None, memoryview(b""))
 
@@ -388,20 +280,6 @@ class Client:
 MOMENT_S = 0.005
 LOOK_S = 0.0002
 """Who asks without waiting sees what has come by then, or it would never see anything: the background leaves who pumps alone."""
-_NO_ARGUMENTS = pack_call((), {})
-_NOTHING = (Value(_NO_ARGUMENTS.format, sizes_of(_NO_ARGUMENTS), "", []), [_NO_ARGUMENTS.head])
-
-
-class Given(msgspec.Struct, frozen=True):
-    """Stands among arguments for the value of a reference that travels beside them."""
-
-    at: int
-
-
-class Late(NamedTuple):
-    """Stands among a constructor's arguments for the value of a reference, which may not be there yet: each life asks for it."""
-
-    ref: ObjectRef
 
 
 def _settle(future: Future[Any], objects: Objects, stored: Stored) -> None:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import itertools
 from collections import deque
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from .client import Client, Given
-from .objects import Escapes
+from .arguments import Given
+from .client import Client
+from .objects import Escapes, part_id
 from .protocol import Invoke, Reply, Value
 from .stored import Stored, error_value, sizes_of
-from .value import pack
+from .value import Packed, pack
 from .wire import Buffer, frame
 
 if TYPE_CHECKING:
@@ -20,12 +22,13 @@ if TYPE_CHECKING:
 class Execution:
     """``body``: bytes of the arguments, and of the values of references among them."""
 
-    __slots__ = ("_body", "_client", "_items", "caller", "invoke", "keep")
+    __slots__ = ("_body", "_client", "_items", "_told", "caller", "invoke", "keep")
 
     def __init__(self, client: Client, caller: Caller, invoke: Invoke, body: bytes) -> None:
         self._client = client
         self._body = body
         self._items = itertools.count()
+        self._told: list[bytes] = []
         self.caller = caller
         self.invoke = invoke
         self.keep: list[Any] = []
@@ -50,21 +53,38 @@ class Execution:
 
     def result(self, value: Any) -> bytes:
         """The reply with the result, and the last. Raises what cannot travel."""
-        return self._reply(value, False, self.invoke.ref)
+        if self.invoke.returns is None or self.invoke.returns < 0:
+            return self._reply(value, False, self.invoke.ref)
+        return self._several(value)
 
     def item(self, value: Any) -> bytes:
         """A reply with an item of a generator. Raises what cannot travel."""
-        return self._reply(value, True, f"{self.invoke.ref}.{next(self._items)}")
+        return self._reply(value, True, part_id(self.invoke.ref, next(self._items)))
 
     def failure(self, error: BaseException, where: str) -> bytes:
         """The reply with an error."""
         value, parts = error_value(error, where)
-        return frame(Reply(self.invoke.id, value, False, False), parts)
+        return b"".join((*self._told, frame(Reply(self.invoke.id, value, False, False), parts)))
+
+    def _several(self, values: Sequence[Any]) -> bytes:
+        """Replies with each of the values, and the last. Either all values can travel, or none is stored."""
+        packed = [self._packed(value, f"result[{at}]") for at, value in enumerate(values)]
+        for at, one in enumerate(packed):
+            # Should there be no room for a later one, the caller hears of those before it, and gives them up.
+            self._told.append(self._sent(*one, True, part_id(self.invoke.ref, at)))
+        last = self._reply(None, False, self.invoke.ref)
+        told, self._told = self._told, []
+        return b"".join((*told, last))
 
     def _reply(self, value: Any, more: bool, object_id: str) -> bytes:
-        objects, caller = self._client.objects, self.caller
+        return self._sent(*self._packed(value, "the result"), more, object_id)
+
+    def _packed(self, value: Any, name: str) -> tuple[Packed, Escapes]:
         escapes = Escapes()
-        packed = pack(value, portable=caller.portable, ref_hook=escapes, name="the result")
+        return pack(value, portable=self.caller.portable, ref_hook=escapes, name=name), escapes
+
+    def _sent(self, packed: Packed, escapes: Escapes, more: bool, object_id: str) -> bytes:
+        objects, caller = self._client.objects, self.caller
         objects.make_known(ref.slot for ref in escapes.found)
         parts: list[Buffer] = []
         if packed.size > self._client.joined.inline_bytes:

@@ -60,6 +60,14 @@ def unpack_error(report: PackedError) -> TaskError:
     return error
 
 
+def again(error: BaseException) -> BaseException:
+    """The same exception, to be raised once more: what raises it adds its frames to it, and one that is kept would keep them."""
+    members = {name: value for name, value in _members(error).items() if value is not None}
+    fresh = _without_constructor(type(error), error.args, members, error.__dict__)
+    fresh.__cause__ = error.__cause__
+    return fresh
+
+
 def _like(cause: BaseException, report: PackedError) -> TaskError | None:
     """A TaskError of the class of ``cause``, with its state; its constructor is not called."""
     shown: BaseException = cause

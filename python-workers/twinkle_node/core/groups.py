@@ -5,9 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import msgspec
+
 from ..errors import ConfigError, TwinkleError
 from .client import current
+from .context import get_context
 from .link import Asked
+from .protocol import Demand, PlaceInGroup
 from .refs import ObjectRef
 from .stored import Stored
 
@@ -102,6 +106,23 @@ def get_placement_group(name: str) -> PlacementGroup:
     client = current()
     answer, _ = client.link.call("group.find", {"name": name, "namespace": client.namespace})
     return PlacementGroup(answer["id"], answer["bundles"])
+
+
+def get_current_placement_group() -> PlacementGroup | None:
+    """The group that this task or actor runs in; None: in none."""
+    current()
+    context = get_context()
+    within = None if context is None or context.setup is None else context.setup.within
+    return None if within is None else PlacementGroup(within.id, within.bundles)
+
+
+def captured(demand: Demand, strategy: Any) -> Demand:
+    """The demand of what is started here: placed in the group of this worker if that says so, and ``strategy`` says nothing."""
+    context = get_context()
+    within = None if context is None or context.setup is None else context.setup.within
+    if within is None or not within.capture or strategy is not None:
+        return demand
+    return msgspec.structs.replace(demand, group=PlaceInGroup(within.id, -1, True))
 
 
 def remove_placement_group(group: PlacementGroup) -> None:

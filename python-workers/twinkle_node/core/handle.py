@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import msgspec
 
 from ..errors import TwinkleError
+from .arguments import prepared
 from .calls import Call
 from .generators import ObjectRefGenerator
+from .options import returns_of
 from .pickler import reference_class
 from .protocol import ActorCard
 from .refs import ObjectRef
+from .several import SeveralCall
+
+_OPTIONS = ("concurrency_group", "max_task_retries", "num_returns")
 
 
 @reference_class
@@ -26,7 +32,7 @@ class ActorHandle:
         self._ref = ref
 
     def __getattr__(self, name: str) -> ActorMethod:
-        if name not in self._card.methods:
+        if name not in self._card.methods and (self._card.methods or name.startswith("_")):
             there = ", ".join(sorted(self._card.methods))
             raise AttributeError(f"actor {self._card.cls_name} has no method `{name}`; it has {there}")
         return ActorMethod(self, name)
@@ -57,6 +63,10 @@ class ActorHandle:
         return "actor", self._card.id, msgspec.msgpack.encode(self._card)
 
 
+_UNKNOWN = {"gen": False, "group": ""}
+"""Of a method that nobody has told this process of: its maker has only named the class."""
+
+
 class ActorMethod:
     """A method of an actor that is elsewhere."""
 
@@ -71,41 +81,48 @@ class ActorMethod:
         raise TypeError(f"call `{self._name}.remote(...)`: the actor is in another process")
 
     def options(self, **options: Any) -> ActorMethod:
-        """The same, with other options: ``concurrency_group``, ``max_task_retries``."""
-        unknown = [name for name in options if name not in ("concurrency_group", "max_task_retries")]
+        """The same, with other options: ``concurrency_group``, ``max_task_retries``, ``num_returns``."""
+        unknown = [name for name in options if name not in _OPTIONS]
         if unknown:
-            raise TwinkleError(
-                "CONFIG_INVALID", f"unknown option `{unknown[0]}`; a method has concurrency_group and max_task_retries"
-            )
+            raise TwinkleError("CONFIG_INVALID", f"unknown option `{unknown[0]}`; a method has {', '.join(_OPTIONS)}")
+        returns_of(options.get("num_returns"), False)
         return ActorMethod(self._handle, self._name, {**self._options, **options})
 
     def remote(self, *args: Any, **kwargs: Any) -> Any:
-        """Call it. Returns an ObjectRef at once, of a generator an ObjectRefGenerator."""
+        """Call it. Returns an ObjectRef at once, of a generator an ObjectRefGenerator, with ``num_returns`` a list of ObjectRefs."""
         from .client import current
 
         client = current()
         handle = self._handle
         card = handle._card
-        facts = card.methods[self._name]
-        arguments, given, keep = client.arguments(args, kwargs)
+        facts = card.methods.get(self._name, _UNKNOWN)
+        line = client.ways.line(card)
+        limit = facts.get("limit", -1)
+        if 0 < limit <= line.pending:
+            raise TwinkleError(
+                "OVERLOADED", f"{limit} calls of this process wait for {card.cls_name}: max_pending_calls"
+            )
+        arguments, given, keep = prepared(client.objects, args, kwargs)
         ref = client.objects.new_ref()
-        items = ObjectRefGenerator(client, ref) if facts["gen"] else None
-        call = Call(
+        options = self._options
+        returns = facts.get("returns")
+        if options and "num_returns" in options:
+            returns = returns_of(options["num_returns"], facts["gen"])
+        several = returns is not None and returns >= 0
+        items = ObjectRefGenerator(client, ref) if not several and (returns is not None or facts["gen"]) else None
+        call = (partial(SeveralCall, returns or 0) if several else Call)(
             ref.slot,
             self._name,
             f"{card.cls_name}.{self._name}",
             arguments,
             given,
             [handle, *keep],
-            self._options.get("max_task_retries", card.max_task_retries),
-            self._options.get("concurrency_group", facts["group"]),
+            options.get("max_task_retries", card.max_task_retries),
+            options.get("concurrency_group", facts["group"]),
             None if items is None else items.take,
         )
-        line = client.line(card)
-        limit = facts.get("limit", -1)
-        if 0 < limit <= line.pending:
-            raise TwinkleError(
-                "OVERLOADED", f"{limit} calls of this process wait for {card.cls_name}: max_pending_calls"
-            )
-        client.submit(line, call)
+        if isinstance(call, SeveralCall):
+            return client.calls.submit_several(line, call)
+        call.returns = returns
+        client.calls.submit(line, call)
         return ref if items is None else items

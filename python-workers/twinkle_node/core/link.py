@@ -10,7 +10,8 @@ from typing import Any
 
 import msgspec
 
-from ..errors import TwinkleError
+from ..errors import TwinkleError, refused
+from .forks import leave_at_fork
 from .protocol import Answer, Ask, Join, Joined, Refusal, Tell, ToClient, WithdrawAsk
 from .pump import Pump
 from .stream import Stream
@@ -59,6 +60,11 @@ class Link:
         self._over: TwinkleError | None = None
         self._stream = Stream(sock, pump, self._heard, self._ended)
         pump.add(self._stream)
+        leave_at_fork(self)
+
+    def leave_to_parent(self) -> None:
+        """See Shared of forks."""
+        self._over = self._over or TwinkleError("USAGE", "a fork cannot use the connections of its parent")
 
     def join(self, hello: Join, timeout_s: float) -> Joined:
         """Say who this is. Raises TwinkleError when it is refused, or nobody answers in time."""
@@ -99,9 +105,13 @@ class Link:
     ) -> tuple[Any, memoryview]:
         """Ask and wait. Raises what the service refuses; TimeoutError after ``deadline`` (time.monotonic)."""
         asked = self.ask(method, params, body)
-        if not self._pump.drive(lambda: asked.done, deadline):
+        if not self.await_answer(asked, deadline):
             raise TimeoutError(f"`{method}` was not answered in time")
         return asked.result()
+
+    def await_answer(self, asked: Asked, deadline: float | None = None) -> bool:
+        """False when ``deadline`` (time.monotonic) came first."""
+        return self._pump.drive(lambda: asked.done, deadline)
 
     def withdraw(self, asked: Asked) -> None:
         """The answer is of no use any more: it may be a refusal."""
@@ -123,7 +133,7 @@ class Link:
         if isinstance(said, Answer):
             self._settle(said.id, said.value, body)
         elif isinstance(said, Refusal):
-            error = TwinkleError(said.code, said.message, said.details)
+            error = refused(said.code, said.message, said.details)
             if said.id < 0:
                 self._over = error
             else:

@@ -13,11 +13,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ..errors import TwinkleError
+from ..errors import ConfigError, TwinkleError
 from ..find_cli import find_cli
 from ..server_process import GUARD
 
 MAX_OUTPUT = 4_000
+LEAST_STORE = 1 << 20
 
 
 class FoundHead(NamedTuple):
@@ -58,6 +59,26 @@ def connect_to(head: FoundHead) -> socket.socket:
     return sock
 
 
+def _store_bytes(memory: float) -> int:
+    """Raises ConfigError."""
+    if isinstance(memory, bool) or not isinstance(memory, int | float) or memory != memory // 1 or memory < LEAST_STORE:
+        message = (
+            f"expected bytes from {LEAST_STORE}, a whole number, for `object_store_memory` but received {memory!r}"
+        )
+        raise ConfigError("CONFIG_INVALID", message)
+    return int(memory)
+
+
+def _folder_in(directory: str) -> str:
+    """One that nobody else has. Raises ConfigError."""
+    try:
+        os.makedirs(directory, exist_ok=True)
+        return tempfile.mkdtemp(prefix="twinkle-", dir=directory)
+    except OSError as error:
+        message = f"cannot make a folder in `object_spilling_directory` {directory}: {error.strerror}; give another one"
+        raise ConfigError("CONFIG_INVALID", message) from error
+
+
 def _runs(facts: dict[str, Any]) -> bool:
     """Whether the process that wrote the file still runs: its pid alone may be another's by now."""
     try:
@@ -71,8 +92,16 @@ def _runs(facts: dict[str, Any]) -> bool:
 class LocalHead:
     """Started with a home of its own; ends with this process, however that ends."""
 
-    def __init__(self, num_cpus: int | None, num_gpus: int | None, env: Mapping[str, str]) -> None:
-        """Returns when it is ready. Raises TwinkleError with what it said."""
+    def __init__(
+        self,
+        num_cpus: int | None,
+        num_gpus: int | None,
+        env: Mapping[str, str],
+        store_memory: float | None = None,
+        spill_directory: str | None = None,
+    ) -> None:
+        """Returns when it is ready. Raises TwinkleError with what it said, ConfigError."""
+        store_bytes = None if store_memory is None else _store_bytes(store_memory)
         cli = find_cli(os.environ)
         self._process: subprocess.Popen[bytes] | None = None
         self._home = tempfile.mkdtemp(prefix="twinkle-")
@@ -83,6 +112,12 @@ class LocalHead:
         if num_gpus is not None:
             flags += ["--num-gpus", str(num_gpus)]
         guard = [sys.executable, "-I", "-S", str(GUARD), str(read_end), "--remove", self._home]
+        if store_bytes is not None:
+            flags += ["--object-store-memory", str(store_bytes)]
+        self._spill = None if spill_directory is None else _folder_in(spill_directory)
+        if self._spill is not None:
+            flags += ["--object-spill-dir", self._spill]
+            guard += ["--remove", self._spill]
         self._log = tempfile.TemporaryFile("w+", errors="replace")  # noqa: SIM115 it lives as long as this
         try:
             self.found = self._started([*guard, *cli, "start", "--head", "--block", "--json", *flags], env, read_end)
@@ -119,7 +154,9 @@ class LocalHead:
         """End it; returns when nothing of it is left. Idempotent."""
         self._end()
         self._log.close()
-        shutil.rmtree(self._home, ignore_errors=True)
+        for folder in (self._home, self._spill):
+            if folder is not None:
+                shutil.rmtree(folder, ignore_errors=True)
 
     def _end(self) -> None:
         if self._lifeline >= 0:

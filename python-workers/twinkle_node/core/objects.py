@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
+import gc
 import itertools
-import threading
-import time
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
@@ -13,13 +11,18 @@ import msgspec
 
 from ..errors import TwinkleError
 from .link import Asked, Link
+from .opened import OpenObjects
 from .protocol import Block, Ids, Opened, Publish, Reserve, Seal, SlabPlace, Value
 from .refs import ObjectRef, RefTable, Slot
 from .slabs import Slabs, aligned
 from .stored import Outgoing, Stored, cut, sizes_of
 from .value import Packed, unpack
-from .views import pinned_view
 from .wire import Buffer
+
+
+def part_id(object_id: str, at: int) -> str:
+    """Of an item of a generator, or one of several values of a call."""
+    return f"{object_id}.{at}"
 
 
 class Escapes:
@@ -53,11 +56,8 @@ class Objects:
         self._load = load
         self._ids = itertools.count()
         self._slabs = Slabs(self._where)
-        self._unused: deque[str] = deque()  # to be closed
-        self._opens: dict[str, _Open] = {}
-        self._opens_lock = threading.Lock()
-        self._left: deque[str] = deque()  # values that are gone, by the object in which they lay
         self.refs = RefTable(self._gone, link.nudge)
+        self._open = OpenObjects(link, self._slabs, self.refs, load, self.value_of)
 
     # ---- references ----
 
@@ -68,6 +68,16 @@ class Objects:
         """A reference to an object of this process that has no value yet."""
         slot, _ = self.refs.take(self.new_id())
         return ObjectRef(slot, self.refs)
+
+    def new_part(self, object_id: str, at: int) -> ObjectRef:
+        """A reference to one of several values of a call that has none yet."""
+        slot, _ = self.refs.take(part_id(object_id, at))
+        return ObjectRef(slot, self.refs)
+
+    def give_up(self, ids: list[str]) -> None:
+        """What was sealed under these names for this process, if anything was, is of no use to it."""
+        if ids:
+            self._link.tell("object.drop", Ids(ids))
 
     def borrowed(self, object_id: str, held: bool = False) -> ObjectRef:
         """A reference to an object of another process. ``held``: the node counts this process already, or is being told."""
@@ -99,13 +109,14 @@ class Objects:
     def sweep(self) -> float | None:
         """Tell the node what is not used any more. Called by whoever pumps. Returns seconds until there may be more to tell."""
         self.refs.sweep()
-        due = self._close_unused()
-        if self._unused:
-            ids = []
-            while self._unused:
-                ids.append(self._unused.popleft())
-            self._link.tell("object.close", Ids(ids))
-        return due
+        return self._open.close_unused()
+
+    def let_go(self, collect: bool) -> None:
+        """Tell the node now what is open for nothing but the next time: others need the room. ``collect``: values that are garbage in
+        a cycle, too."""
+        if collect and len(self._open) > 0:
+            gc.collect()
+        self._open.close_unused(0.0)
 
     def forget_slab(self, slab: int) -> None:
         self._slabs.forget(slab)
@@ -132,12 +143,13 @@ class Objects:
         return Outgoing(value, [], keep)
 
     def seal(self, object_id: str, packed: Packed, refs: list[str], holders: list[int]) -> Value:
-        """Write a large value where others read it; it is there for them when this returns. Raises TwinkleError ``SHM_FULL``."""
+        """Write a large value where others read it; it is there for them when this returns. Waits until the node has moved others to disk
+        for it. Raises TwinkleError ``SHM_FULL``, ``STORAGE_FAILED``."""
         sizes = sizes_of(packed)
         total = sum(aligned(size) for size in sizes)
-        answer, _ = self._link.call("object.reserve", Reserve(object_id, total))
-        block = msgspec.convert(answer, Block)
         try:
+            answer, _ = self._link.call("object.reserve", Reserve(object_id, total))
+            block = msgspec.convert(answer, Block)
             target = memoryview(self._slabs.writing(block.slab))
             at = block.offset
             for part, size in zip((packed.head, *packed.buffers), sizes, strict=True):
@@ -200,14 +212,11 @@ class Objects:
             except TwinkleError as error:
                 self.refs.fulfil(slot, Stored(None, error=error))
                 return
-            (opened,) = msgspec.convert(answer, list[Opened])
-            if opened.block is not None:
-                self._unused.append(slot.id)  # opened again by whoever reads it
-            keep = [self.borrowed(one) for one in opened.value.refs]
-            value = opened.value if opened.block is None else msgspec.structs.replace(opened.value, at=slot.id)
+            value = msgspec.convert(answer, Opened).value
+            keep = [self.borrowed(one) for one in value.refs]
             self.refs.fulfil(slot, Stored(value, bytes(body), keep))
 
-        self._link.ask("object.open", Ids([slot.id]), then=answered)
+        self._link.ask("object.look", {"id": slot.id}, then=answered)
 
     def value_of(self, stored: Stored) -> Any:
         """The Python value. Arrays are read-only and lie where the node has them. Raises what it is an error of."""
@@ -215,99 +224,14 @@ class Objects:
         if value is None or stored.failed:
             raise stored.exception()
         if value.at:
-            return self._open(value.at)
+            return self._open.value(value.at)
         head, *buffers = cut(value.s, stored.body)
         return unpack(value.f, head, buffers, self._load)
-
-    def _open(self, object_id: str) -> Any:
-        with self._opens_lock:
-            kept = self._opens.get(object_id)
-            if kept is not None:
-                kept.users += 1
-        if kept is None:
-            answer, body = self._link.call("object.open", Ids([object_id]))
-            (opened,) = msgspec.convert(answer, list[Opened])
-            if opened.block is None:
-                return self.value_of(Stored(msgspec.structs.replace(opened.value, at=""), bytes(body)))
-            kept = self._keep_open(object_id, opened.value, opened.block)
-        return self._read(object_id, kept)
-
-    def _keep_open(self, object_id: str, value: Value, block: Block) -> _Open:
-        """Of what several threads have opened at once, one is kept."""
-        with self._opens_lock:
-            kept = self._opens.get(object_id)
-            if kept is None:
-                kept = self._opens[object_id] = _Open(value, block)
-            else:
-                self._unused.append(object_id)
-            kept.users += 1
-            return kept
-
-    def _read(self, object_id: str, kept: _Open) -> Any:
-        value = kept.value
-        # One token less than there are parts, the head among them: who finds none was the last. Taking one is atomic, so it needs no lock.
-        tokens = [None] * (len(value.s) - 1)
-
-        def closed() -> None:
-            try:
-                tokens.pop()
-            except IndexError:
-                self._left.append(object_id)
-                self._link.nudge()
-
-        unviewed = len(value.s) - 1
-        head = memoryview(b"")
-        try:
-            mapping = self._slabs.reading(kept.block.slab)
-            offsets = list(itertools.accumulate((aligned(size) for size in value.s), initial=kept.block.offset))
-            head = memoryview(mapping)[offsets[0] : offsets[0] + value.s[0]]
-            buffers = []
-            for at, size in zip(offsets[1:], value.s[1:], strict=False):
-                buffers.append(pinned_view(mapping, at, size, closed))
-                unviewed -= 1
-            return unpack(value.f, head, buffers, self._load)
-        finally:
-            head.release()
-            for _ in range(1 + unviewed):
-                closed()
-
-    def _close_unused(self) -> float | None:
-        """Close what was not read for a moment, or has no reference here. Returns seconds until the next may be closed."""
-        if not self._opens:
-            return None
-        now = time.monotonic()
-        with self._opens_lock:
-            while self._left:
-                kept = self._opens[self._left.popleft()]
-                kept.users -= 1
-                kept.since = now
-            idle = [(one, kept) for one, kept in self._opens.items() if kept.users == 0]
-            for object_id, kept in idle:
-                if kept.since + KEEP_OPEN_S <= now or self.refs.get(object_id) is None:
-                    del self._opens[object_id]
-                    self._unused.append(object_id)
-            left = [kept.since for _, kept in idle if kept.since + KEEP_OPEN_S > now]
-        return min(left) + KEEP_OPEN_S - now if left else None
 
     def _where(self, slab: int) -> SlabPlace:
         answer, _ = self._link.call("slab.where", {"slab": slab})
         return msgspec.convert(answer, SlabPlace)
 
-
-class _Open:
-    """An object whose block stays where it is for this process. ``users``: values that lie in it, or are being read."""
-
-    __slots__ = ("block", "since", "users", "value")
-
-    def __init__(self, value: Value, block: Block) -> None:
-        self.value = value
-        self.block = block
-        self.users = 0
-        self.since = 0.0
-
-
-KEEP_OPEN_S = 0.3
-"""An object that is read again soon is not asked for again."""
 
 BATCH_BYTES = 1 << 24
 """Of what is published in one message, or one value more."""

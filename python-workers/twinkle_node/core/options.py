@@ -10,6 +10,7 @@ from typing import Any
 
 from ..errors import ConfigError
 from .protocol import Demand, PlaceInGroup
+from .runtime_env import checked
 from .scheduling import NodeAffinitySchedulingStrategy, PlacementGroupSchedulingStrategy
 
 
@@ -34,6 +35,7 @@ class TaskOptions(Common):
 
     max_retries: int = 3
     retry_exceptions: bool = False
+    num_returns: int | str | None = None
 
 
 @dataclass(frozen=True)
@@ -63,6 +65,8 @@ def changed(options: Any, given: Mapping[str, Any]) -> Any:
             continue
         if check is not None and not check[1](value):
             raise _wrong(f"expected {check[0]} for `{name}` but received {value!r}")
+    if given.get("runtime_env") is not None:
+        given = {**given, "runtime_env": checked(given["runtime_env"])}
     return replace(options, **given)
 
 
@@ -80,7 +84,7 @@ def demand_of(options: Common, default_cpus: float) -> Demand:
     if options.accelerator_type:
         resources[f"accelerator_type:{options.accelerator_type}"] = 0.001
     group = _place_in_group(options.scheduling_strategy)
-    strategy, node, soft = ("default", "", False) if group is not None else _strategy(options.scheduling_strategy)
+    strategy, node, soft = _strategy(options.scheduling_strategy)
     return Demand(
         resources=resources,
         strategy=strategy,
@@ -88,12 +92,12 @@ def demand_of(options: Common, default_cpus: float) -> Demand:
         soft=soft,
         selectors=dict(options.label_selector or {}),
         group=group,
-        env=_variables(options.runtime_env),
+        env=dict((options.runtime_env or {}).get("env_vars", {})),
     )
 
 
 def _strategy(strategy: Any) -> tuple[str, str, bool]:
-    if strategy is None or strategy == "DEFAULT":
+    if strategy is None or strategy == "DEFAULT" or isinstance(strategy, PlacementGroupSchedulingStrategy):
         return "default", "", False
     if strategy == "SPREAD":
         return "spread", "", False
@@ -109,28 +113,13 @@ def _place_in_group(strategy: Any) -> PlaceInGroup | None:
     if not isinstance(strategy, PlacementGroupSchedulingStrategy):
         return None
     group, bundle = strategy.placement_group, strategy.placement_group_bundle_index
-    if strategy.placement_group_capture_child_tasks:
-        raise _wrong("`placement_group_capture_child_tasks` is not supported: pass the strategy to the child tasks")
+    if group is None:
+        return None  # as Ray: outside of the group of who starts it
     if not isinstance(bundle, int) or not -1 <= bundle < group.bundle_count:
         raise _wrong(
             f"expected -1 or a bundle from 0 to {group.bundle_count - 1} for `placement_group_bundle_index` but received {bundle!r}"
         )
-    return PlaceInGroup(group.id, bundle)
-
-
-def _variables(runtime_env: Mapping[str, Any] | None) -> dict[str, str]:
-    if not runtime_env:
-        return {}
-    unknown = [key for key in runtime_env if key != "env_vars"]
-    if unknown:
-        raise _wrong(f"`runtime_env` takes env_vars; `{unknown[0]}` is not supported yet")
-    variables = runtime_env.get("env_vars") or {}
-    if not isinstance(variables, Mapping):
-        raise _wrong(f"expected a mapping for `env_vars` of `runtime_env` but received {variables!r}")
-    for name, value in variables.items():
-        if not isinstance(name, str) or not isinstance(value, str):
-            raise _wrong(f"expected text for variable {name!r} of `runtime_env` but received {value!r}")
-    return dict(variables)
+    return PlaceInGroup(group.id, bundle, strategy.placement_group_capture_child_tasks or None)
 
 
 def _wrong(message: str) -> ConfigError:
@@ -146,6 +135,19 @@ def _count(least: int) -> tuple[str, Callable[[Any], bool]]:
         f"a whole number ≥ {least}",
         lambda value: isinstance(value, int) and not isinstance(value, bool) and value >= least,
     )
+
+
+def _returns(value: Any) -> bool:
+    return value in ("streaming", "dynamic") or _count(0)[1](value)
+
+
+def returns_of(num_returns: Any, generates: bool) -> int | None:
+    """As Invoke has it. ``generates``: it is a generator. Raises ConfigError for what is no such number."""
+    if num_returns is not None and not _returns(num_returns):
+        raise _wrong(f"expected {_CHECKS['num_returns'][0]} for `num_returns` but received {num_returns!r}")
+    if isinstance(num_returns, str):
+        return None if generates else -1
+    return None if num_returns == 1 else num_returns
 
 
 def _text(value: Any) -> bool:
@@ -176,6 +178,7 @@ _CHECKS: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "lifetime": ('"detached"', lambda value: value in ("detached", "non_detached")),
     "get_if_exists": ("True or False", _boolean),
     "retry_exceptions": ("True or False", _boolean),
+    "num_returns": ('a whole number ≥ 0, "streaming" or "dynamic"', _returns),
     "max_retries": _count(-1),
     "max_restarts": _count(-1),
     "max_task_retries": _count(-1),

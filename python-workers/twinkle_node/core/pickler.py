@@ -33,6 +33,11 @@ def reference_class(kind: Kind) -> Kind:
     return kind
 
 
+def is_reference(kind: type) -> bool:
+    """Whether instances of the class travel as what a RefHook makes of them."""
+    return kind in _references
+
+
 def restore(*payload: Any) -> Any:
     """What stands in a stream for a reference: the loader of the ``loads`` that is under way makes an object of it."""
     load: PersistentLoad | None = getattr(_loading, "load", None)

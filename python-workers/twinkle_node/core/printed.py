@@ -8,6 +8,8 @@ import threading
 from collections.abc import Callable
 from typing import Any, TextIO
 
+from .forks import leave_at_fork
+
 LONGEST = 65_536
 """Characters of a line, after which it is told without its end."""
 
@@ -20,6 +22,12 @@ class Printed(io.TextIOBase):
         self._tell = tell
         self._rest = ""
         self._lock = threading.Lock()
+        leave_at_fork(self)
+
+    def leave_to_parent(self) -> None:
+        """See Shared of forks: what a child prints is in the log only."""
+        self._lock = threading.Lock()
+        self._rest = ""
 
     def write(self, text: str) -> int:
         self._log.write(text)

@@ -9,15 +9,19 @@ import msgspec
 WORK_PROTOCOL = 1
 
 
-class ActorBorn(msgspec.Struct, frozen=True):
+class ActorBorn(msgspec.Struct, frozen=True, omit_defaults=True):
     """Worker → service: what became of `assign`. Body: bytes of `cause`.
 
     cause: what its constructor raised; null: it lives
+    methods: of a class that its maker only named
+    ordered: of such a class: calls of one caller run in their order
     """
 
     actor: str
     epoch: int
     cause: Value | None
+    methods: dict[str, Any] | None = None
+    ordered: bool | None = None
 
 
 class ActorCard(msgspec.Struct, frozen=True):
@@ -39,12 +43,12 @@ class ActorSpec(msgspec.Struct, frozen=True):
     """Body: bytes of `args`.
 
     id: chosen by who makes it: an object id
-    cls: key of the class
-    methods: method → what its handle must know
+    cls: key of the class; `file:/path.py:Class` and `import:module:Class` name it
+    methods: method → what its handle must know; empty: its maker only knows its name
     name: empty: none
     max_restarts: -1: without end
     max_task_retries: -1: until it succeeds
-    max_concurrency: calls at once
+    max_concurrency: calls at once; 0: as many as suit the class
     groups: concurrency group → calls at once
     """
 
@@ -64,7 +68,7 @@ class ActorSpec(msgspec.Struct, frozen=True):
     demand: Demand
 
 
-class ActorState(msgspec.Struct, frozen=True):
+class ActorState(msgspec.Struct, frozen=True, omit_defaults=True):
     """`ActorState` of the wire contract.
 
     state: PENDING | ALIVE | RESTARTING | DEAD
@@ -72,6 +76,8 @@ class ActorState(msgspec.Struct, frozen=True):
     path: where it is called; empty: nowhere now
     reason: why it is not alive, for people
     cause: what its constructor raised; its bytes are the body
+    code: a code of src/errors.ts: why it could not be started
+    ordered: of one that lives: calls of one caller run in their order
     """
 
     id: str
@@ -82,6 +88,8 @@ class ActorState(msgspec.Struct, frozen=True):
     node: str
     reason: str
     cause: Value | None
+    code: str | None = None
+    ordered: bool | None = None
 
 
 class Answer(msgspec.Struct, frozen=True, tag_field="t", tag="answer"):
@@ -149,7 +157,7 @@ class CodeParams(msgspec.Struct, frozen=True):
     name: str
 
 
-class Demand(msgspec.Struct, frozen=True):
+class Demand(msgspec.Struct, frozen=True, omit_defaults=True):
     """What a worker needs. Workers of equal demands can take each other’s tasks.
 
     resources: like CPU: 1, GPU: 0.5
@@ -166,6 +174,7 @@ class Demand(msgspec.Struct, frozen=True):
     selectors: dict[str, str]
     group: PlaceInGroup | None
     env: dict[str, str]
+    runtime_env: RuntimeEnv | None = None
 
 
 class Dial(msgspec.Struct, frozen=True, tag_field="t", tag="dial"):
@@ -181,6 +190,18 @@ class Dial(msgspec.Struct, frozen=True, tag_field="t", tag="dial"):
     portable: bool
 
 
+class FolderPart(msgspec.Struct, frozen=True):
+    """A folder as a zip file, part by part; the bytes are the body.
+
+    key: SHA-256 of what is in it
+    at: bytes that came before; 0 begins anew
+    """
+
+    key: str
+    at: int
+    last: bool
+
+
 class GroupFound(msgspec.Struct, frozen=True):
     """`GroupFound` of the wire contract."""
 
@@ -194,7 +215,7 @@ class Ids(msgspec.Struct, frozen=True):
     ids: list[str]
 
 
-class Invoke(msgspec.Struct, frozen=True, tag_field="t", tag="invoke"):
+class Invoke(msgspec.Struct, frozen=True, tag_field="t", tag="invoke", omit_defaults=True):
     """Body: bytes of `args`, then of each of `given`.
 
     id: unique on this connection
@@ -202,6 +223,7 @@ class Invoke(msgspec.Struct, frozen=True, tag_field="t", tag="invoke"):
     target: name of the actor’s method, or key of the function
     given: values of the references among the arguments, in their order
     group: concurrency group; empty: the method’s own
+    returns: values that the result is made of, each an object of its own: `<ref>.0`, `<ref>.1`, …, in a reply with `more`; -1: items of whatever is returned, as of a generator; null: one value, or items of a generator function
     """
 
     id: int
@@ -210,6 +232,7 @@ class Invoke(msgspec.Struct, frozen=True, tag_field="t", tag="invoke"):
     args: Value
     given: list[Value]
     group: str
+    returns: int | None = None
 
 
 class Join(msgspec.Struct, frozen=True, tag_field="t", tag="join"):
@@ -288,14 +311,16 @@ class Opened(msgspec.Struct, frozen=True):
     block: Block | None
 
 
-class PlaceInGroup(msgspec.Struct, frozen=True):
+class PlaceInGroup(msgspec.Struct, frozen=True, omit_defaults=True):
     """`PlaceInGroup` of the wire contract.
 
     bundle: -1: any that has room
+    capture: what it starts is placed in the group, too
     """
 
     group: str
     bundle: int
+    capture: bool | None = None
 
 
 class Printed(msgspec.Struct, frozen=True):
@@ -336,7 +361,7 @@ class Refusal(msgspec.Struct, frozen=True, tag_field="t", tag="refusal"):
 class Reply(msgspec.Struct, frozen=True, tag_field="t", tag="reply"):
     """A value of format `error` is a failure.
 
-    more: an item of a generator; the last reply has none of them
+    more: an item of a generator, or one of several values; the last reply has none of them
     custody: the worker holds the objects inside until it hears `kept`
     """
 
@@ -365,6 +390,23 @@ class Reserve(msgspec.Struct, frozen=True):
     bytes: int
 
 
+class RuntimeEnv(msgspec.Struct, frozen=True):
+    """What a worker finds around it.
+
+    packages: lines of a requirements file: an environment of its own has them; empty: the driver’s interpreter as it is
+    options: of the installer
+    stamp: what local folders among the packages have to be like; empty: there are none
+    folder: key of a folder that was put: where the worker runs, and first in its sys.path; empty: none
+    modules: keys of folders that were put, next in its sys.path
+    """
+
+    packages: list[str]
+    options: list[str]
+    stamp: str
+    folder: str
+    modules: list[str]
+
+
 class Seal(msgspec.Struct, frozen=True):
     """The bytes of a reserved object are written.
 
@@ -376,10 +418,14 @@ class Seal(msgspec.Struct, frozen=True):
     holders: list[int]
 
 
-class Setup(msgspec.Struct, frozen=True):
+class Setup(msgspec.Struct, frozen=True, omit_defaults=True):
     """Service → worker: for whom it works, and with which devices. Before its first task or its actor.
 
     devices: resource, like GPU → ids of its devices, as Ray counts them
+    first_path: before all else in sys.path
+    env_vars: what its own tasks and actors inherit of `env`
+    job: client number of the driver
+    resources: what it holds
     """
 
     sys_path: list[str]
@@ -387,6 +433,12 @@ class Setup(msgspec.Struct, frozen=True):
     namespace: str
     env: dict[str, str]
     devices: dict[str, list[str]]
+    first_path: list[str] | None = None
+    env_vars: dict[str, str] | None = None
+    runtime_env: RuntimeEnv | None = None
+    job: int | None = None
+    resources: dict[str, float] | None = None
+    within: Within | None = None
 
 
 class SlabPlace(msgspec.Struct, frozen=True):
@@ -433,6 +485,17 @@ class WithdrawAsk(msgspec.Struct, frozen=True, tag_field="t", tag="withdraw-ask"
     """The answer is of no use any more: it may be a refusal."""
 
     id: int
+
+
+class Within(msgspec.Struct, frozen=True):
+    """The placement group that a worker is in.
+
+    capture: what it starts is placed there, too
+    """
+
+    id: str
+    bundles: list[dict[str, float]]
+    capture: bool
 
 
 FromClient = Join | Ask | WithdrawAsk | Tell

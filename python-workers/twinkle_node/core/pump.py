@@ -16,6 +16,7 @@ from typing import Protocol
 
 from ..errors import TwinkleError
 from .awake import await_events
+from .forks import leave_at_fork
 
 QUIET_S = 0.004
 """So long after somebody waited the background thread leaves the connections alone: the next call is likely near."""
@@ -64,6 +65,15 @@ class Pump:
         self._drives = 0
         self._background_ident = 0
         self._thread: threading.Thread | None = None
+        leave_at_fork(self)
+
+    def leave_to_parent(self) -> None:
+        """See Shared of forks. Who waits here is told that this process has left."""
+        self._closed = True
+        self._thread = None
+        self._baton = threading.Lock()
+        self._owner = 0
+        self._epoll.close()
 
     def start(self) -> None:
         self._thread = threading.Thread(target=self._background, name="twinkle-pump", daemon=True)

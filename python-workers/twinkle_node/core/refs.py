@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator
+from types import GenericAlias
 from typing import TYPE_CHECKING, Any
 
 from .pickler import reference_class
@@ -145,6 +146,9 @@ class ObjectRef:
     """A reference to an object: the result of a call, or what was put. ``tn.get(ref)`` is its value; ``await ref`` in coroutines."""
 
     __slots__ = ("__weakref__", "_slot", "_table")
+
+    __class_getitem__ = classmethod(GenericAlias)
+    """``ObjectRef[int]`` in annotations."""
 
     def __init__(self, slot: Slot, table: RefTable) -> None:
         """For the client only: the slot has been counted."""

@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import functools
 import inspect
+from collections.abc import Collection
 from typing import Any
 
 import msgspec
 
 from ..errors import ConfigError
+from .arguments import lasting, prepared
 from .calls import Call
 from .client import current
 from .exported import export
 from .generators import ObjectRefGenerator
+from .groups import captured
 from .handle import ActorHandle
-from .options import ActorOptions, TaskOptions, changed, demand_of
+from .options import ActorOptions, TaskOptions, changed, demand_of, returns_of
 from .protocol import ActorCard, ActorSpec
+from .runtime_env import Surrounded
+from .several import SeveralCall
 
 ASYNC_CONCURRENCY = 1000
 _OPTIONS = "__twinkle_method_options__"
@@ -31,10 +36,12 @@ def remote(*args: Any, **options: Any) -> Any:
 
 
 def method(**options: Any) -> Any:
-    """Options of an actor's method: ``@method(concurrency_group="io")``."""
-    unknown = [name for name in options if name != "concurrency_group"]
+    """Options of an actor's method: ``@method(concurrency_group="io", num_returns=2)``."""
+    unknown = [name for name in options if name not in ("concurrency_group", "num_returns")]
     if unknown:
-        raise ConfigError("CONFIG_INVALID", f"unknown option `{unknown[0]}` of a method; it has concurrency_group")
+        there = "it has concurrency_group and num_returns"
+        raise ConfigError("CONFIG_INVALID", f"unknown option `{unknown[0]}` of a method; {there}")
+    returns_of(options.get("num_returns"), False)
 
     def mark(function: Any) -> Any:
         setattr(function, _OPTIONS, options)
@@ -57,8 +64,10 @@ class RemoteFunction:
     def __init__(self, function: Any, options: TaskOptions) -> None:
         self._function = function
         self._options = options
-        self._demand = demand_of(options, 1)
-        self._generates = inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function)
+        self._demand = Surrounded(demand_of(options, 1), options.runtime_env)
+        generates = _generates(function)
+        self._returns = returns_of(options.num_returns, generates)
+        self._generates = self._returns == -1 or (generates and self._returns is None)
         functools.update_wrapper(self, function)
 
     def __call__(self, *_: Any, **__: Any) -> Any:
@@ -69,22 +78,34 @@ class RemoteFunction:
         return RemoteFunction(self._function, changed(self._options, options))
 
     def remote(self, *args: Any, **kwargs: Any) -> Any:
-        """Run it. Returns an ObjectRef at once, of a generator an ObjectRefGenerator."""
+        """Run it. Returns an ObjectRef at once, of a generator an ObjectRefGenerator, with ``num_returns`` a list of ObjectRefs."""
         client = current()
         exported = export(self._function)
         key = client.export(exported)
-        arguments, given, keep = client.arguments(args, kwargs)
+        arguments, given, keep = prepared(client.objects, args, kwargs)
         ref = client.objects.new_ref()
+        options = self._options
+        name = options.name or exported.name
+        lane = client.ways.lane(captured(self._demand.of(client), options.scheduling_strategy))
+        if self._returns is not None and self._returns >= 0:
+            several = SeveralCall(self._returns, ref.slot, key, name, arguments, given, keep, options.max_retries)
+            several.again = options.retry_exceptions
+            return client.calls.submit_several(lane, several)
         items = ObjectRefGenerator(client, ref) if self._generates else None
-        name = self._options.name or exported.name
-        call = Call(ref.slot, key, name, arguments, given, keep, self._options.max_retries)
-        call.again = self._options.retry_exceptions
+        call = Call(ref.slot, key, name, arguments, given, keep, options.max_retries)
+        call.again = options.retry_exceptions
+        call.returns = self._returns
         call.items = None if items is None else items.take
-        client.submit(client.lane(self._demand), call)
+        client.calls.submit(lane, call)
         return ref if items is None else items
 
     def __reduce__(self) -> tuple[Any, ...]:
         return RemoteFunction, (self._function, self._options)
+
+    @property
+    def __twinkle_remote__(self) -> Any:
+        """The function itself: for who names it."""
+        return self._function
 
 
 class ActorClass:
@@ -93,7 +114,7 @@ class ActorClass:
     def __init__(self, cls: type, options: ActorOptions) -> None:
         self._cls = cls
         self._options = options
-        self._demand = demand_of(options, 0)
+        self._demand = Surrounded(demand_of(options, 0), options.runtime_env)
         self.__name__ = cls.__name__
         self.__doc__ = cls.__doc__
 
@@ -111,8 +132,8 @@ class ActorClass:
         options = self._options
         exported = export(self._cls)
         key = client.export(exported)
-        arguments = client.lasting_arguments(args, kwargs)
-        methods, is_async = _methods(self._cls, options)
+        arguments = lasting(client.objects, args, kwargs)
+        methods, is_async = methods_of(self._cls, options.concurrency_groups or (), options.max_pending_calls)
         concurrency = options.max_concurrency or (ASYNC_CONCURRENCY if is_async else 1)
         spec = ActorSpec(
             id=client.objects.new_id(),
@@ -128,7 +149,7 @@ class ActorClass:
             max_task_retries=options.max_task_retries,
             max_concurrency=concurrency,
             groups=dict(options.concurrency_groups or {}),
-            demand=self._demand,
+            demand=captured(self._demand.of(client), options.scheduling_strategy),
         )
         answer, _ = client.link.call("actor.create", spec, arguments.parts)
         arguments.keep.clear()  # the node has them, and keeps what they refer to
@@ -137,22 +158,34 @@ class ActorClass:
     def __reduce__(self) -> tuple[Any, ...]:
         return ActorClass, (self._cls, self._options)
 
+    @property
+    def __twinkle_remote__(self) -> Any:
+        """The class itself: for who names it."""
+        return self._cls
 
-def _methods(cls: type, options: ActorOptions) -> tuple[dict[str, Any], bool]:
+
+def methods_of(cls: type, groups: Collection[str], limit: int) -> tuple[dict[str, Any], bool]:
     """(what handles have to know of each method, whether any is a coroutine). Raises ConfigError for an unknown group."""
-    groups = set(options.concurrency_groups or ())
     found: dict[str, Any] = {}
     is_async = False
     for name, member in inspect.getmembers(cls, callable):
         if name.startswith("__") and name != "__call__":
             continue
-        generates = inspect.isgeneratorfunction(member) or inspect.isasyncgenfunction(member)
+        generates = _generates(member)
         is_async = is_async or inspect.iscoroutinefunction(member) or inspect.isasyncgenfunction(member)
-        group = getattr(member, _OPTIONS, {}).get("concurrency_group", "")
+        own = getattr(member, _OPTIONS, {})
+        group = own.get("concurrency_group", "")
+        returns = returns_of(own.get("num_returns"), generates)
         if group and group not in groups:
             raise ConfigError(
                 "CONFIG_INVALID",
                 f"`{cls.__name__}.{name}` names the concurrency group `{group}`, which `concurrency_groups` does not have",
             )
-        found[name] = {"gen": generates, "group": group, "limit": options.max_pending_calls}
+        found[name] = {"gen": generates, "group": group, "limit": limit}
+        if returns is not None:
+            found[name]["returns"] = returns
     return found, is_async
+
+
+def _generates(function: Any) -> bool:
+    return inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function)

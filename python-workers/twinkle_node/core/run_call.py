@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-import os
-import sys
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
-from typing import Any, NoReturn
+from itertools import islice
+from typing import Any
 
 from ..errors import CancelledError, TwinkleError
 from .execute import Execution
+from .forks import end_child
 from .interrupt import Interrupted, Interrupts
 
 
@@ -26,15 +26,6 @@ def unknown_group(execution: Execution, there: Iterable[str]) -> TwinkleError:
     return TwinkleError(
         "INVALID_REQUEST", f"there is no concurrency group `{execution.invoke.group}`; the actor has {known}"
     )
-
-
-def leave(end: SystemExit) -> NoReturn:
-    """``sys.exit()`` in a call ends the worker: its callers hear of that by the end of the process."""
-    if end.code is not None and not isinstance(end.code, int):
-        print(end.code, file=sys.stderr)
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(end.code if isinstance(end.code, int) else int(end.code is not None))
 
 
 def run_call(
@@ -57,35 +48,76 @@ def run_call(
 
     try:
         args, kwargs = execution.arguments()
-        if _generates(function):
-            for item in _items(function(*args, **kwargs), step):
+        returns = execution.invoke.returns
+        if gives_items(function, returns):
+            for item in _items(step(lambda: _value(function(*args, **kwargs), None)), step):
                 send(execution.item(item))
                 execution.caller.relieve()
-            reply = execution.result(None)
+            value = None
         else:
-            reply = execution.result(step(lambda: _value(function(*args, **kwargs))))
+            value = step(lambda: _value(function(*args, **kwargs), returns))
+        end_child()
+        reply = execution.result(value)
     except SystemExit:
         raise
     except Interrupted:
         reply = execution.failure(CancelledError(where), where)
     except BaseException as error:
+        end_child(error)
         reply = execution.failure(error, where)
     send(reply)
 
 
-def _value(value: Any) -> Any:
-    return asyncio.run(value) if inspect.iscoroutine(value) else value
-
-
-def _generates(function: Any) -> bool:
+def gives_items(function: Any, returns: int | None) -> bool:
     """The caller has asked the same, and takes items only then."""
+    if returns is not None:
+        return returns < 0
     return inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function)
+
+
+def gathered(value: Any, count: int) -> list[Any]:
+    """The values that a call has returned. Raises ValueError when they are not so many."""
+    if count == 0:
+        return []  # whatever it was
+    try:
+        values = list(islice(iter(value), count + 1))
+    except TypeError:
+        if hasattr(type(value), "__iter__"):
+            raise
+        raise ValueError(
+            f"expected {count} values for `num_returns={count}` but the call returned a {type(value).__name__}; "
+            "return a tuple of them"
+        ) from None
+    if len(values) != count:
+        many = f"{len(values)}" if len(values) < count else f"more than {count}"
+        raise ValueError(f"expected {count} values for `num_returns={count}` but the call returned {many}")
+    return values
+
+
+async def several(value: Any, count: int) -> list[Any]:
+    """The values that a call has returned, as ``gathered``, also of an async generator."""
+    if inspect.isasyncgen(value):
+        made, value = value, []
+        async for item in made:
+            value.append(item)
+            if len(value) > count:
+                break
+    return gathered(value, count)
+
+
+def _value(value: Any, returns: int | None) -> Any:
+    if inspect.iscoroutine(value):
+        value = asyncio.run(value)
+    if returns is None:
+        return value
+    return asyncio.run(several(value, returns)) if inspect.isasyncgen(value) else gathered(value, returns)
 
 
 def _items(made: Any, step: Callable[[Callable[[], Any]], Any]) -> Iterator[Any]:
     """What a generator yields, each made within ``step``."""
-    if inspect.isgenerator(made):
-        while (item := step(lambda: next(made, _END))) is not _END:
+    if not inspect.isasyncgen(made):
+        items = iter(made)
+        while (item := step(lambda: next(items, _END))) is not _END:
             yield item
         return
     with asyncio.Runner() as loop:

@@ -13,10 +13,13 @@ from typing import TYPE_CHECKING, Any, Protocol
 from ..errors import CancelledError
 from .client import Client
 from .execute import Execution
+from .exiting import leave
+from .forks import end_child
 from .interrupt import Interrupts
 from .protocol import ActorSpec
 from .replies import Replies
-from .run_call import leave, run_call, unknown_group, where_of
+from .run_call import gives_items, run_call, several, unknown_group, where_of
+from .running import runs_alone, runs_here
 
 if TYPE_CHECKING:
     from .worker import Caller, Worker
@@ -103,11 +106,14 @@ class SerialRunner:
         except Exception as error:
             self._send(execution, execution.failure(error, where))
             return
+        runs_alone(execution.invoke.ref)
         try:
             run_call(execution, function, where, lambda reply: self._send(execution, reply), self._interrupts)
         except SystemExit as end:
             self._replies.flush()
             leave(end)
+        finally:
+            runs_alone("")
 
     def _blocked(self) -> None:
         """The call waits for others: its results of before must not."""
@@ -126,11 +132,13 @@ class ThreadRunner:
         self._instance = instance
         sizes = {"": max(1, spec.max_concurrency), **spec.groups}
         self._pools = {name: ThreadPoolExecutor(size, f"actor-{name or 'calls'}") for name, size in sizes.items()}
+        self._groups = _groups_of(spec)
         self._waiting: dict[tuple[Caller, int], Execution] = {}
         self._lock = threading.Lock()
 
     def submit(self, execution: Execution) -> None:
-        pool = self._pools.get(execution.invoke.group)
+        invoke = execution.invoke
+        pool = self._pools.get(invoke.group or self._groups.get(invoke.target, ""))
         if pool is None:
             error, where = unknown_group(execution, self._pools), where_of(execution, self._instance)
             execution.caller.stream.send(execution.failure(error, where))
@@ -157,6 +165,7 @@ class ThreadRunner:
             if self._waiting.pop((execution.caller, execution.invoke.id), None) is None:
                 return
         where = where_of(execution, self._instance)
+        runs_here(execution.invoke.ref)
         try:
             function = getattr(self._instance, execution.invoke.target)
             run_call(execution, function, where, execution.caller.stream.send)
@@ -172,6 +181,7 @@ class AsyncRunner:
     def __init__(self, instance: Any, spec: ActorSpec) -> None:
         self._instance = instance
         self._limits = {"": max(1, spec.max_concurrency), **spec.groups}
+        self._groups = _groups_of(spec)
         self._semaphores: dict[str, asyncio.Semaphore] = {}
         self._tasks: dict[tuple[Caller, int], asyncio.Task[None]] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -199,7 +209,13 @@ class AsyncRunner:
         pass
 
     def serve(self, worker: Worker) -> None:
-        asyncio.run(self._serve(worker))
+        # Not asyncio.run: that would cancel what runs, and tell its callers so, before the process ends.
+        loop = asyncio.new_event_loop()
+        asyncio.set_event_loop(loop)
+        try:
+            loop.run_until_complete(self._serve(worker))
+        except SystemExit as end:  # of a coroutine that a call has started
+            leave(end)
 
     async def _serve(self, worker: Worker) -> None:
         loop = asyncio.get_running_loop()
@@ -211,31 +227,43 @@ class AsyncRunner:
     async def _execute(self, execution: Execution) -> None:
         where = where_of(execution, self._instance)
         send = execution.caller.stream.send
+        returns = execution.invoke.returns
+        runs_here(execution.invoke.ref)
         try:
-            semaphore = self._semaphores.get(execution.invoke.group)
+            semaphore = self._semaphores.get(execution.invoke.group or self._groups.get(execution.invoke.target, ""))
             if semaphore is None:
                 raise unknown_group(execution, self._semaphores)
             async with semaphore:
                 args, kwargs = execution.arguments()
                 function = getattr(self._instance, execution.invoke.target)
                 value = function(*args, **kwargs)
-                if inspect.isasyncgenfunction(function):
+                if inspect.isawaitable(value):
+                    value = await value
+                if not gives_items(function, returns):
+                    if returns is not None:
+                        value = await several(value, returns)
+                elif inspect.isasyncgen(value):
                     async for item in value:
                         send(execution.item(item))
                         while execution.caller.stream.crowded:
                             await asyncio.sleep(CROWDED_S)
                     value = None
-                elif inspect.isgeneratorfunction(function):
+                else:
                     for item in value:
                         send(execution.item(item))
                     value = None
-                elif inspect.isawaitable(value):
-                    value = await value
+                end_child()
                 reply = execution.result(value)
         except asyncio.CancelledError:
             reply = execution.failure(CancelledError(where), where)
         except SystemExit as end:
             leave(end)
         except BaseException as error:
+            end_child(error)
             reply = execution.failure(error, where)
         send(reply)
+
+
+def _groups_of(spec: ActorSpec) -> dict[str, str]:
+    """Method → its own concurrency group: for who calls it without knowing that."""
+    return {name: facts["group"] for name, facts in spec.methods.items() if facts["group"]}

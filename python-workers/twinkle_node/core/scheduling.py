@@ -19,8 +19,10 @@ class NodeAffinitySchedulingStrategy:
 
 @dataclass(frozen=True)
 class PlacementGroupSchedulingStrategy:
-    """In a placement group: in the bundle of that index, or, with -1, in the first that has room."""
+    """In a placement group: in the bundle of that index, or, with -1, in the first that has room. None: in none, wherever it is started.
 
-    placement_group: PlacementGroup
+    ``placement_group_capture_child_tasks``: what it starts runs in the group, too, unless that has a strategy of its own."""
+
+    placement_group: PlacementGroup | None
     placement_group_bundle_index: int = -1
     placement_group_capture_child_tasks: bool = False

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from ..errors import TwinkleError
-from .failure import PackedError, pack_error, unpack_error
+from .failure import PackedError, again, pack_error, unpack_error
 from .protocol import Value
 from .value import Packed
 from .wire import Buffer
@@ -41,7 +41,7 @@ class Stored:
     def exception(self) -> BaseException:
         """What ``get`` raises. Only for one that has failed."""
         if self.error is not None:
-            return self.error.with_traceback(None)
+            return again(self.error)
         return unpack_error(_error_decoder.decode(self.body))
 
     def travelling(self) -> tuple[Value, list[Buffer]]:

@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Protocol
 
+from .forks import leave_at_fork
 from .wire import BrokenFrame, FrameReader
 
 CHUNK = 1 << 16
@@ -45,6 +46,7 @@ class Stream:
         self._unsent: deque[memoryview] = deque()
         self._waiting = 0
         self._ended = False
+        leave_at_fork(self)
 
     def fileno(self) -> int:
         return self._sock.fileno()
@@ -127,6 +129,14 @@ class Stream:
         finally:
             with self._reading:
                 self._sock.close()
+
+    def leave_to_parent(self) -> None:
+        """See Shared of forks."""
+        self._ended = True
+        self._lock, self._reading = threading.Lock(), threading.Lock()
+        self._unsent.clear()
+        self._frames.clear()
+        self._sock.close()
 
     def _deliver(self) -> None:
         # What a frame causes may wait for later ones, and read them in here: so each is taken out before it is handled.

@@ -55,7 +55,10 @@ def pack(value: Any, *, portable: bool = False, ref_hook: RefHook | None = None,
         except (OverflowError, UnicodeEncodeError):
             pass  # a long number, or half a surrogate pair
     if portable:
-        return Packed("msgpack", encode_portable(value, name))
+        packed = Packed("msgpack", b"")
+        packed.buffers = []
+        packed.head = encode_portable(value, name, ref_hook, packed.buffers)
+        return packed
     if kind is tuple and _PLAIN.issuperset(map(type, value)):
         return Packed("pickle", pickle.dumps(value, 5))
     try:
@@ -96,7 +99,7 @@ def unpack(
     if format == "pickle":
         return loads(head, buffers, persistent_load)
     if format == "msgpack":
-        return decode_portable(head)
+        return decode_portable(head, buffers, persistent_load)
     if format == "raw":
         return bytes(head)
     raise ValueError(

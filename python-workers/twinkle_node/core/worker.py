@@ -16,6 +16,9 @@ from .awake import await_events
 from .client import Client, set_current
 from .context import Context, set_context
 from .execute import Execution
+from .exiting import ActorExit, leave
+from .forks import begin_worker, end_child, leave_at_fork
+from .import_path import import_path
 from .interrupt import Interrupts
 from .printed import Printed
 from .protocol import (
@@ -30,6 +33,7 @@ from .protocol import (
     ToWorker,
     Withdraw,
 )
+from .runtime_env import Inherited
 from .stored import error_value
 from .stream import Stream
 from .writer import Writer
@@ -93,6 +97,8 @@ class Worker:
     """The main thread accepts callers, reads what they ask, and runs it, or gives it to who does."""
 
     def __init__(self, launch: LaunchSpec) -> None:
+        begin_worker()
+        leave_at_fork(self)
         self.instance = launch.instance
         self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self._listener.bind(launch.endpoint)
@@ -120,6 +126,11 @@ class Worker:
         while not self._over:
             self._turn(None)
         return 0
+
+    def leave_to_parent(self) -> None:
+        """See Shared of forks."""
+        self._listener.close()
+        self._epoll.close()
 
     # ---- of callers ----
 
@@ -163,7 +174,11 @@ class Worker:
         os.eventfd_write(self._kick, 1)
 
     def _interrupt(self, told: dict[str, Any]) -> None:
-        if self._interrupts.cancel(told["ref"]) and told["force"]:
+        is_actor = told.get("actor") is not None
+        runs = not is_actor and self._interrupts.cancel(told["ref"])
+        if told.get("recursive") and (runs or is_actor):
+            self.client.calls.cancel_children(told["ref"], told["force"])
+        if runs and told["force"]:
             os._exit(1)
 
     def _turn(self, timeout: float | None) -> None:
@@ -205,12 +220,17 @@ class Worker:
         from .runners import SerialRunner
 
         os.environ.update(setup.env)
-        sys.path[:] = list(dict.fromkeys((*setup.sys_path, *sys.path)))
+        sys.path[:] = import_path(setup, sys.path, os.getcwd())
+        if setup.first_path:
+            before = filter(None, [os.environ.get("PYTHONPATH")])
+            os.environ["PYTHONPATH"] = os.pathsep.join([*setup.first_path, *before])
         try:
             os.chdir(setup.cwd)
         except OSError:
             pass  # on another box it may not be there
         self.client.namespace = setup.namespace
+        if setup.env_vars or setup.runtime_env:
+            self.client.inherited = Inherited(setup.env_vars or {}, setup.runtime_env)
         sys.stdout = Printed(sys.stdout, lambda lines: self._printed(lines, False))
         sys.stderr = Printed(sys.stderr, lambda lines: self._printed(lines, True))
         set_context(Context(self.client.joined, setup, namespace=setup.namespace))
@@ -221,16 +241,21 @@ class Worker:
         self.client.link.tell("printed", protocol.Printed(self._name, lines, error))
 
     def _become(self, assign: Assign, body: bytes) -> None:
-        from .birth import born
+        from .birth import born, suited
         from .runners import runner_of
 
         self._name = assign.spec.cls_name
         try:
-            instance = born(self.client, assign, body)
+            spec, facts = suited(self.client, assign.spec)
+            instance = born(self.client, msgspec.structs.replace(assign, spec=spec), body)
+        except ActorExit as end:
+            leave(end)
         except BaseException as error:
+            end_child(error)
             cause, parts = error_value(error, f"the constructor of {assign.spec.cls_name}")
             self.client.link.tell("actor.born", ActorBorn(assign.actor, assign.epoch, cause), parts)
             return
-        self._runner = runner_of(instance, assign.spec, self.client)
-        self.client.link.tell("actor.born", ActorBorn(assign.actor, assign.epoch, None))
+        end_child()
+        self._runner = runner_of(instance, spec, self.client)
+        self.client.link.tell("actor.born", ActorBorn(assign.actor, assign.epoch, None, **facts))
         self._runner.serve(self)

@@ -1,10 +1,10 @@
 /** `start --head`: a head that outlives the command. It runs in a process of its own; the command returns when it is ready (`--block`: stays). */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { closeSync, openSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import type { Command } from 'commander';
 import { homeError, makeHomeFolder } from '../../config/home-folder.js';
-import { parseNumber } from '../../config/quantity.js';
+import { parseBytes, parseNumber } from '../../config/quantity.js';
 import { asTwinkleError, type ErrorCode, EXIT, TwinkleError } from '../../errors.js';
 import type { HeadRequest } from '../../runtime/start-head.js';
 import { homeFolder, runningInstances } from '../home.js';
@@ -20,6 +20,8 @@ interface StartFlags {
   readonly npus?: string;
   readonly numCpus?: string;
   readonly numGpus?: string;
+  readonly objectStoreMemory?: string;
+  readonly objectSpillDir?: string;
   readonly headGrace: string;
   readonly logLevel: string;
 }
@@ -42,6 +44,7 @@ interface FailedMessage {
 
 /** A head that is not ready by then hangs. */
 const READY_MS = 60_000;
+const LEAST_STORE = 2 ** 20;
 
 /** See {@link Handler}. */
 export const run: Handler = async (command, context) => {
@@ -57,11 +60,11 @@ export const run: Handler = async (command, context) => {
       `a head runs already in ${home}: ${instance}, pid ${pid}; end it with \`twinkle-node stop ${instance}\`, or set another --home`,
     );
   }
-  const request = readRequest(flags, home);
+  const request = readRequest(flags, home, io.cwd);
   return flags.block === true ? await stay(request, context, flags) : await detach(command, home, io, flags);
 };
 
-function readRequest(flags: StartFlags, home: string): HeadRequest {
+function readRequest(flags: StartFlags, home: string, cwd: string): HeadRequest {
   const graceSeconds = number(flags.headGrace, '--head-grace', 1, 86_400);
   return {
     home,
@@ -69,6 +72,8 @@ function readRequest(flags: StartFlags, home: string): HeadRequest {
     npus: flags.npus ?? null,
     numCpus: flags.numCpus === undefined ? null : whole(flags.numCpus, '--num-cpus'),
     numGpus: flags.numGpus === undefined ? null : whole(flags.numGpus, '--num-gpus'),
+    objectStoreMemory: flags.objectStoreMemory === undefined ? null : memory(flags.objectStoreMemory),
+    objectSpillDir: flags.objectSpillDir === undefined ? null : resolve(cwd, flags.objectSpillDir),
     graceMs: graceSeconds * 1000,
     logLevel: flags.logLevel as HeadRequest['logLevel'],
   };
@@ -88,6 +93,17 @@ function whole(text: string, name: string): number {
     throw new TwinkleError('USAGE', `expected a whole number for \`${name}\` but received "${text}"`);
   }
   return value;
+}
+
+function memory(text: string): number {
+  const bytes = parseBytes(text);
+  if (bytes === null || bytes < LEAST_STORE) {
+    throw new TwinkleError(
+      'USAGE',
+      `expected bytes from 1MiB, like 10GiB, for \`--object-store-memory\` but received "${text}"`,
+    );
+  }
+  return bytes;
 }
 
 /** Be the head, until a signal. */

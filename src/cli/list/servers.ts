@@ -75,10 +75,10 @@ function describe(file: InstanceFile, answer: Answered['answer'], since: string,
 
 const indented = (text: string): string => text.replace(/^(?=.)/gm, '  ');
 
-/** `actors 3, tasks 2 workers, objects 14: 1.2 GiB of 7.1 GiB (0.3 GiB spilled)`. */
+/** `actors 3, tasks 2 workers, objects 14: 1.2 GiB of 7.1 GiB, 0.3 GiB in 5 spilled to disk`. */
 function workLine({ actors, leases, store }: NonNullable<ClusterHeadStatus['work']>): string {
-  const { objects, usedBytes, capacityBytes, spilledBytes } = store;
-  const spilled = spilledBytes === 0 ? '' : ` (${formatBytes(spilledBytes)} spilled)`;
+  const { objects, usedBytes, capacityBytes, spilledBytes, spilledObjects } = store;
+  const spilled = spilledBytes === 0 ? '' : `, ${formatBytes(spilledBytes)} in ${spilledObjects} spilled to disk`;
   const room = `${formatBytes(usedBytes)} of ${formatBytes(capacityBytes)}${spilled}`;
   return `actors ${actors}, tasks ${leases} ${leases === 1 ? 'worker' : 'workers'}, objects ${objects}: ${room}\n`;
 }

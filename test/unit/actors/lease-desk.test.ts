@@ -16,6 +16,7 @@ describe('leases of workers', () => {
     });
     expect((await worker.client.hear('setup')).params).toEqual({
       ...{ sys_path: ['/src'], cwd: '/home', namespace: 'mine', env: { A: 'b' }, devices: {} },
+      ...{ job: driver.id, resources: { CPU: 1 }, env_vars: { A: 'b' } },
     });
     expect([leases(kit), await kit.free()]).toEqual([1, 3]);
     driver.tell('release', { lease: 1 });

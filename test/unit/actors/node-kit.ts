@@ -1,9 +1,11 @@
 /** A node service whose workers the test plays: sockets are real, processes are not. */
-import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { cpSync, mkdirSync, mkdtempSync, rmSync, statSync } from 'node:fs';
 import { createConnection, Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { FolderStore } from '../../../src/actors/folder-store.js';
 import { NodeService, type NodeServiceOptions } from '../../../src/actors/node-service.js';
+import { type MakeEnvironment, RuntimeEnvs } from '../../../src/actors/runtime-envs.js';
 import { openLocalCluster } from '../../../src/cluster/local-cluster.js';
 import { createFakeNative, type FakeNative } from '../../../src/native/fake.js';
 import { loadNative } from '../../../src/native/load.js';
@@ -130,6 +132,8 @@ export class NodeKit implements AsyncDisposable {
   readonly launcher = new PlayedLauncher(this.paired);
   readonly cluster: KitCluster;
   readonly service: NodeService;
+  /** Makes environments. */
+  environment: MakeEnvironment = async () => '/made';
   readonly #drivers: PlayedClient[] = [];
   #actors = 0;
 
@@ -137,9 +141,18 @@ export class NodeKit implements AsyncDisposable {
     this.cluster =
       cluster ?? openLocalCluster({ hello: helloOf('n0', { total: { CPU: cpus, GPU: 2 }, devices: DEVICES }) });
     mkdirSync(join(this.folder, 's'));
+    mkdirSync(join(this.folder, 'spill'));
     this.service = new NodeService({
       ...{ native: this.paired.native, cluster: this.cluster, log: SILENT, node: 'n0', instance: 'kit' },
       ...{ socketFolder: join(this.folder, 's'), logFolder: this.folder, storeBytes, spareWorkers: spare },
+      spillFolder: join(this.folder, 'spill'),
+      envs: new RuntimeEnvs(
+        async (wanted, told, signal) => await this.environment(wanted, told, signal),
+        new FolderStore(join(this.folder, 'code'), async (_python, zip, into) => {
+          cpSync(zip, join(into, 'zip'), { recursive: true });
+          return statSync(zip).size;
+        }),
+      ),
       launcher: () => this.launcher,
       indexOf: ({ instance }) => String(instance),
       mayMask: () => true,

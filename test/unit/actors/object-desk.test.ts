@@ -16,7 +16,7 @@ function setUp(capacity = 2 ** 20) {
   const used = (): number => desk.status().usedBytes;
   /** Written and sealed by A, held by A. */
   const put = (id: string, bytes = 1000): void => {
-    desk.reserve(A, { id, bytes });
+    void desk.reserve(A, { id, bytes }, NEVER);
     desk.seal(A, { id, value: { f: 'pickle', s: [bytes], at: id, refs: [] }, holders: [A] });
   };
   const read = async (client: number, ...ids: string[]) => {
@@ -45,7 +45,7 @@ describe('large objects', () => {
 
   it('give their room back when they are abandoned, and can be reserved anew', () => {
     const { desk, used, put } = setUp();
-    desk.reserve(A, { id: '1.1', bytes: 1000 });
+    void desk.reserve(A, { id: '1.1', bytes: 1000 }, NEVER);
     desk.abandon(B, '1.1');
     expect(used()).toBe(1024);
     desk.abandon(A, '1.1');
@@ -60,7 +60,7 @@ describe('large objects', () => {
 
   it('that are abandoned are lost for who waits for them', async () => {
     const { desk, read } = setUp();
-    desk.reserve(A, { id: '1.1', bytes: 1000 });
+    void desk.reserve(A, { id: '1.1', bytes: 1000 }, NEVER);
     const waiting = expect(read(B, '1.1')).rejects.toEqual(code('OBJECT_LOST', /never written/));
     desk.abandon(A, '1.1');
     await waiting;
@@ -71,21 +71,21 @@ describe('large objects', () => {
     const seal = (s: number[]) =>
       desk.seal(A, { id: '1.1', value: { f: 'raw', s, at: '1.1', refs: [] }, holders: [A] });
     expect(() => seal([1])).toThrow(code('INVALID_REQUEST'));
-    desk.reserve(A, { id: '1.1', bytes: 128 });
-    expect(() => desk.reserve(A, { id: '1.1', bytes: 128 })).toThrow(code('INVALID_REQUEST'));
+    void desk.reserve(A, { id: '1.1', bytes: 128 }, NEVER);
+    expect(() => desk.reserve(A, { id: '1.1', bytes: 128 }, NEVER)).toThrow(code('INVALID_REQUEST'));
     expect(used()).toBe(128);
     expect(() => seal([65, 1])).toThrow(code('INVALID_REQUEST', /at most 128 bytes/)); // the second part begins at 128
     expect(() => seal([-1])).toThrow(code('INVALID_REQUEST'));
     seal([64, 64]);
     expect(() => seal([64])).toThrow(code('INVALID_REQUEST'));
-    expect(() => desk.reserve(A, { id: '1.2', bytes: 0 })).toThrow(code('INVALID_REQUEST'));
-    expect(() => desk.reserve(A, { id: '1.2', bytes: 2 ** 21 })).toThrow(code('SHM_FULL'));
+    expect(() => desk.reserve(A, { id: '1.2', bytes: 0 }, NEVER)).toThrow(code('INVALID_REQUEST'));
+    expect(() => desk.reserve(A, { id: '1.2', bytes: 2 ** 21 }, NEVER)).toThrow(code('SHM_FULL'));
     expect(desk.status().objects).toBe(1);
   });
 
   it('stay reserved when they are sealed with references to nothing, so that they can be abandoned', () => {
     const { desk, used } = setUp();
-    desk.reserve(A, { id: '1.1', bytes: 64 });
+    void desk.reserve(A, { id: '1.1', bytes: 64 }, NEVER);
     const value = { f: 'raw', s: [1], at: '1.1', refs: ['9.9'] };
     expect(() => desk.seal(A, { id: '1.1', value, holders: [A] })).toThrow(code('PROTOCOL'));
     desk.abandon(A, '1.1');
@@ -94,7 +94,7 @@ describe('large objects', () => {
 
   it('that somebody wrote for nothing are freed with the writer', () => {
     const { desk, used } = setUp();
-    desk.reserve(A, { id: '1.1', bytes: 64 });
+    void desk.reserve(A, { id: '1.1', bytes: 64 }, NEVER);
     desk.gone(A);
     expect([used(), desk.status().objects]).toEqual([0, 0]);
   });
@@ -192,7 +192,7 @@ describe('waiting for a value', () => {
 describe('a value that only who waits for it keeps', () => {
   it('is answered when it is small, and lost when it lies in a block', async () => {
     const { desk, read, used } = setUp();
-    for (const id of ['1.1', '1.2']) desk.reserve(A, { id, bytes: 64 });
+    for (const id of ['1.1', '1.2']) desk.reserve(A, { id, bytes: 64 }, NEVER);
     const [small, large] = [read(B, '1.1'), expect(read(B, '1.2')).rejects.toEqual(code('OBJECT_LOST'))];
     desk.publish(A, { ids: ['1.1'], values: [inline(1)] }, Buffer.from('x'));
     desk.drop(A, { ids: ['1.1'] });

@@ -38,12 +38,12 @@ describe('seats', () => {
     const { cluster, seats } = setUp();
     await seats.ask(demandOf({ CPU: 1 }, { selectors: { a: 'b' } }), { CPU: 1 });
     expect(cluster.group.spec).toMatchObject({
-      ...{ bundles: [{ CPU: 1 }], selectors: [{ a: 'b' }], hold: 'stateful' },
+      ...{ bundles: [{ CPU: 1 }], selectors: [{ 'ray.io/node-id': 'n0', a: 'b' }], hold: 'stateful' },
       task: { strategy: { kind: 'default' }, preferred: 'n0', needs: { CPU: 1 } },
     });
     await seats.ask(demandOf({}, { strategy: 'node', node: 'n1', soft: true }), null);
     expect(cluster.group.spec).toMatchObject({
-      selectors: null,
+      selectors: [{ 'ray.io/node-id': 'n0' }],
       task: { strategy: { kind: 'node-affinity', node: 'n1', soft: true } },
     });
     await seats.ask(demandOf({}, { strategy: 'spread' }), null);
@@ -117,9 +117,9 @@ describe('seats in a placement group', () => {
     const { cluster, ask } = await grouped({ GPU: 1 }, { GPU: 1 });
     const [first, second, third] = [await ask(1), await ask(1, 1), await ask(1)];
     const early = first.ready(never, nothing);
-    cluster.group.create('a:3', 'b:5');
-    expect(await early).toMatchObject({ node: 'a', devices: { GPU: ['3'] }, env: { CUDA_VISIBLE_DEVICES: '13' } });
-    expect(await second.ready(never, nothing)).toMatchObject({ node: 'b', devices: { GPU: ['5'] } });
+    cluster.group.create('n0:3', 'n0:5');
+    expect(await early).toMatchObject({ node: 'n0', devices: { GPU: ['3'] }, env: { CUDA_VISIBLE_DEVICES: '13' } });
+    expect(await second.ready(never, nothing)).toMatchObject({ node: 'n0', devices: { GPU: ['5'] } });
     let pressed = 0;
     const waits = third.ready(never, () => {
       pressed += 1;
@@ -135,7 +135,7 @@ describe('seats in a placement group', () => {
 
   it('are waited for until the signal, the group’s end, or for ever', async () => {
     const { cluster, ask } = await grouped({ GPU: 1 });
-    cluster.group.create('a:0');
+    cluster.group.create('n0:0');
     await (await ask(1)).ready(never, nothing);
     const withdrawn = new AbortController();
     const given = (await ask(1)).ready(withdrawn.signal, nothing);
@@ -151,7 +151,7 @@ describe('seats in a placement group', () => {
 
   it('that no bundle could hold are refused, as those of a group that is not there', async () => {
     const { cluster, ask } = await grouped({ GPU: 1 });
-    cluster.group.create('a:0');
+    cluster.group.create('n0:0');
     await expect((await ask(2)).ready(never, nothing)).rejects.toMatchObject({ code: 'PLACEMENT_INVALID' });
     const { seats } = setUp();
     await expect(seats.ask(demandOf({}, { group: { group: 'g', bundle: 0 } }), null)).rejects.toMatchObject({
@@ -166,8 +166,16 @@ describe('jobs', () => {
     const join = { t: 'join' as const, protocol: WORK_PROTOCOL, kind: 'driver', pid: 1, path: '', ...hello };
     const job = jobOf(3, join);
     expect(job).toEqual({ driver: 3, python: '/py', sysPath: ['/a'], cwd: '/c', namespace: 'n' });
-    expect(setupOf(job, { A: 'b' }, { GPU: ['0'] })).toEqual({
-      ...{ sys_path: ['/a'], cwd: '/c', namespace: 'n', env: { A: 'b' }, devices: { GPU: ['0'] } },
+    expect(
+      setupOf(
+        job,
+        { env: { A: 'b', B: 'c' }, devices: { GPU: ['0'] }, facts: { resources: { GPU: 1 } } },
+        { env: { A: 'b' } },
+        { cwd: '/d', firstPath: ['/d'] },
+      ),
+    ).toEqual({
+      ...{ sys_path: ['/a'], cwd: '/d', namespace: 'n', env: { A: 'b', B: 'c' }, devices: { GPU: ['0'] } },
+      ...{ job: 3, resources: { GPU: 1 }, first_path: ['/d'], env_vars: { A: 'b' } },
     });
     expect(() => jobOf(3, { ...join, python: '' })).toThrow(expect.objectContaining({ code: 'INVALID_REQUEST' }));
   });

@@ -1,7 +1,7 @@
 import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import type { Worker } from '../../../src/actors/worker.js';
 import { WorkerPool } from '../../../src/actors/worker-pool.js';
 import { TwinkleError } from '../../../src/errors.js';
@@ -133,6 +133,32 @@ describe('worker pool: descriptors', () => {
     expect([launcher.workers[0]?.alive, launcher.closed, welcomed]).toEqual([false, 1, []]);
     await nothingIsLeft(paired);
     await expect(pool.take(JOB, A)).rejects.toMatchObject({ code: 'DRAINING' });
+  });
+});
+
+describe('worker pool: interpreters of environments', () => {
+  it('end with their spare workers when no worker of theirs was used for a minute; those of drivers stay', async () => {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+    try {
+      const { pool, launcher } = setUp(1);
+      pool.beginJob(JOB);
+      await until(() => pool.workers.size === 1);
+      const worker = await pool.take({ driver: 1, python: '/env' }, A);
+      await until(() => launcher.workers.length === 3 && launcher.workers.every(({ client }) => client.id > 0));
+      vi.advanceTimersByTime(120_000);
+      expect([launcher.closed, pool.workers.size]).toEqual([0, 3]); // it works
+      worker.kill();
+      await worker.ended;
+      vi.advanceTimersByTime(59_000);
+      expect(launcher.closed).toBe(0);
+      vi.advanceTimersByTime(2_000);
+      await until(() => pool.workers.size === 1);
+      expect([launcher.closed, [...pool.workers].map(({ python }) => python)]).toEqual([1, ['/py']]);
+      await pool.take({ driver: 1, python: '/env' }, A);
+      await pool[Symbol.asyncDispose]();
+    } finally {
+      vi.useRealTimers();
+    }
   });
 });
 

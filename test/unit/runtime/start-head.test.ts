@@ -19,6 +19,8 @@ function start(request: Partial<HeadRequest>): Promise<unknown> {
     npus: null,
     numCpus: 1,
     numGpus: null,
+    objectStoreMemory: null,
+    objectSpillDir: null,
     graceMs: 1000,
     logLevel: 'info',
     ...request,

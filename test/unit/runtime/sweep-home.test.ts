@@ -16,6 +16,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { adaptersFolder } from '../../../src/runtime/adapters-folder.js';
+import { codeFolder } from '../../../src/runtime/code-folder.js';
 import { describeInstance, writeInstance } from '../../../src/runtime/instance-file.js';
 import { listenPrivately } from '../../../src/runtime/private-socket.js';
 import { sweepHome } from '../../../src/runtime/sweep-home.js';
@@ -92,15 +93,18 @@ it('keeps the newest logs and incidents', async () => {
   expect(readdirSync(join(home, 'incidents')).sort()[0]).toBe('n005');
 });
 
-it('removes the adapters that killed servers fetched, and no other’s', async () => {
-  const own = adaptersFolder(home, 'abc123');
+it.each([
+  ['adapters that killed servers fetched', 'adapters', adaptersFolder],
+  ['folders that programs of killed heads have put', 'code', codeFolder],
+])('removes the %s, and no other’s', async (_what, root, folderOf) => {
+  const own = folderOf(home, 'abc123');
   const [pid = ''] = own.split('/').at(-1)?.split('-') ?? [];
   // The same pid at another time, and a pid that is none.
   const dead = [`${pid}-1-abc124`, '4194999-77-abc125'];
-  for (const name of [...dead, 'of-somebody-else']) mkdirSync(join(home, 'adapters', name, 'sql'), { recursive: true });
+  for (const name of [...dead, 'of-somebody-else']) mkdirSync(join(home, root, name, 'sql'), { recursive: true });
   mkdirSync(own, { recursive: true });
   await sweepHome(home);
-  expect(readdirSync(join(home, 'adapters')).sort()).toEqual([own.split('/').at(-1), 'of-somebody-else'].sort());
+  expect(readdirSync(join(home, root)).sort()).toEqual([own.split('/').at(-1), 'of-somebody-else'].sort());
 });
 
 it('a home that is not there is fine', async () => {

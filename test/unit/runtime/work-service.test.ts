@@ -21,10 +21,10 @@ it('starts templates of the interpreters of its drivers, with what ranks inherit
     fake.spawn({ ...options, fds: options.fds.filter(([, fd]) => fd > 99_999) });
   const native = { ...inner, spawn };
   await using cluster = openLocalCluster({ hello: helloOf('n0') });
-  const folders = { sockets, logs } as Parameters<typeof openWorkService>[0]['folders'];
+  const folders = { sockets, logs, code: join(folder, 'c') };
   const { service, socket } = await openWorkService({
     ...{ native, cluster, log: SILENT, instance: 'i', node: 'n0', folders, devices: [] },
-    ...{ storeBytes: 1, inherited: { HOME: '/h' }, logLevel: 'info' },
+    ...{ storeBytes: 1, spillFolder: folder, inherited: { HOME: '/h' }, logLevel: 'info' },
   });
   const clients: PlayedClient[] = [];
   for (const python of ['/py', '/py', '/other']) {
