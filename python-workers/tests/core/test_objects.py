@@ -188,6 +188,18 @@ def test_a_promise_is_fulfilled_later_and_again_after_a_failure_to_publish_it() 
         assert len(made.service.asked("object.publish")) == 1
 
 
+def test_a_promise_that_is_let_go_of_before_it_is_fulfilled_is_not_held_for_it() -> None:
+    with rig({"object.publish": lambda *_: None}) as made:
+        ref = made.objects.new_ref()
+        slot = ref.slot
+        made.objects.make_known([slot])
+        del ref
+        made.service.tells.until(lambda _: made.service.told("object.drop"))
+        made.objects.refs.fulfil(slot, INNER)  # others wait for it
+        made.service.tells.until(lambda _: len(made.service.told("object.drop")) == 2)
+        assert [method for method, *_ in made.service.tells.all][-2:] == ["object.fulfil", "object.drop"]
+
+
 def test_references_to_much_are_published_in_several_messages(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(objects_module, "BATCH_BYTES", 2500)
     with rig({"object.publish": lambda *_: None}) as made:

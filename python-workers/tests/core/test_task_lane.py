@@ -60,7 +60,7 @@ def silent(*_: Any) -> None:
 
 @pytest.fixture
 def place(tmp_path: Path) -> Iterator[Place]:
-    with rig({"lease": silent}) as made:
+    with rig({"lease": silent, "lease.none": lambda *_: None}) as made:
         yield Place(made, tmp_path)
 
 
@@ -130,6 +130,22 @@ def test_no_worker_can_be_had(place: Place) -> None:
         place.made.service.refuse(number, "TASK_UNSCHEDULABLE", "there is no such node")
     until(place, *calls)
     assert {one.error.code for one in calls if isinstance(one.error, TwinkleError)} == {"TASK_UNSCHEDULABLE"}
+
+
+def test_a_task_that_was_refused_a_worker_and_waits_for_another_s_asks_again_when_that_is_lost(place: Place) -> None:
+    first = place.submit(retries=0)
+    worker = place.grant(0)
+    worker.next(0)
+    second = place.submit()
+    place.made.service.asks.until(lambda _: len(place.asks()) == 2)
+    place.made.service.refuse(place.asks()[1], "RANK_FAILED")
+    place.made.link.call("lease.none", {})  # the refusal has been heard: what is said comes in order
+    worker.die()
+    place.lane.lost(0, "signal 9")
+    until(place, first)
+    place.grant(2).next(0).reply("mine")
+    until(place, second)
+    assert second.text == "mine"
 
 
 @pytest.mark.parametrize("retries", [0, 2, -1])

@@ -40,9 +40,7 @@ class Interrupts:
         """Interrupt the task with that result; one that has not begun will not begin. Returns whether it runs."""
         with self._lock:
             if self._running != ref:
-                self._early[ref] = None
-                while len(self._early) > MOST_EARLY:
-                    self._early.popitem(last=False)  # most likely it was over
+                self._remember(ref)
                 return False
             self._meant = ref
         threading.Thread(target=self._insist, args=(ref,), name="twinkle-interrupt", daemon=True).start()
@@ -57,7 +55,15 @@ class Interrupts:
             self._running = ref
 
     def end(self) -> None:
-        self._running = self._meant = ""
+        with self._lock:
+            if self._meant:
+                self._remember(self._meant)  # it came too late for this step: a generator has others
+            self._running = self._meant = ""
+
+    def _remember(self, ref: str) -> None:
+        self._early[ref] = None
+        while len(self._early) > MOST_EARLY:
+            self._early.popitem(last=False)  # most likely it was over
 
     def _insist(self, ref: str) -> None:
         while self._meant == ref:

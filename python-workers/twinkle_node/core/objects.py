@@ -197,6 +197,8 @@ class Objects:
         value, parts = slot.stored.travelling()
         if not value.at:  # else the worker that made it has sealed it under this id
             self._link.tell("object.fulfil", Publish([slot.id], [value]), parts)
+            if self.refs.get(slot.id) is not slot:  # who fulfils holds it, and nobody here wants it any more
+                self.give_up([slot.id])
 
     # ---- in ----
 

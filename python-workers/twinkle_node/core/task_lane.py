@@ -88,8 +88,8 @@ class TaskLane:
         if leased.line is not None:
             leased.line.close()
         if call is None:
-            return
-        if call.cancelled:
+            pass
+        elif call.cancelled:
             self._done(call, Stored(None, error=CancelledError(call.where)))
         elif call.retries != 0:
             call.retries -= call.retries > 0
@@ -97,6 +97,7 @@ class TaskLane:
         else:
             error = WorkerDiedError(call.where, leased.lease.node, leased.lease.pid, how)
             self._done(call, Stored(None, error=error))
+        self._feed()  # others may have waited for that worker, and been refused another
 
     def give_back(self, older_than: float | None = None) -> None:
         """Release workers that do nothing: all of them, or those that have for so long (time.monotonic)."""
