@@ -28,6 +28,7 @@ export {
   connectCluster,
   type GroupOptions,
 } from './runtime/connect-cluster.js';
+export { type CreateRuntimeOptions, createRuntime, type WorkerOutput } from './runtime/create-runtime.js';
 export { type CreateServerOptions, createServer, type Server } from './runtime/embed.js';
 export type { UpdateWeightsOptions } from './runtime/embedded-weights.js';
 export type { ChatMessage, GeneratedPiece, GenerateOptions } from './runtime/generate-stream.js';
@@ -42,3 +43,11 @@ export type {
   StartProgress,
 } from './serving/types.js';
 export type { Tensor, TensorStore } from './tensor/tensor-store.js';
+export { Keywords } from './work/client.js';
+export { TaskError } from './work/failures.js';
+export type { ActorClass, ActorHandle, AnyMethods, CallOptions, RemoteFunction } from './work/handle.js';
+export { NdArray, type NdArrayData, type NdArrayDtype } from './work/nd-array.js';
+export type { ActorOptions, RuntimeEnvOptions, TaskOptions, WorkOptions } from './work/options.js';
+export type { Bundle, PlacementGroup, PlacementGroupOptions, PlacementStrategy } from './work/placement-group.js';
+export { ObjectRef } from './work/refs.js';
+export type { Runtime, WaitOptions } from './work/runtime.js';

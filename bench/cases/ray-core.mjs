@@ -1,4 +1,7 @@
-/** Actors, tasks and objects beside Ray's, in one run: the same Python program (bench/lib/ray-core/figures.py) against each. */
+/**
+ * Actors, tasks and objects beside Ray's, in one run: the same Python program (bench/lib/ray-core/figures.py) against each, and the same from
+ * Node (node-figures.mjs).
+ */
 import { execFileSync } from 'node:child_process';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
@@ -22,6 +25,16 @@ async function measure(runtime, python) {
   return { startedS, idleMb, ...figures };
 }
 
+/** Figures of the Node client; Ray has none. */
+async function measureNode(python) {
+  const program = talkWith(process.execPath, [here('../lib/ray-core/node-figures.mjs'), python]);
+  const { startedS } = await program.line();
+  program.say('go');
+  const figures = await program.line();
+  await program.ended;
+  return { startedS, ...figures };
+}
+
 /** What, key of the figure, unit, and what has to be reached: a factor of Ray's, or a figure. */
 const ROWS = [
   ['actor call, one at a time', 'actorSync', '/s', { times: 6 }],
@@ -39,12 +52,19 @@ const ROWS = [
 export async function* rows() {
   const python = execFileSync('bash', [here('../peers/ray/python-env'), 'core'], { encoding: 'utf8' }).trim();
   const ours = await measure('twinkle_node', python);
+  const node = await measureNode(python);
   const ray = await measure('ray', python);
   for (const [what, key, unit, { times, atMost, atLeast, ofPeer }] of ROWS) {
     const lowerIsBetter = atMost !== undefined || ofPeer !== undefined;
     const target = atMost ?? atLeast ?? (times === undefined ? ofPeer && ray[key] * ofPeer : ray[key] * times);
     const bound = target === undefined ? {} : { target, ...(lowerIsBetter ? { lowerIsBetter } : {}) };
     yield { what, unit, ours: ours[key], peer: ray[key], ...bound };
+  }
+  for (const [what, key, unit, { times, atMost, atLeast }] of ROWS) {
+    if (node[key] === undefined || key === 'startedS') continue;
+    const target = atMost ?? atLeast ?? (times === undefined ? undefined : ray[key] * times);
+    const bound = target === undefined ? {} : { target, ...(atMost === undefined ? {} : { lowerIsBetter: true }) };
+    yield { what: `from Node: ${what}`, unit, ours: node[key], peer: ray[key], ...bound };
   }
   const note = `Ray's put: ${ray.putGBs.toPrecision(3)} GB/s`;
   const floor = ours.memcpyGBs;
@@ -55,5 +75,14 @@ export async function* rows() {
     peer: floor,
     target: 0.8 * floor,
     note,
+  };
+  yield {
+    ...{
+      what: 'from Node: put of a 64 MB array, beside a copy in memory',
+      unit: 'GB/s',
+      ours: node.putGBs,
+      peer: floor,
+    },
+    target: 0.8 * floor,
   };
 }

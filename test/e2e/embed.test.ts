@@ -11,6 +11,7 @@ import { PACKAGE_ROOT } from '../../src/config/package-root.js';
 import { createServer } from '../../src/index.js';
 import { processesWithEnv } from '../../src/supervisor/proc.js';
 import { createMockServer } from '../../src/testing.js';
+import { testPython } from '../support/pythons.js';
 
 let home: string;
 beforeEach(() => {
@@ -127,5 +128,8 @@ describe('embedding', () => {
     expect(await models.json()).toMatchObject({ data: [{ id: 'mock' }] });
     mount.kill('SIGTERM');
     expect(await once(mount, 'exit')).toEqual([0, null]);
+    const actors = [join(PACKAGE_ROOT, 'docs', 'examples', 'actors.mjs'), await testPython()];
+    const said = await promisify(execFile)(process.execPath, actors, { env });
+    expect(said.stdout).toBe('[ 1, 4, 9 ]\n35\n35\n34\n33\n');
   });
 });

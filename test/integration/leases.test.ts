@@ -20,7 +20,10 @@ afterEach(() => {
 
 const startHead = (): Promise<ClusterDaemon> =>
   startStandaloneHead(
-    { home, graceMs: 9000, numCpus: 2, gpus: null, npus: null, numGpus: null, logLevel: 'error' },
+    {
+      ...{ home, graceMs: 9000, numCpus: 2, gpus: null, npus: null, numGpus: null, logLevel: 'error' },
+      ...{ objectStoreMemory: null, objectSpillDir: null },
+    },
     loadNative(),
     { ...process.env },
   );

@@ -21,7 +21,7 @@ import { testPython } from './pythons.js';
 export const WORK_FIXTURES = join(PACKAGE_ROOT, 'test', 'integration', 'fixtures', 'work');
 /** In the environment of everything that a box starts. */
 const MARK = 'TWINKLE_TEST_BOX';
-const PATIENCE = { timeout: 5_000, interval: 10 };
+const PATIENCE = { timeout: 15_000, interval: 10 };
 
 /** Look until it holds. For what the head does in its own time. @param seen says what is there instead */
 export async function eventually(holds: () => unknown, seen: () => unknown = () => holds): Promise<void> {

@@ -151,12 +151,12 @@ def test_arrays_of_any_layout_come_back_equal(array: Any) -> None:
 
 
 def test_an_array_over_a_read_only_buffer_is_read_only_and_one_over_a_writable_buffer_is_not() -> None:
-    packed = pack(np.arange(4))
-    sealed = unpack(packed.format, packed.head, [memoryview(bytes(packed.buffers[0]))])
+    packed = pack([np.arange(4)])
+    (sealed,) = unpack(packed.format, packed.head, [memoryview(bytes(packed.buffers[0]))])
     assert not sealed.flags.writeable
     with pytest.raises(ValueError, match="WRITEABLE"):
         sealed.flags.writeable = True
-    own = unpack(packed.format, packed.head, [memoryview(bytearray(packed.buffers[0]))])
+    (own,) = unpack(packed.format, packed.head, [memoryview(bytearray(packed.buffers[0]))])
     own[0] = 7
     assert own[0] == 7
 
@@ -215,3 +215,32 @@ def test_many_threads_pack_at_once() -> None:
 def test_an_unknown_format_is_refused_by_name() -> None:
     with pytest.raises(ValueError, match="'arrow'"):
         unpack("arrow", b"")
+
+
+@pytest.mark.parametrize(
+    ("array", "portable"),
+    [
+        (np.arange(6.0).reshape(2, 3), True),
+        (np.zeros((0, 3), np.int8), True),
+        (np.arange(100_000, dtype=np.uint8), True),
+        (np.array(1.5), False),  # would come back as a scalar
+        (np.arange(6.0).reshape(2, 3).T, False),  # its order would be lost
+        (np.arange(10)[::2], False),
+        (np.arange(3, dtype=">i4"), False),
+        (np.array(["a"]), False),
+        (np.array([1j]), False),
+        (np.zeros(2, [("a", "i4")]), False),
+        (np.ma.masked_array([1.0], [True]), False),
+    ],
+)
+def test_plain_arrays_travel_in_the_form_that_all_languages_read_and_others_as_they_are(
+    array: Any, portable: bool
+) -> None:
+    packed = pack(array)
+    assert packed.format == ("msgpack" if portable else "pickle")
+    back = unpack(packed.format, packed.head, packed.buffers)
+    assert type(back) is type(array)
+    assert back.dtype == array.dtype
+    assert back.shape == array.shape
+    assert back.flags.c_contiguous == array.flags.c_contiguous or array.ndim == 1
+    assert repr(back) == repr(array)

@@ -264,10 +264,9 @@ class Client:
         elif method == "object.let-go":
             self.objects.let_go(params["collect"])
             self.link.tell("object.let-go", {"token": params["token"]})
-        elif self._ways is None or not self._ways.told(method, params, body):
+        elif (self._ways is None or not self._ways.told(method, params, body)) and self._more is not None:
             # A worker may hear what it is to be right behind the answer to its join: there are no ways yet.
-            if self._more is not None:
-                self._more(method, params, body)
+            self._more(method, params, body)
 
     def _ended(self, _reason: str) -> None:
         over = self.link.over or TwinkleError("HEAD_UNREACHABLE", "the connection with the node service has ended")

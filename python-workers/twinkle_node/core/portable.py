@@ -164,6 +164,14 @@ class _Writer:
 _WANTED = "None, bool, int, float, str, bytes, a list, a dict or a numpy array of numbers"
 
 
+def is_plain_array(value: Any) -> bool:
+    """Whether it is an array that the portable form gives back as it was: of numbers, in C order, with at least one dimension."""
+    numpy = sys.modules.get("numpy")
+    if numpy is None or type(value) is not numpy.ndarray:
+        return False
+    return value.ndim > 0 and value.flags.c_contiguous and value.dtype.str in DTYPES and value.dtype.metadata is None
+
+
 def _check_scalar(value: Any) -> None:
     if type(value) is int and not -(2**63) <= value < 2**64:
         raise _Refused("int", "the int has more than 64 bits; send it as str")

@@ -11,7 +11,7 @@ import msgspec
 
 from .culprit import explain
 from .pickler import PersistentLoad, RefHook, ValuePickler, loads
-from .portable import decode_portable, encode_portable
+from .portable import decode_portable, encode_portable, is_plain_array
 
 Format = Literal["raw", "msgpack", "pickle"]
 
@@ -61,6 +61,9 @@ def pack(value: Any, *, portable: bool = False, ref_hook: RefHook | None = None,
         return packed
     if kind is tuple and _PLAIN.issuperset(map(type, value)):
         return Packed("pickle", pickle.dumps(value, 5))
+    if is_plain_array(value):  # others than Python read it, too, and it costs no more
+        buffers: list[memoryview] = []
+        return Packed("msgpack", encode_portable(value, name, None, buffers), buffers)
     try:
         return _pickle(value, ref_hook)
     except MemoryError:
