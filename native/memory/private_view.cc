@@ -28,8 +28,8 @@ PrivateView PrivateView::map(int fd, std::uint64_t offset, std::uint64_t size) {
   const auto page = static_cast<std::uint64_t>(sysconf(_SC_PAGESIZE));
   const std::uint64_t before = offset % page;
   const std::size_t length = size + before;
-  void* pages =
-      mmap(nullptr, length, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_NORESERVE, fd, static_cast<off_t>(offset - before));
+  void* pages = mmap(nullptr, length, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_NORESERVE, fd,
+                     static_cast<off_t>(offset - before));
   if (pages == MAP_FAILED) fail_call("mmap", errno, "free memory, or raise vm.max_map_count");
   return PrivateView(pages, length, before);
 }

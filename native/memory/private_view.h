@@ -1,4 +1,5 @@
-// A part of a shared memfd as memory of this process alone: nothing is copied until it is written to, and what is written stays here.
+// A part of a shared memfd as memory of this process alone: nothing is copied until it is written to, and what is
+// written stays here.
 #pragma once
 
 #include <cstddef>

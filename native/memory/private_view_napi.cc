@@ -22,7 +22,8 @@ Napi::Value call_map_private(const Napi::CallbackInfo& info) {
         delete owner;
       },
       view.get());
-  // V8 counts it as memory of this process, and would collect its garbage at every second large array. It is the store's.
+  // V8 counts it as memory of this process, and would collect its garbage at every second large array. It is the
+  // store's.
   Napi::MemoryManagement::AdjustExternalMemory(info.Env(), -static_cast<std::int64_t>(view->size()));
   view.release();  // the buffer's now
   return made;

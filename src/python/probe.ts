@@ -12,7 +12,7 @@ export const MIN_PYTHON = [3, 11] as const;
 /** Engine → distribution → module to import; without importing, only its package is looked for. */
 export const ENGINE_PACKAGES: Readonly<Record<EnvironmentName, Readonly<Record<string, string>>>> = {
   mock: { pyzmq: 'zmq', msgspec: 'msgspec' },
-  actors: { pyzmq: 'zmq', msgspec: 'msgspec', cloudpickle: 'cloudpickle' },
+  actors: { msgspec: 'msgspec', cloudpickle: 'cloudpickle' },
   vllm: { pyzmq: 'zmq', msgspec: 'msgspec', torch: 'torch', transformers: 'transformers', vllm: 'vllm.v1.engine.core' },
   transformers: {
     pyzmq: 'zmq',
