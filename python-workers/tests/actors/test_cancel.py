@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from actors_support import alive, eventually
+from actors_support import alive, eventually, program, said
 
 import twinkle_node as tn
+from twinkle_node.core.api import ClusterInfo
 
 
 @tn.remote
@@ -283,3 +284,52 @@ def test_coroutines_that_are_cancelled_at_once_all_end() -> None:
     for ref in refs:
         cancelled(ref)
     assert tn.get(actor.count.remote(), timeout=10) <= 5
+
+
+class Endless:
+    """Its generators end only when nobody wants more of them."""
+
+    def __init__(self) -> None:
+        self.closed = 0
+
+    def numbers(self) -> Any:
+        number = 0
+        try:
+            while True:
+                yield number
+                number += 1
+                time.sleep(0.001)
+        finally:
+            self.closed += 1
+
+    def how_many_were_closed(self) -> int:
+        return self.closed
+
+
+@pytest.mark.parametrize("at_once", [1, 2])
+def test_a_generator_of_an_actor_is_closed_between_its_items_when_it_is_cancelled(at_once: int) -> None:
+    actor = tn.remote(max_concurrency=at_once)(Endless).remote()
+    items = actor.numbers.options(num_returns="streaming").remote()
+    assert [tn.get(next(items)) for _ in range(3)] == [0, 1, 2]
+    tn.cancel(items.completed())
+    cancelled(items.completed())
+    assert tn.get(actor.how_many_were_closed.remote(), timeout=10) == 1
+
+
+@pytest.mark.parametrize("at_once", [1, 2])
+def test_a_generator_whose_reader_was_killed_lets_go_of_its_actor(cluster: ClusterInfo, at_once: int) -> None:
+    actor = tn.remote(max_concurrency=at_once, name=f"endless-{at_once}")(Endless).remote()
+    reader = program(
+        "import twinkle_node as tn\n"
+        "tn.init('auto')\n"
+        f"items = tn.get_actor('endless-{at_once}').numbers.remote()\n"
+        "print(tn.get(next(items)), flush=True)\n"
+        "import time; time.sleep(600)\n",
+        cluster.home,
+    )
+    try:
+        assert said(reader) == "0"
+    finally:
+        reader.kill()
+        reader.communicate()
+    assert eventually(lambda: tn.get(actor.how_many_were_closed.remote(), timeout=10) == 1)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import inspect
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Generator, Iterable
 from itertools import islice
 from typing import Any
 
@@ -34,8 +35,10 @@ def run_call(
     where: str,
     send: Callable[[bytes], None],
     interrupts: Interrupts | None = None,
+    unwanted: Callable[[], bool] = lambda: False,
 ) -> None:
-    """Run a function, and send what comes of it. With ``interrupts`` it can be cancelled meanwhile. Raises SystemExit."""
+    """Run a function, and send what comes of it. With ``interrupts`` it can be cancelled meanwhile; ``unwanted`` is asked between the items
+    of a generator: it stops when nobody wants more. Raises SystemExit."""
 
     def step(work: Callable[[], Any]) -> Any:
         if interrupts is None:
@@ -50,9 +53,12 @@ def run_call(
         args, kwargs = execution.arguments()
         returns = execution.invoke.returns
         if gives_items(function, returns):
-            for item in _items(step(lambda: _value(function(*args, **kwargs), None)), step):
-                send(execution.item(item))
-                execution.caller.relieve()
+            with contextlib.closing(_items(step(lambda: _value(function(*args, **kwargs), None)), step)) as items:
+                for item in items:
+                    send(execution.item(item))
+                    execution.caller.relieve()
+                    if unwanted():
+                        raise CancelledError(where)
             value = None
         else:
             value = step(lambda: _value(function(*args, **kwargs), returns))
@@ -113,14 +119,18 @@ def _value(value: Any, returns: int | None) -> Any:
     return asyncio.run(several(value, returns)) if inspect.isasyncgen(value) else gathered(value, returns)
 
 
-def _items(made: Any, step: Callable[[Callable[[], Any]], Any]) -> Iterator[Any]:
-    """What a generator yields, each made within ``step``."""
+def _items(made: Any, step: Callable[[Callable[[], Any]], Any]) -> Generator[Any]:
+    """What a generator yields, each made within ``step``. It is closed with this."""
     if not inspect.isasyncgen(made):
         items = iter(made)
-        while (item := step(lambda: next(items, _END))) is not _END:
-            yield item
+        try:
+            while (item := step(lambda: next(items, _END))) is not _END:
+                yield item
+        finally:
+            if inspect.isgenerator(items):
+                items.close()
         return
-    with asyncio.Runner() as loop:
+    with asyncio.Runner() as loop:  # its end closes what it has begun
         while (item := step(lambda: loop.run(_next(made)))) is not _END:
             yield item
 

@@ -7,6 +7,7 @@ import inspect
 import threading
 import time
 from collections import deque
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -86,7 +87,7 @@ class SerialRunner:
                 where = where_of(execution, self._instance)
                 self._send(execution, execution.failure(CancelledError(where), where))
             else:
-                self._execute(execution)
+                self._execute(execution, worker)
             if not self._queue or time.monotonic() - looked > LOOK_S:
                 worker.poll()  # what came meanwhile, cancellations among it
                 looked = time.monotonic()
@@ -95,7 +96,7 @@ class SerialRunner:
     def serve(self, worker: Worker) -> None:
         pass
 
-    def _execute(self, execution: Execution) -> None:
+    def _execute(self, execution: Execution, worker: Worker) -> None:
         where = where_of(execution, self._instance)
         try:
             if self._instance is None:
@@ -108,12 +109,27 @@ class SerialRunner:
             return
         runs_alone(execution.invoke.ref)
         try:
-            run_call(execution, function, where, lambda reply: self._send(execution, reply), self._interrupts)
+            unwanted = self._unwanted(execution, worker)
+            run_call(execution, function, where, lambda reply: self._send(execution, reply), self._interrupts, unwanted)
         except SystemExit as end:
             self._replies.flush()
             leave(end)
         finally:
             runs_alone("")
+
+    def _unwanted(self, execution: Execution, worker: Worker) -> Callable[[], bool]:
+        key = (execution.caller, execution.invoke.id)
+        looked = time.monotonic()
+
+        def look() -> bool:
+            nonlocal looked
+            if time.monotonic() - looked > LOOK_S:
+                self._replies.flush()
+                worker.poll()  # nobody else reads what callers say
+                looked = time.monotonic()
+            return key in self._withdrawn or execution.caller.stream.ended
+
+        return look
 
     def _blocked(self) -> None:
         """The call waits for others: its results of before must not."""
@@ -134,6 +150,7 @@ class ThreadRunner:
         self._pools = {name: ThreadPoolExecutor(size, f"actor-{name or 'calls'}") for name, size in sizes.items()}
         self._groups = _groups_of(spec)
         self._waiting: dict[tuple[Caller, int], Execution] = {}
+        self._running: dict[tuple[Caller, int], threading.Event] = {}  # set: nobody wants more of it
         self._lock = threading.Lock()
 
     def submit(self, execution: Execution) -> None:
@@ -150,6 +167,9 @@ class ThreadRunner:
     def withdraw(self, caller: Caller, number: int) -> None:
         with self._lock:
             execution = self._waiting.pop((caller, number), None)
+            running = self._running.get((caller, number))
+        if running is not None:
+            running.set()
         if execution is not None:
             where = where_of(execution, self._instance)
             caller.stream.send(execution.failure(CancelledError(where), where))
@@ -161,18 +181,25 @@ class ThreadRunner:
         pass
 
     def _execute(self, execution: Execution) -> None:
+        caller, key = execution.caller, (execution.caller, execution.invoke.id)
+        stopped = threading.Event()
         with self._lock:
-            if self._waiting.pop((execution.caller, execution.invoke.id), None) is None:
+            if self._waiting.pop(key, None) is None:
                 return
+            self._running[key] = stopped
         where = where_of(execution, self._instance)
         runs_here(execution.invoke.ref)
         try:
             function = getattr(self._instance, execution.invoke.target)
-            run_call(execution, function, where, execution.caller.stream.send)
+            unwanted = lambda: stopped.is_set() or caller.stream.ended  # noqa: E731
+            run_call(execution, function, where, caller.stream.send, None, unwanted)
         except SystemExit as end:
             leave(end)
         except Exception as error:  # the method is not there
-            execution.caller.stream.send(execution.failure(error, where))
+            caller.stream.send(execution.failure(error, where))
+        finally:
+            with self._lock:
+                del self._running[key]
 
 
 class AsyncRunner:
@@ -244,6 +271,8 @@ class AsyncRunner:
                         value = await several(value, returns)
                 elif inspect.isasyncgen(value):
                     async for item in value:
+                        if execution.caller.stream.ended:
+                            raise CancelledError(where)  # nobody wants more of it
                         send(execution.item(item))
                         while execution.caller.stream.crowded:
                             await asyncio.sleep(CROWDED_S)
