@@ -187,24 +187,24 @@ def test_large_arguments_of_a_constructor_are_there_for_its_next_life(tmp_path: 
 def test_a_module_that_workers_do_not_have_is_a_typed_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, nothing_left: None
 ) -> None:
-    (tmp_path / "only_here.py").write_text(
+    (tmp_path / "missing_there.py").write_text(
         "class Thing:\n    def ask(self):\n        return 1\n\ndef work(*args):\n    return 2\n"
     )
     monkeypatch.syspath_prepend(str(tmp_path))  # after init: workers are not told of it
-    import only_here  # type: ignore[import-not-found]
+    import missing_there  # type: ignore[import-not-found]
 
     try:
         with pytest.raises(tn.ActorDiedError) as caught:
-            tn.get(tn.remote(only_here.Thing).remote().ask.remote(), timeout=30)
+            tn.get(tn.remote(missing_there.Thing).remote().ask.remote(), timeout=30)
         assert isinstance(caught.value.__cause__, ModuleNotFoundError)
-        with pytest.raises(ModuleNotFoundError, match="only_here"):
-            tn.get(tn.remote(only_here.work).remote(), timeout=30)
+        with pytest.raises(ModuleNotFoundError, match="missing_there"):
+            tn.get(tn.remote(missing_there.work).remote(), timeout=30)
         keeps = Keeps.remote()
-        with pytest.raises(ModuleNotFoundError, match="only_here"):
-            tn.get(keeps.keep.remote(only_here.Thing()), timeout=30)
+        with pytest.raises(ModuleNotFoundError, match="missing_there"):
+            tn.get(keeps.keep.remote(missing_there.Thing()), timeout=30)
         assert tn.get(keeps.size_of.remote("abc"), timeout=30) == 3
     finally:
-        sys.modules.pop("only_here", None)
+        sys.modules.pop("missing_there", None)
 
 
 @pytest.mark.parametrize(

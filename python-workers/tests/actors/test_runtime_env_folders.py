@@ -38,7 +38,7 @@ def project(tmp_path: Path) -> Path:
 def around() -> tuple[str, str, str, list[str]]:
     import rt_code  # pyright: ignore[reportMissingImports]
 
-    return rt_code.NAME, Path("data/words.txt").read_text(), os.getcwd(), sorted(os.listdir())
+    return rt_code.NAME, Path("data/words.txt").read_text(), os.getcwd(), sorted({*os.listdir()} - {"__pycache__"})
 
 
 def test_a_working_dir_is_where_workers_run_and_find_modules_and_data(project: Path, cluster: ClusterInfo) -> None:
