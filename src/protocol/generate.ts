@@ -110,8 +110,10 @@ function ranks(): string {
 }
 
 function actors(): string {
-  const { FromClient, ToClient, ToWorker } = work;
-  const unions = Object.entries({ FromClient, ToClient, ToWorker }).map(([name, all]) => `${name} = ${union(all)}`);
+  const { FromClient, ToClient, ToWorker, FromWorker } = work;
+  const unions = Object.entries({ FromClient, ToClient, ToWorker, FromWorker }).map(
+    ([name, all]) => `${name} = ${union(all)}`,
+  );
   return `${[HEAD, `WORK_PROTOCOL = ${work.WORK_PROTOCOL}`, ...structsOf([work]), `\n${unions.join('\n')}`].join('\n\n')}\n`;
 }
 

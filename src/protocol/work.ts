@@ -13,7 +13,7 @@ const orNull = <T extends TSchema>(type: T, options: { readonly description?: st
   Type.Union([type, Type.Null()], { ...options });
 
 /** Raised when a frame changes in a way that an older side cannot read. */
-export const WORK_PROTOCOL = 1;
+export const WORK_PROTOCOL = 2;
 
 // ---- values ----
 
@@ -27,6 +27,18 @@ export const Block = Type.Object(
 );
 export type Block = Static<typeof Block>;
 
+export const Loan = Type.Object(
+  {
+    scratch: Type.Integer({ description: 'memory that the caller has lent, by its number' }),
+    at: Type.Integer({ description: 'bytes from its begin; each part at a multiple of 64' }),
+  },
+  {
+    $id: 'Loan',
+    description: 'Where bytes lie in memory of the caller. They stay what they are until they are `returned`.',
+  },
+);
+export type Loan = Static<typeof Loan>;
+
 export const Value = Type.Object(
   {
     f: Type.String({ description: 'format: raw | msgpack | pickle | error' }),
@@ -36,6 +48,7 @@ export const Value = Type.Object(
         'object with whose block the bytes are, each part at a multiple of 64; empty: they are in the body of the frame, one after another',
     }),
     refs: Type.Array(Str, { description: 'ids of the objects and actors inside it' }),
+    loan: Type.Optional(Loan),
   },
   { $id: 'Value', description: 'What a value is; its bytes follow, or lie with the node.' },
 );
@@ -125,6 +138,18 @@ export const Dial = Type.Object(
 );
 export type Dial = Static<typeof Dial>;
 
+export const Lend = Type.Object(
+  {
+    t: Type.Literal('lend'),
+    scratch: Type.Integer({ description: 'its number, never given twice by a caller' }),
+    pid: Int,
+    fd: Type.Integer({ description: 'descriptor of that process' }),
+    size: Type.Integer({ description: 'bytes' }),
+  },
+  { $id: 'Lend', description: 'Memory of the caller that arguments may lie in; before the first of them.' },
+);
+export type Lend = Static<typeof Lend>;
+
 export const Invoke = Type.Object(
   {
     t: Type.Literal('invoke'),
@@ -171,8 +196,16 @@ export const Reply = Type.Object(
 );
 export type Reply = Static<typeof Reply>;
 
-export const ToWorker = Type.Union([Dial, Invoke, Withdraw, Kept]);
-export type ToWorker = Dial | Invoke | Withdraw | Kept;
+export const Returned = Type.Object(
+  { t: Type.Literal('returned'), ids: Type.Array(Int, { description: 'numbers of calls' }) },
+  { $id: 'Returned', description: 'What was lent for these calls is not read any more.' },
+);
+export type Returned = Static<typeof Returned>;
+
+export const ToWorker = Type.Union([Dial, Lend, Invoke, Withdraw, Kept]);
+export type ToWorker = Dial | Lend | Invoke | Withdraw | Kept;
+export const FromWorker = Type.Union([Reply, Returned]);
+export type FromWorker = Reply | Returned;
 
 // ---- parameters ----
 

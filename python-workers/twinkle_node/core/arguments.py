@@ -28,7 +28,9 @@ class Late(NamedTuple):
     ref: ObjectRef
 
 
-def prepared(objects: Objects, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Outgoing, list[Slot], list[Any]]:
+def prepared(
+    objects: Objects, args: tuple[Any, ...], kwargs: dict[str, Any], lend: bool = True
+) -> tuple[Outgoing, list[Slot], list[Any]]:
     """(arguments, those of them that are references and travel as their values, what has to live until the call is over)."""
     if not args and not kwargs:
         return Outgoing(*_NOTHING, []), [], []
@@ -43,7 +45,7 @@ def prepared(objects: Objects, args: tuple[Any, ...], kwargs: dict[str, Any]) ->
     args = tuple(taken(value) for value in args)
     kwargs = {name: taken(value) for name, value in kwargs.items()}
     escapes = Escapes()
-    outgoing = objects.prepare(pack_call(args, kwargs, escapes), escapes)
+    outgoing = objects.prepare(pack_call(args, kwargs, escapes), escapes, lend)
     slots = [ref.slot for ref in given]
     for slot in slots:
         if slot.borrowed:
@@ -57,5 +59,6 @@ def lasting(objects: Objects, args: tuple[Any, ...], kwargs: dict[str, Any]) -> 
     def late(value: Any) -> Any:
         return Late(value) if type(value) is ObjectRef else value
 
-    outgoing, _, _ = prepared(objects, tuple(map(late, args)), {name: late(value) for name, value in kwargs.items()})
+    named = {name: late(value) for name, value in kwargs.items()}
+    outgoing, _, _ = prepared(objects, tuple(map(late, args)), named, lend=False)
     return outgoing

@@ -13,15 +13,16 @@ import msgspec
 
 from .link import Link
 from .objects import Objects
-from .protocol import WORK_PROTOCOL, Dial, Ids, Invoke, Kept, Reply, Value, Withdraw
+from .protocol import WORK_PROTOCOL, Dial, FromWorker, Ids, Invoke, Kept, Returned, Value, Withdraw
 from .pump import Pump
 from .refs import RefTable, Slot
 from .running import current_call
+from .scratch import Lent
 from .stored import Outgoing, Stored
 from .stream import Stream
 from .wire import Buffer, frame
 
-_decode = msgspec.msgpack.Decoder(Reply).decode
+_decode = msgspec.msgpack.Decoder(FromWorker).decode
 
 HELD_BYTES = 1 << 14
 """Calls wait for each other to be sent in one go up to so many bytes: to wake the worker costs more than all else of a small call."""
@@ -145,6 +146,8 @@ class WorkerLine:
         self._held: list[bytes] = []
         self._held_bytes = 0
         self._held_lock = threading.Lock()
+        self._known: set[int] = set()  # lent memory that the worker has been told of
+        self._loans: dict[int, Lent] = {}  # by call: until the worker gives it back
         sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
             sock.connect(path)
@@ -177,12 +180,23 @@ class WorkerLine:
         with self._held_lock:
             under_way = len(self.calls) > len(self._held)
             self.calls[number] = call
+            if call.args.value.loan is not None:
+                invoke = self._lend(call, number) + invoke
             self._held.append(invoke)
             self._held_bytes += len(invoke)
             if not self._in_turn or not under_way or self._held_bytes > HELD_BYTES:
                 self._send_held()
             elif len(self._held) == 1:
                 self._pump.held.add(self)
+
+    def _lend(self, call: Call, number: int) -> bytes:
+        """What the worker has to be told before."""
+        lent = next(one for one in call.args.keep if type(one) is Lent)
+        self._loans[number] = lent
+        if lent.scratch.number in self._known:
+            return b""
+        self._known.add(lent.scratch.number)
+        return frame(lent.scratch.lend)
 
     def release(self) -> None:
         """Send what is held back. Called before anybody waits, and when a reply comes."""
@@ -215,6 +229,10 @@ class WorkerLine:
 
     def _heard(self, head: memoryview, body: memoryview) -> None:
         reply = _decode(head)
+        if isinstance(reply, Returned):
+            for number in reply.ids:
+                self._loans.pop(number, None)
+            return
         call = self.calls.get(reply.id) if reply.more else self.calls.pop(reply.id, None)
         keep = []
         if reply.value.refs:
@@ -234,6 +252,9 @@ class WorkerLine:
             call.take(stored)
 
     def _ended(self, reason: str) -> None:
+        for lent in list(self._loans.values()):
+            lent.spoil()
+        self._loans.clear()
         self._pump.held.discard(self)
         self._pump.remove(self._stream.fileno())
         self._on_end(reason)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 from collections import deque
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from .arguments import Given
+from .borrowed import Borrowed
 from .client import Client
 from .objects import Escapes, part_id
 from .protocol import Invoke, Reply, Value
@@ -22,12 +24,14 @@ if TYPE_CHECKING:
 class Execution:
     """``body``: bytes of the arguments, and of the values of references among them."""
 
-    __slots__ = ("_body", "_client", "_items", "_told", "caller", "invoke", "keep")
+    __slots__ = ("_body", "_borrowed", "_client", "_items", "_told", "caller", "invoke", "keep")
 
     def __init__(self, client: Client, caller: Caller, invoke: Invoke, body: bytes) -> None:
         self._client = client
         self._body = body
         self._items = itertools.count()
+        loan = invoke.args.loan
+        self._borrowed = None if loan is None else Borrowed(functools.partial(caller.give_back, invoke.id))
         self._told: list[bytes] = []
         self.caller = caller
         self.invoke = invoke
@@ -43,6 +47,11 @@ class Execution:
         at = 0
         loaded = []
         for value in values:
+            if value.loan is not None and self._borrowed is not None:
+                borrowed, self._borrowed = self._borrowed, None  # what lies there keeps it
+                memory = self.caller.lent[value.loan.scratch]
+                loaded.append(borrowed.read(memory, value.loan, value, self._client.load))
+                continue
             size = 0 if value.at else sum(value.s)
             loaded.append(objects.value_of(Stored(value, memoryview(self._body)[at : at + size], self.keep)))
             at += size

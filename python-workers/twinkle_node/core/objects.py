@@ -14,6 +14,7 @@ from .link import Asked, Link
 from .opened import OpenObjects
 from .protocol import Block, Ids, Opened, Publish, Reserve, Seal, SlabPlace, Value
 from .refs import ObjectRef, RefTable, Slot
+from .scratch import ScratchPool
 from .slabs import Slabs, aligned
 from .stored import Outgoing, Stored, cut, sizes_of
 from .value import Packed, unpack
@@ -57,6 +58,7 @@ class Objects:
         self._ids = itertools.count()
         self._slabs = Slabs(self._where)
         self.refs = RefTable(self._gone, link.nudge)
+        self._scratch = ScratchPool()
         self._open = OpenObjects(link, self._slabs, self.refs, load, self.value_of)
 
     # ---- references ----
@@ -128,14 +130,19 @@ class Objects:
 
     # ---- out ----
 
-    def prepare(self, packed: Packed, escapes: Escapes) -> Outgoing:
-        """Make a value ready to travel. Raises TwinkleError: the store is full, or the node is away."""
+    def prepare(self, packed: Packed, escapes: Escapes, lend: bool = False) -> Outgoing:
+        """Make a value ready to travel. ``lend``: straight to a worker, for one call. Raises TwinkleError: the store is full, or the node
+        is away."""
         self.make_known(ref.slot for ref in escapes.found)
         keep: list[Any] = [*escapes.found]
         if packed.size <= self._inline:
             return Outgoing(
                 Value(packed.format, sizes_of(packed), "", escapes.ids), [packed.head, *packed.buffers], keep
             )
+        lent = self._scratch.lend((packed.head, *packed.buffers), sizes_of(packed)) if lend else None
+        if lent is not None:
+            keep.append(lent)
+            return Outgoing(Value(packed.format, sizes_of(packed), "", escapes.ids, lent.loan), [], keep)
         ref = self.new_ref()
         value = self.seal(ref.id, packed, escapes.ids, [self._client])
         ref.slot.known = True

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-WORK_PROTOCOL = 1
+WORK_PROTOCOL = 2
 
 
 class ActorBorn(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -287,6 +287,31 @@ class Lease(msgspec.Struct, frozen=True):
     path: str
 
 
+class Lend(msgspec.Struct, frozen=True, tag_field="t", tag="lend"):
+    """Memory of the caller that arguments may lie in; before the first of them.
+
+    scratch: its number, never given twice by a caller
+    fd: descriptor of that process
+    size: bytes
+    """
+
+    scratch: int
+    pid: int
+    fd: int
+    size: int
+
+
+class Loan(msgspec.Struct, frozen=True):
+    """Where bytes lie in memory of the caller. They stay what they are until they are `returned`.
+
+    scratch: memory that the caller has lent, by its number
+    at: bytes from its begin; each part at a multiple of 64
+    """
+
+    scratch: int
+    at: int
+
+
 class MakeGroup(msgspec.Struct, frozen=True):
     """A placement group; answered with its id.
 
@@ -390,6 +415,15 @@ class Reserve(msgspec.Struct, frozen=True):
     bytes: int
 
 
+class Returned(msgspec.Struct, frozen=True, tag_field="t", tag="returned"):
+    """What was lent for these calls is not read any more.
+
+    ids: numbers of calls
+    """
+
+    ids: list[int]
+
+
 class RuntimeEnv(msgspec.Struct, frozen=True):
     """What a worker finds around it.
 
@@ -460,7 +494,7 @@ class Tell(msgspec.Struct, frozen=True, tag_field="t", tag="tell"):
     params: Any
 
 
-class Value(msgspec.Struct, frozen=True):
+class Value(msgspec.Struct, frozen=True, omit_defaults=True):
     """What a value is; its bytes follow, or lie with the node.
 
     f: format: raw | msgpack | pickle | error
@@ -473,6 +507,7 @@ class Value(msgspec.Struct, frozen=True):
     s: list[int]
     at: str
     refs: list[str]
+    loan: Loan | None = None
 
 
 class Withdraw(msgspec.Struct, frozen=True, tag_field="t", tag="withdraw"):
@@ -500,4 +535,5 @@ class Within(msgspec.Struct, frozen=True):
 
 FromClient = Join | Ask | WithdrawAsk | Tell
 ToClient = Joined | Answer | Refusal | Tell
-ToWorker = Dial | Invoke | Withdraw | Kept
+ToWorker = Dial | Lend | Invoke | Withdraw | Kept
+FromWorker = Reply | Returned

@@ -88,6 +88,8 @@ class SerialRunner:
                 self._send(execution, execution.failure(CancelledError(where), where))
             else:
                 self._execute(execution, worker)
+                del execution  # and with it what it has borrowed
+                worker.settle()
             if not self._queue or time.monotonic() - looked > LOOK_S:
                 worker.poll()  # what came meanwhile, cancellations among it
                 looked = time.monotonic()

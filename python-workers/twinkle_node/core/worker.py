@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 import os
 import select
 import socket
@@ -13,6 +14,7 @@ import msgspec
 
 from . import protocol
 from .awake import await_events
+from .borrowed import opened
 from .client import Client, set_current
 from .context import Context, set_context
 from .execute import Execution
@@ -29,6 +31,8 @@ from .protocol import (
     Invoke,
     Join,
     Kept,
+    Lend,
+    Returned,
     Setup,
     ToWorker,
     Withdraw,
@@ -36,6 +40,7 @@ from .protocol import (
 from .runtime_env import Inherited
 from .stored import error_value
 from .stream import Stream
+from .wire import frame
 from .writer import Writer
 
 if TYPE_CHECKING:
@@ -65,6 +70,9 @@ class Caller:
         """Wait while it is too slow to take what was sent. Not in a thread that others wait for."""
         self.portable = False
         self.stream = Stream(sock, worker, self._heard, self._ended)
+        self.lent: dict[int, mmap.mmap] = {}
+        """Memory of the caller in which arguments may lie."""
+        self._returned: deque[int] = deque()
         self.custody: dict[int, deque[Any]] = {}
         """References in results that the caller has not taken over yet: for each reply of a call, in their order."""
 
@@ -76,10 +84,25 @@ class Caller:
             self._worker.withdrawn(self, said.id)
         elif isinstance(said, Kept):
             self._kept(said.id)
+        elif isinstance(said, Lend):
+            self.lent[said.scratch] = opened(said)
         elif isinstance(said, Dial):
             if said.protocol != WORK_PROTOCOL or said.instance != self._worker.instance:
                 self.stream.end("it is of another cluster or version")
             self.client, self.portable = said.client, said.portable
+
+    def give_back(self, number: int) -> None:
+        """What was lent for that call is not read any more. Anywhere, in any thread: takes no lock."""
+        self._returned.append(number)
+        self._worker.owes(self)
+
+    def settle(self) -> None:
+        """Tell the caller what it has back."""
+        ids = []
+        while self._returned:
+            ids.append(self._returned.popleft())
+        if ids:
+            self.stream.send(frame(Returned(ids)))
 
     def _kept(self, number: int) -> None:
         waiting = self.custody.get(number)
@@ -112,6 +135,8 @@ class Worker:
         self._kick = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._epoll.register(self._kick, select.EPOLLIN)
         self._told: deque[tuple[str, Any, bytes]] = deque()
+        self._owing: deque[Caller] = deque()  # they have something back that they do not know of
+        self._runs = False
         self._runner: Runner | None = None
         self._over = False
         self._interrupts = Interrupts()
@@ -153,6 +178,17 @@ class Worker:
         if self._callers.pop(fd, None) is not None:
             self._epoll.unregister(fd)
 
+    def owes(self, caller: Caller) -> None:
+        """It has something back. Takes no lock."""
+        self._owing.append(caller)
+        if not self._runs:  # else the main thread comes by
+            os.eventfd_write(self._kick, 1)
+
+    def settle(self) -> None:
+        """Tell callers what they have back. In the main thread."""
+        while self._owing:
+            self._owing.popleft().settle()
+
     def fileno(self) -> int:
         """Readable when somebody has something to say."""
         return self._epoll.fileno()
@@ -193,7 +229,10 @@ class Worker:
                     continue
                 caller.stream.readable()
         if self._runner is not None and timeout is None:
+            self._runs = True
             self._runner.run(self)
+            self._runs = False
+            self.settle()  # after that: whoever saw it run has noted its own before
 
     def _accept(self) -> None:
         try:
@@ -209,6 +248,7 @@ class Worker:
             os.eventfd_read(self._kick)
         except BlockingIOError:
             return
+        self.settle()
         while self._told:
             method, params, body = self._told.popleft()
             if method == "setup":
