@@ -144,6 +144,7 @@ export const Lend = Type.Object(
     scratch: Type.Integer({ description: 'its number, never given twice by a caller' }),
     pid: Int,
     fd: Type.Integer({ description: 'descriptor of that process' }),
+    inode: Type.Integer({ description: 'of the memory: the descriptor may be another file’s by then' }),
     size: Type.Integer({ description: 'bytes' }),
   },
   { $id: 'Lend', description: 'Memory of the caller that arguments may lie in; before the first of them.' },

@@ -171,6 +171,35 @@ def test_a_call_that_is_sent_again_has_them_and_their_memory_is_not_used_for_oth
     assert tn.get(actor.pid.remote()) != pid
 
 
+def test_a_worker_without_files_left_fails_those_calls_alone() -> None:
+    @tn.remote
+    class Greedy:
+        def take(self) -> None:
+            import resource
+
+            self.limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+            used = max(map(int, os.listdir("/proc/self/fd")))
+            resource.setrlimit(resource.RLIMIT_NOFILE, (used, self.limits[1]))
+            self.files = []
+            try:
+                while True:
+                    self.files.append(os.open("/dev/null", os.O_RDONLY))
+            except OSError:
+                pass
+
+        def total(self, array: Any) -> float:
+            return float(array.sum())
+
+        def ping(self) -> str:
+            return "pong"
+
+    actor = Greedy.remote()
+    tn.get(actor.take.remote())
+    with pytest.raises(OSError, match="Too many open files"):
+        tn.get(actor.total.remote(filled(1)), timeout=10)
+    assert tn.get(actor.ping.remote(), timeout=10) == "pong"
+
+
 def test_arguments_of_a_constructor_are_there_for_every_life() -> None:
     @tn.remote(max_restarts=1, max_task_retries=1)
     class Made:

@@ -8,6 +8,7 @@ import random
 import threading
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -111,11 +112,22 @@ def test_a_process_without_files_left_lends_nothing(monkeypatch: pytest.MonkeyPa
     assert lend(pool, b"a" * 1000)[0] is not None
 
 
+def test_a_descriptor_that_is_another_file_s_by_now_is_not_read() -> None:
+    lent, _ = lend(ScratchPool(), b"a" * 1000)
+    assert lent is not None
+    told = lent.scratch.lend
+    other = os.memfd_create("other")
+    os.ftruncate(other, told.size)
+    with pytest.raises(OSError, match="is gone"):
+        opened(msgspec.structs.replace(told, fd=other))
+    os.close(other)
+
+
 @pytest.mark.parametrize("loan", [(-64, 10), (4000, 200), (0, 5000)])
 def test_a_loan_outside_of_the_memory_is_refused(loan: tuple[int, int]) -> None:
     fd = os.memfd_create("test")
     os.ftruncate(fd, 4096)
-    memory = opened(Lend(0, os.getpid(), fd, 4096))
+    memory = opened(Lend(0, os.getpid(), fd, os.fstat(fd).st_ino, 4096))
     os.close(fd)
     at, size = loan
     value = Value("raw", [size], "", [])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import itertools
 import mmap
 import os
@@ -41,9 +42,11 @@ class Borrowed:
 
 
 def opened(lend: Lend) -> mmap.mmap:
-    """The memory behind the caller's descriptor, to be read. Raises OSError when the caller has gone."""
+    """The memory behind the caller's descriptor, to be read. Raises OSError when it is not there any more, or cannot be had."""
     fd = os.open(f"/proc/{lend.pid}/fd/{lend.fd}", os.O_RDONLY | os.O_CLOEXEC)
     try:
+        if os.fstat(fd).st_ino != lend.inode:
+            raise OSError(errno.ESTALE, "the memory that the caller has lent is gone")
         return mmap.mmap(fd, lend.size, mmap.MAP_SHARED, mmap.PROT_READ)
     finally:
         os.close(fd)

@@ -50,6 +50,8 @@ class Execution:
             if value.loan is not None and self._borrowed is not None:
                 borrowed, self._borrowed = self._borrowed, None  # what lies there keeps it
                 memory = self.caller.lent[value.loan.scratch]
+                if isinstance(memory, OSError):
+                    raise memory
                 loaded.append(borrowed.read(memory, value.loan, value, self._client.load))
                 continue
             size = 0 if value.at else sum(value.s)

@@ -292,12 +292,14 @@ class Lend(msgspec.Struct, frozen=True, tag_field="t", tag="lend"):
 
     scratch: its number, never given twice by a caller
     fd: descriptor of that process
+    inode: of the memory: the descriptor may be another file’s by then
     size: bytes
     """
 
     scratch: int
     pid: int
     fd: int
+    inode: int
     size: int
 
 

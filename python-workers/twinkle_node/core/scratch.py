@@ -72,7 +72,7 @@ class Scratch:
     @property
     def lend(self) -> Lend:
         """What a worker has to be told of it."""
-        return Lend(self.number, os.getpid(), self._fd, self.size)
+        return Lend(self.number, os.getpid(), self._fd, os.fstat(self._fd).st_ino, self.size)
 
 
 class Lent:

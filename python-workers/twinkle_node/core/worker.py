@@ -70,7 +70,7 @@ class Caller:
         """Wait while it is too slow to take what was sent. Not in a thread that others wait for."""
         self.portable = False
         self.stream = Stream(sock, worker, self._heard, self._ended)
-        self.lent: dict[int, mmap.mmap] = {}
+        self.lent: dict[int, mmap.mmap | OSError] = {}
         """Memory of the caller in which arguments may lie."""
         self._returned: deque[int] = deque()
         self.custody: dict[int, deque[Any]] = {}
@@ -85,7 +85,10 @@ class Caller:
         elif isinstance(said, Kept):
             self._kept(said.id)
         elif isinstance(said, Lend):
-            self.lent[said.scratch] = opened(said)
+            try:
+                self.lent[said.scratch] = opened(said)
+            except OSError as error:  # of the calls that need it, not of the connection
+                self.lent[said.scratch] = error
         elif isinstance(said, Dial):
             if said.protocol != WORK_PROTOCOL or said.instance != self._worker.instance:
                 self.stream.end("it is of another cluster or version")
