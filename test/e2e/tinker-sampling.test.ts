@@ -1,12 +1,12 @@
 /** The Tinker SDK, unmodified, samples from the built-in model; with the vendor's switches as they are, and thrown. */
 import { execFile } from 'node:child_process';
-import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { DEMO_MODEL, PACKAGE_ROOT } from '../../src/config/package-root.js';
+import { DEMO_MODEL } from '../../src/config/package-root.js';
 import { CliServer } from '../support/cli.js';
 import { FlagProxy } from '../support/flag-proxy.js';
 import { testPython } from '../support/pythons.js';
+import { clientScript } from '../support/tinker-client.js';
 
 const KEY = 'tml-0123456789abcdef';
 
@@ -19,9 +19,14 @@ afterAll(async () => {
 });
 
 async function run(url: string): Promise<unknown> {
-  const script = join(PACKAGE_ROOT, 'test', 'e2e', 'clients', 'tinker_sampling.py');
   const env = { ...process.env, TINKER_API_KEY: KEY, HF_HUB_OFFLINE: '1' };
-  const { stdout } = await promisify(execFile)(await testPython(), [script, url, DEMO_MODEL], { env });
+  const { stdout } = await promisify(execFile)(
+    await testPython(),
+    [...clientScript('tinker_sampling.py'), url, DEMO_MODEL],
+    {
+      env,
+    },
+  );
   return JSON.parse(stdout);
 }
 

@@ -6,13 +6,13 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { DEMO_MODEL, PACKAGE_ROOT } from '../../src/config/package-root.js';
+import { DEMO_MODEL } from '../../src/config/package-root.js';
 import type { HeadStatus, RunDetail, RunStatus } from '../../src/runtime/types.js';
 import { CliServer, runCli } from '../support/cli.js';
 import { FlagProxy } from '../support/flag-proxy.js';
 import { oldTinker } from '../support/old-tinker.js';
 import { testPython } from '../support/pythons.js';
-import { tinkerClient } from '../support/tinker-client.js';
+import { clientScript, tinkerClient } from '../support/tinker-client.js';
 
 let server: CliServer;
 beforeAll(async () => {
@@ -116,9 +116,14 @@ it('learns, alone and beside others, refuses what is wrong, and says when its we
 });
 
 async function runShort(url: string, more: NodeJS.ProcessEnv): Promise<unknown> {
-  const script = join(PACKAGE_ROOT, 'test', 'e2e', 'clients', 'tinker_short.py');
   const env = { ...process.env, TINKER_API_KEY: 'tml-fedcba9876543210', HF_HUB_OFFLINE: '1', ...more };
-  const { stdout } = await promisify(execFile)(await testPython(), [script, url, DEMO_MODEL], { env });
+  const { stdout } = await promisify(execFile)(
+    await testPython(),
+    [...clientScript('tinker_short.py'), url, DEMO_MODEL],
+    {
+      env,
+    },
+  );
   return JSON.parse(stdout);
 }
 

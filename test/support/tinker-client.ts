@@ -12,11 +12,16 @@ export interface TinkerClient {
   readonly ended: Promise<unknown[]>;
 }
 
+/** What Python is given to run a script of test/e2e/clients: see run_client.py there. */
+export function clientScript(script: string): readonly [runner: string, script: string] {
+  const folder = join(PACKAGE_ROOT, 'test', 'e2e', 'clients');
+  return [join(folder, 'run_client.py'), join(folder, script)];
+}
+
 /** @param args after the server's url and the demo model's folder */
 export async function tinkerClient(script: string, url: string, ...args: readonly string[]): Promise<TinkerClient> {
-  const path = join(PACKAGE_ROOT, 'test', 'e2e', 'clients', script);
   const env = { ...process.env, TINKER_API_KEY: 'tml-0123456789abcdef', HF_HUB_OFFLINE: '1' };
-  const child = spawn(await testPython(), [path, url, DEMO_MODEL, ...args], {
+  const child = spawn(await testPython(), [...clientScript(script), url, DEMO_MODEL, ...args], {
     env,
     stdio: ['pipe', 'pipe', 'inherit'],
   });
