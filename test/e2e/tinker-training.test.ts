@@ -35,7 +35,7 @@ async function seesThemLearn(): Promise<void> {
   const env = { TWINKLE_HOME: server.home };
   const runs = JSON.parse((await runCli(['runs', '--json'], env)).stdout) as RunStatus[];
   expect(runs.map(({ model, rank, state }) => [model, rank, state])).toContainEqual(['demo', 8, 'ready']);
-  const [first] = runs;
+  const first = runs.find(({ rank }) => rank === 8);
   const shown = JSON.parse((await runCli(['runs', first?.id ?? '', '--json'], env)).stdout) as RunDetail;
   const losses = shown.curve.map(({ lossPerToken }) => lossPerToken ?? Number.NaN);
   expect(losses.length).toBeGreaterThanOrEqual(12);

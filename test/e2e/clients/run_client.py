@@ -6,9 +6,11 @@ frame left), when the script has done all it had to do: that says nothing of the
 
 from __future__ import annotations
 
+import atexit
 import os
 import runpy
 import sys
+import threading
 import traceback
 
 
@@ -33,6 +35,8 @@ def main() -> int:
 
 if __name__ == "__main__":
     code = main()
+    threading._shutdown()  # type: ignore[attr-defined]  # as at any end: what the SDK still has to say is said
+    atexit._run_exitfuncs()
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code)
