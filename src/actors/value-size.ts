@@ -1,9 +1,9 @@
 /** How many bytes a value takes. Pure. */
 import { TwinkleError } from '../errors.js';
-import type { Value } from '../protocol/work.js';
+import { PART_ALIGN, type Value } from '../protocol/work.js';
 
 /** Parts of a value in a block begin at multiples of it. */
-export const IN_BLOCK = 64;
+export const IN_BLOCK = PART_ALIGN;
 /** In a frame they follow each other. */
 export const IN_FRAME = 1;
 

@@ -39,6 +39,9 @@ export const Loan = Type.Object(
 );
 export type Loan = Static<typeof Loan>;
 
+/** Parts of a value that lies in memory begin at multiples of so many bytes. */
+export const PART_ALIGN = 64;
+
 export const Value = Type.Object(
   {
     f: Type.String({ description: 'format: raw | msgpack | pickle | error' }),

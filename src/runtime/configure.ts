@@ -33,6 +33,9 @@ export interface ConfigureRequest {
   readonly cluster?: (address: ServeConfig['address'], home: string) => Promise<ReadonlySet<'GPU' | 'NPU'> | null>;
 }
 
+/** Of environments that are made without anybody looking on. */
+export const QUIET: SetupProgress = { step() {}, detail() {} };
+
 /** Folder of the engines' requirement files. */
 export const REQUIREMENTS = join(PYTHON_WORKERS, 'requirements');
 

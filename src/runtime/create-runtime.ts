@@ -11,8 +11,8 @@ import { WORK_PROTOCOL } from '../protocol/work.js';
 import { WorkClient } from '../work/client.js';
 import { ActorHandle, handleOf } from '../work/handle.js';
 import { Runtime } from '../work/runtime.js';
-import { REQUIREMENTS } from './configure.js';
-import { listInstances } from './instance-file.js';
+import { QUIET, REQUIREMENTS } from './configure.js';
+import { runningHead } from './instance-file.js';
 import { startStandaloneHead } from './start-head.js';
 import { makeTemporaryHome, sweepTemporaryHomes } from './temporary-home.js';
 
@@ -110,7 +110,7 @@ async function headOf(options: CreateRuntimeOptions, env: NonNullable<CreateRunt
     );
   }
   const home = resolveHome(options.home, env, process.cwd());
-  const running = address === 'local' ? null : runningHead(home);
+  const running = address === 'local' ? null : (runningHead(home)?.workSocket ?? null);
   if (running !== null) {
     const own = Object.entries({ numCpus, numGpus, objectStoreMemory }).find(([, value]) => value !== undefined);
     if (own === undefined) return { socket: running, close: async () => {} };
@@ -134,7 +134,7 @@ async function headOf(options: CreateRuntimeOptions, env: NonNullable<CreateRunt
     const own = { ...OWN_HEAD, home: temporary ?? home, numCpus: numCpus ?? null, numGpus: numGpus ?? null };
     const head = await startStandaloneHead({ ...own, objectStoreMemory: objectStoreMemory ?? null }, loadNative(), env);
     return {
-      socket: runningHead(own.home) as string,
+      socket: runningHead(own.home)?.workSocket as string,
       close: async () => {
         await head[Symbol.asyncDispose]();
         remove();
@@ -146,12 +146,6 @@ async function headOf(options: CreateRuntimeOptions, env: NonNullable<CreateRunt
   }
 }
 
-/** Where programs join the head that runs with that home; null: none does. */
-function runningHead(home: string): string | null {
-  const found = listInstances(home).find(({ file, alive }) => alive && file.kind === 'head' && file.workSocket != null);
-  return found?.file.workSocket ?? null;
-}
-
 async function interpreterOf(
   { python, signal }: CreateRuntimeOptions,
   env: NonNullable<CreateRuntimeOptions['env']>,
@@ -159,7 +153,7 @@ async function interpreterOf(
   const { resolvePython } = await import('../python/resolve.js');
   const config: PythonConfig = { interpreter: python ?? (env.TWINKLE_PYTHON || null), mayInstall: true };
   const found = await resolvePython(config, 'actors', {
-    ...{ env, requirementsDir: REQUIREMENTS, flavour: 'cpu', progress: { step() {}, detail() {} } },
+    ...{ env, requirementsDir: REQUIREMENTS, flavour: 'cpu', progress: QUIET },
     ...(signal === undefined ? {} : { signal }),
   });
   return found.python;

@@ -13,7 +13,7 @@ import type { WeightSource } from '../serving/types/weights.js';
 import type { ServedModel } from '../serving/types.js';
 import type { TensorStore } from '../tensor/tensor-store.js';
 import { refuseUnplaceable } from './check-placement.js';
-import { configure, resolvePythons } from './configure.js';
+import { configure, QUIET, resolvePythons } from './configure.js';
 import { OwnStores, replaceWeights, type UpdateWeightsOptions } from './embedded-weights.js';
 import { type GeneratedPiece, type GenerateOptions, generateStream } from './generate-stream.js';
 import { startHead } from './head.js';
@@ -57,8 +57,6 @@ export interface Server extends AsyncDisposable {
   /** End everything; when it resolves no process, socket or segment is left. */
   close(): Promise<void>;
 }
-
-const QUIET = { step() {}, detail() {} };
 
 /**
  * Start serving in this process. Resolves when the models are ready.

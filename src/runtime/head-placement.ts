@@ -9,14 +9,8 @@ import { TwinkleError } from '../errors.js';
 import type { DeviceReport } from '../native/types.js';
 import { processStat } from '../util/proc-stat.js';
 import { headAddress } from './head-address.js';
-import { listInstances } from './instance-file.js';
+import { runningHead } from './instance-file.js';
 import type { PlacementSource } from './place-replicas.js';
-import type { InstanceFile } from './types.js';
-
-/** The head of that home folder, if one runs. */
-function runningHead(home: string): InstanceFile | null {
-  return listInstances(home).find(({ alive, file }) => alive && file.kind === 'head')?.file ?? null;
-}
 
 /** A head does not need long to answer on its own box. */
 const JOIN_MS = 10_000;

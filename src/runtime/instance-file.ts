@@ -49,6 +49,11 @@ export function listInstances(home: string): FoundInstance[] {
     .sort((a, b) => a.file.startedAt - b.file.startedAt);
 }
 
+/** The head of that home folder; null: none runs. */
+export function runningHead(home: string): InstanceFile | null {
+  return listInstances(home).find(({ alive, file }) => alive && file.kind === 'head')?.file ?? null;
+}
+
 /** One file; null when it is gone or is no instance file. */
 export function readInstance(path: string): FoundInstance | null {
   try {

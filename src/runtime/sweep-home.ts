@@ -39,7 +39,7 @@ export async function sweepHome(home: string): Promise<void> {
 const YOUNG_MS = 60_000;
 
 /** Whether nobody listens in the socket folder of an instance. A standalone head has no ranks; a killed one leaves what it has. */
-async function isDead(folder: string): Promise<boolean> {
+export async function isDead(folder: string): Promise<boolean> {
   const sockets = ['ranks', 'admin.sock'].map((name) => join(folder, name)).filter((path) => existsSync(path));
   for (const path of sockets) if (!(await isRefused(path))) return false;
   return sockets.length > 0 || Date.now() - statSync(folder).mtimeMs > YOUNG_MS;

@@ -6,11 +6,9 @@ import { join } from 'node:path';
 import { whyRefused } from '../config/home-folder.js';
 import { TwinkleError } from '../errors.js';
 import { isAbandoned, ownName } from './adapters-folder.js';
-import { isRefused } from './stale-socket.js';
+import { isDead } from './sweep-home.js';
 
 const PREFIX = 'twinkle-';
-/** A head makes its folders a moment before its sockets. */
-const YOUNG_MS = 60_000;
 
 /** Make one for a head of this process, 0700. Throws `CONFIG_INVALID`. */
 export function makeTemporaryHome(): string {
@@ -38,7 +36,7 @@ export async function sweepTemporaryHomes(): Promise<void> {
       const path = join(tmpdir(), name);
       const facts = lstatSync(path);
       if (!facts.isDirectory() || facts.uid !== process.getuid?.()) continue;
-      if (await isUnused(path, facts.mtimeMs)) rmSync(path, { recursive: true, force: true });
+      if (await isUnused(path)) rmSync(path, { recursive: true, force: true });
     } catch {
       // somebody else tidies at the same time
     }
@@ -46,15 +44,10 @@ export async function sweepTemporaryHomes(): Promise<void> {
 }
 
 /** Where containers share the temporary folder, a pid that is not here may be there: what is listened on is in use. */
-async function isUnused(home: string, changedMs: number): Promise<boolean> {
-  const run = join(home, 'run');
-  const sockets = entries(run).flatMap((instance) =>
-    entries(join(run, instance))
-      .filter((name) => name.endsWith('.sock'))
-      .map((name) => join(run, instance, name)),
-  );
-  for (const path of sockets) if (!(await isRefused(path))) return false;
-  return sockets.length > 0 || Date.now() - changedMs > YOUNG_MS;
+async function isUnused(home: string): Promise<boolean> {
+  const instances = entries(join(home, 'run')).map((instance) => join(home, 'run', instance));
+  for (const folder of instances.length > 0 ? instances : [home]) if (!(await isDead(folder))) return false;
+  return true;
 }
 
 function entries(folder: string): string[] {

@@ -214,11 +214,11 @@ export class WorkClient implements Disposable {
       // It may have been sealed by a worker that could not say so any more.
       const code = stored.error instanceof TwinkleError ? stored.error.code : '';
       const perhaps = code === 'ACTOR_DIED' || code === 'WORKER_DIED';
-      if (perhaps && !slot.known) this.link.tell('object.drop', { ids: [slot.id] });
+      if (perhaps && !slot.known) this.objects.giveUp(slot.id);
     } else if (stored.value.at === slot.id) {
       slot.known = true;
       // Nobody wants it any more: it was held for this process, also when it had been promised to others and let go of before.
-      if (this.objects.refs.find(slot.id) !== slot) this.link.tell('object.drop', { ids: [slot.id] });
+      if (this.objects.refs.find(slot.id) !== slot) this.objects.giveUp(slot.id);
     }
   }
 

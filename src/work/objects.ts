@@ -38,7 +38,7 @@ export class Objects implements Disposable {
     const { link, native } = options;
     this.#slabs = new Slabs(native, async (slab) => (await link.ask('slab.where', { slab })).value as SlabPlace);
     this.refs = new RefTable((slot) => {
-      if (slot.known) link.tell('object.drop', { ids: [slot.id] });
+      if (slot.known) this.giveUp(slot.id);
     });
     this.#collected = new FinalizationRegistry((gone) => {
       if (typeof gone === 'function') setImmediate(gone);
@@ -154,6 +154,11 @@ export class Objects implements Disposable {
     }
   }
 
+  /** What the node holds for this process under that name, if anything, is of no use to it. */
+  giveUp(id: string): void {
+    this.#options.link.tell('object.drop', { ids: [id] });
+  }
+
   release(ids: readonly string[]): void {
     for (const id of ids) this.refs.release(id);
   }
@@ -263,7 +268,7 @@ export class Objects implements Disposable {
     if (value.at !== '') return; // the worker has sealed it
     const { link } = this.#options;
     link.tell('object.fulfil', { ids: [id], values: [value] }, parts);
-    if (this.refs.find(id) !== slot) link.tell('object.drop', { ids: [id] }); // who fulfils holds it, and nobody here wants it any more
+    if (this.refs.find(id) !== slot) this.giveUp(id); // who fulfils holds it, and nobody here wants it any more
   }
 
   /** Counts what leaves, once for each. */

@@ -3,10 +3,8 @@ import { writeSync } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
 import { TwinkleError } from '../errors.js';
 import type { Native } from '../native/types.js';
-import type { Block, SlabPlace } from '../protocol/work.js';
+import { type Block, PART_ALIGN, type SlabPlace } from '../protocol/work.js';
 
-/** Parts of a value in a block begin at multiples of it. */
-const ALIGN = 64;
 /** More than that is written beside the event loop. */
 const LONG_WRITE = 1024 * 1024;
 
@@ -88,5 +86,5 @@ export class Slabs implements Disposable {
 
 /** Bytes from the begin of a part to that of the next. */
 export function aligned(bytes: number): number {
-  return Math.ceil(bytes / ALIGN) * ALIGN;
+  return Math.ceil(bytes / PART_ALIGN) * PART_ALIGN;
 }

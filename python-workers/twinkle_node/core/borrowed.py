@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import errno
-import itertools
 import mmap
 import os
 from collections.abc import Callable
 from typing import Any
 
 from .protocol import Lend, Loan, Value
-from .slabs import aligned
+from .slabs import laid_out
 from .value import unpack
 from .views import pinned_view
 
@@ -28,7 +27,7 @@ class Borrowed:
 
     def read(self, memory: mmap.mmap, loan: Loan, value: Value, load: Callable[[Any], Any]) -> Any:
         """The value: arrays are read-only and lie in the caller's memory. Raises ValueError for what lies outside of it."""
-        at = [*itertools.accumulate((aligned(size) for size in value.s), initial=loan.at)]
+        at = laid_out(value.s, loan.at)
         if loan.at < 0 or min(value.s) < 0 or at[-1] > len(memory):
             raise ValueError(f"expected a loan within {len(memory)} bytes but received {at[-1] - loan.at} at {loan.at}")
         head = memory[at[0] : at[0] + value.s[0]]

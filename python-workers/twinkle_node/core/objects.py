@@ -15,7 +15,7 @@ from .opened import OpenObjects
 from .protocol import Block, Ids, Opened, Publish, Reserve, Seal, SlabPlace, Value
 from .refs import ObjectRef, RefTable, Slot
 from .scratch import ScratchPool
-from .slabs import Slabs, aligned
+from .slabs import Slabs, laid_out, write_parts
 from .stored import Outgoing, Stored, cut, sizes_of
 from .value import Packed, unpack
 from .wire import Buffer
@@ -153,15 +153,10 @@ class Objects:
         """Write a large value where others read it; it is there for them when this returns. Waits until the node has moved others to disk
         for it. Raises TwinkleError ``SHM_FULL``, ``STORAGE_FAILED``."""
         sizes = sizes_of(packed)
-        total = sum(aligned(size) for size in sizes)
         try:
-            answer, _ = self._link.call("object.reserve", Reserve(object_id, total))
+            answer, _ = self._link.call("object.reserve", Reserve(object_id, laid_out(sizes)[-1]))
             block = msgspec.convert(answer, Block)
-            target = memoryview(self._slabs.writing(block.slab))
-            at = block.offset
-            for part, size in zip((packed.head, *packed.buffers), sizes, strict=True):
-                target[at : at + size] = memoryview(part).cast("B") if size else b""
-                at += aligned(size)
+            write_parts(self._slabs.writing(block.slab), block.offset, (packed.head, *packed.buffers), sizes)
         except BaseException:
             self._link.ask("object.abandon", {"id": object_id})
             raise

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import threading
 import time
 from collections import deque
@@ -14,7 +13,7 @@ import msgspec
 from .link import Link
 from .protocol import Block, Ids, Opened, Value
 from .refs import RefTable
-from .slabs import Slabs, aligned
+from .slabs import Slabs, laid_out
 from .stored import Stored
 from .value import unpack
 from .views import pinned_view
@@ -121,7 +120,7 @@ class OpenObjects:
         head = memoryview(b"")
         try:
             mapping = self._slabs.reading(kept.block.slab)
-            offsets = list(itertools.accumulate((aligned(size) for size in value.s), initial=kept.block.offset))
+            offsets = laid_out(value.s, kept.block.offset)
             head = memoryview(mapping)[offsets[0] : offsets[0] + value.s[0]]
             buffers = []
             for at, size in zip(offsets[1:], value.s[1:], strict=False):

@@ -17,7 +17,7 @@ from collections import deque
 from collections.abc import Sequence
 
 from .protocol import Lend, Loan
-from .slabs import aligned
+from .slabs import laid_out, write_parts
 from .wire import Buffer
 
 SCRATCH_BYTES = 8 << 20
@@ -62,12 +62,8 @@ class Scratch:
         """In any thread, in the middle of anything: takes no lock."""
         self._back.append(at)
 
-    def write(self, at: int, parts: Sequence[Buffer]) -> None:
-        target = memoryview(self._memory)
-        for part in parts:
-            view = memoryview(part).cast("B") if memoryview(part).nbytes else memoryview(b"")
-            target[at : at + view.nbytes] = view
-            at += aligned(view.nbytes)
+    def write(self, at: int, parts: Sequence[Buffer], sizes: Sequence[int]) -> None:
+        write_parts(self._memory, at, parts, sizes)
 
     @property
     def lend(self) -> Lend:
@@ -108,7 +104,7 @@ class ScratchPool:
 
     def lend(self, parts: Sequence[Buffer], sizes: Sequence[int]) -> Lent | None:
         """The parts, copied there. None: they are too large, or there is no room now."""
-        total = sum(aligned(size) for size in sizes)
+        total = laid_out(sizes)[-1]
         if total > self._largest:
             return None
         with self._lock:
@@ -122,5 +118,5 @@ class ScratchPool:
         if at is None:
             return None
         lent = Lent(scratch, at)
-        scratch.write(at, parts)
+        scratch.write(at, parts, sizes)
         return lent

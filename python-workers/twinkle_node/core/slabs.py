@@ -5,9 +5,11 @@ from __future__ import annotations
 import mmap
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
+from itertools import accumulate
 
 from .protocol import SlabPlace
+from .wire import Buffer
 
 ALIGN = 64
 
@@ -15,6 +17,19 @@ ALIGN = 64
 def aligned(size: int) -> int:
     """The next multiple of 64: where a part of a block ends."""
     return -(-size // ALIGN) * ALIGN
+
+
+def laid_out(sizes: Iterable[int], at: int = 0) -> list[int]:
+    """Where each part of a value begins that lies from ``at`` on, and where the last one ends: at multiples of 64 from there."""
+    return list(accumulate(map(aligned, sizes), initial=at))
+
+
+def write_parts(memory: mmap.mmap, at: int, parts: Sequence[Buffer], sizes: Sequence[int]) -> None:
+    """Copy the parts of a value to where they lie."""
+    target = memoryview(memory)
+    for part, size, begin in zip(parts, sizes, laid_out(sizes, at), strict=False):
+        if size > 0:
+            target[begin : begin + size] = memoryview(part).cast("B")
 
 
 class Slabs:

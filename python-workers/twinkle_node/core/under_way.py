@@ -7,7 +7,7 @@ from .actor_line import ActorLine
 from .calls import Call
 from .link import Link
 from .objects import Objects
-from .protocol import Ids, Report
+from .protocol import Report
 from .refs import ObjectRef, Slot
 from .report import report
 from .several import SeveralCall
@@ -48,7 +48,7 @@ class UnderWay:
             # It may have been sealed by a worker that could not say so any more.
             at_node = isinstance(stored.error, (ActorDiedError, WorkerDiedError))
             if at_node:
-                self._link.tell("object.drop", Ids([slot.id]))
+                self._objects.give_up([slot.id])
             return
         self._filled(slot)
 
@@ -58,7 +58,7 @@ class UnderWay:
         if stored is not None and stored.value is not None and stored.value.at == slot.id:
             slot.known = True
             if self._objects.refs.get(slot.id) is not slot:  # nobody here wants it any more
-                self._link.tell("object.drop", Ids([slot.id]))
+                self._objects.give_up([slot.id])
 
     def cancel(self, ref: ObjectRef, force: bool, recursive: bool) -> None:
         """Cancel the call whose result that is, or is a part of; one that has its result stays as it is."""

@@ -8,7 +8,7 @@ import select
 import socket
 import sys
 from collections import deque
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import msgspec
 
@@ -57,7 +57,7 @@ def run(launch: LaunchSpec) -> int:
 
     watch_death_pipe(launch.death_fd)
     os.environ.update(launch.env)
-    return Worker(launch).main()
+    Worker(launch).main()
 
 
 class Caller:
@@ -141,7 +141,6 @@ class Worker:
         self._owing: deque[Caller] = deque()  # they have something back that they do not know of
         self._runs = False
         self._runner: Runner | None = None
-        self._over = False
         self._interrupts = Interrupts()
         self._name = "task"
         hello = Join(WORK_PROTOCOL, "worker", os.getpid(), launch.endpoint, sys.executable, [], os.getcwd(), "")
@@ -149,11 +148,10 @@ class Worker:
         self.client = Client(control, hello, self._heard)
         set_current(self.client)
 
-    def main(self) -> int:
+    def main(self) -> NoReturn:
         """Until the node service is gone, which ends this process."""
-        while not self._over:
+        while True:
             self._turn(None)
-        return 0
 
     def leave_to_parent(self) -> None:
         """See Shared of forks."""
