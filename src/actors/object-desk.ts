@@ -1,18 +1,22 @@
 /** What clients ask about objects: room, values, references. Joins the table of who keeps what with the slabs where bytes are. */
 import { TwinkleError } from '../errors.js';
-import type { Block, Ids, Publish, Reserve, Seal, SlabPlace, Value } from '../protocol/work.js';
+import type { Block, Ids, Opened, Publish, Reserve, Seal, SlabPlace, Value } from '../protocol/work.js';
 import type { WithBody } from './client-peer.js';
 import { type BytesStatus, ObjectBytes } from './object-bytes.js';
 import { type Kept, lost, NOTHING, ObjectReader } from './object-reader.js';
 import { ObjectTable } from './object-table.js';
-import type { ObjectFacts } from './object-types.js';
+import type { ObjectFacts, StoreResult } from './object-types.js';
 import { Reservations } from './reservations.js';
-import type { SlabStore } from './slab-store.js';
+import type { Memory, SlabStore } from './slab-store.js';
+import type { Source } from './source.js';
 import type { SpillFiles } from './spill-files.js';
 import { IN_BLOCK, IN_FRAME, sizeOf } from './value-size.js';
 
 /** Client of the service itself: it holds what has no other holder. */
 export const SERVICE = 0;
+/** Client of the service itself: has open what other boxes read. */
+const VISITOR = -1;
+const NEVER = new AbortController().signal;
 
 /**
  * Asks those of the clients who keep objects open for nothing but the next time to close them; null: nobody has to be asked. Never rejects.
@@ -23,9 +27,26 @@ export type LetGo = (openers: readonly number[], collect: boolean) => Promise<vo
 export interface ObjectStatus extends BytesStatus {
   readonly objects: number;
   readonly inlineBytes: number;
-  /** Of objects that are on disk and nowhere else. */
+  /** Of objects that are on this box's disk and not in its memory. */
   readonly spilledBytes: number;
+  /** Of objects that are on other boxes only. */
+  readonly awayBytes: number;
 }
+
+/** The bytes of an object that another box reads: they stay where they are until it is closed. */
+export interface OutgoingObject extends Memory {
+  /** Idempotent. */
+  close(): void;
+}
+
+/** What is answered to another box: see `ObjectDesk.find`. */
+export interface FoundObject {
+  readonly value: Value;
+  readonly body: Uint8Array;
+  readonly node: string | typeof HERE | null;
+}
+
+export const HERE = Symbol('here');
 
 export class ObjectDesk {
   readonly #table: ObjectTable<Kept>;
@@ -35,6 +56,9 @@ export class ObjectDesk {
   readonly #reader: ObjectReader;
   /** What ends with its object, by the number that the table has for a block. */
   readonly #ends = new Map<number, () => void>();
+  /** Nodes of other boxes that were told where an object is: they may have copies. */
+  readonly #abroad = new Map<string, Set<string>>();
+  #onEnded: (id: string, nodes: ReadonlySet<string>) => void = () => {};
   #nextBlock = 0;
 
   /** @param spill where objects go while memory has no room; null: what has no room is refused */
@@ -43,14 +67,17 @@ export class ObjectDesk {
     this.#table = new ObjectTable<Kept>({
       free: (block) => this.#free(block),
       unspill: (id) => this.#bytes.unspill(id),
+      isLost: (id) => this.#bytes.isLost(id),
+      ended: (id) => this.#abroadEnded(id),
       fulfilled: (_id, outcome, waiters) => this.#reader.fulfilled(outcome, waiters),
     });
     const spilling =
-      spill === null ? null : { files: spill, letGo: (collect: boolean) => letGo(this.#table.openers(), collect) };
+      spill === null ? null : { files: spill, letGo: (collect: boolean) => letGo(this.#openers(), collect) };
     this.#bytes = new ObjectBytes(slabs, this.#table, spilling, () => this.#nextBlock++);
     this.#reserved = new Reservations(this.#table, this.#bytes);
     this.#reader = new ObjectReader(this.#table, this.#bytes);
     this.#table.clientJoined(SERVICE);
+    this.#table.clientJoined(VISITOR);
   }
 
   joined(client: number): void {
@@ -74,7 +101,7 @@ export class ObjectDesk {
   }
 
   /** The bytes are written. Throws `INVALID_REQUEST` when there is no room for them, `PROTOCOL` for references to what is not known. */
-  seal(client: number, { id, value, holders }: Seal): void {
+  seal(client: number, { id, value, holders }: Seal, refs: readonly string[] = value.refs): StoreResult {
     const block = this.#reserved.of(client, id);
     const room = block === undefined ? undefined : this.#bytes.block(block);
     if (block === undefined || room === undefined) {
@@ -82,9 +109,29 @@ export class ObjectDesk {
     }
     const size = sizeOf(value, IN_BLOCK);
     if (size > room.size) throw invalid(`expected at most ${room.size} bytes for \`${id}\` but received ${size}`);
-    this.#table.seal(client, id, { value, body: NOTHING, bytes: 0, block, refs: value.refs }, holders);
+    const kept = { value, body: NOTHING, bytes: 0, block, refs };
+    const result = this.#table.seal(client, id, kept, holders);
     this.#reserved.end(client, id);
     this.#bytes.changed();
+    return result;
+  }
+
+  /**
+   * A value whose bytes are on another box; room that was reserved for it here is free again. Unless this throws, the source is taken: it is
+   * removed when the object ends, at once where that is `late` (it has a value already) or `gone` (nobody keeps it).
+   * @throws `INVALID_REQUEST` when it cannot be all of the bytes, `PROTOCOL` for references to what is not known
+   */
+  sealAway(client: number, { id, value, holders }: Seal, source: Source): StoreResult {
+    return this.#sealAway(client, id, holders, { value, refs: value.refs, adopted: false }, source);
+  }
+
+  /**
+   * The same for an object of which others keep count: it is here for its readers, what is inside is not counted, and it is held by
+   * {@link SERVICE} until that drops it. Idempotent.
+   * @throws `INVALID_REQUEST`
+   */
+  adoptAway(id: string, value: Value, source: Source): StoreResult {
+    return this.#sealAway(SERVICE, id, [SERVICE], { value, refs: [], adopted: true }, source);
   }
 
   /** Its bytes will not be written. Nothing happens when nothing was reserved. */
@@ -149,6 +196,59 @@ export class ObjectDesk {
     return kind !== 'gone';
   }
 
+  /** Whether it has a value with large bytes, wherever they are. */
+  has(id: string): boolean {
+    const place = this.#table.place(id);
+    if (place === null) return false;
+    return place.outside !== null || (place.block !== null && this.#bytes.block(place.block) !== undefined);
+  }
+
+  /** Whether the large bytes that it has are lost with the box that had them. */
+  isLost(id: string): boolean {
+    return this.#bytes.isLost(id);
+  }
+
+  /**
+   * The large bytes of an object for a reader on another box, brought into memory if they are not there.
+   * @param signal ends the wait
+   * @throws `OBJECT_LOST` when it is not known, has no value yet, is small, or was only adopted and is not in memory: two boxes could
+   * wait for each other for ever; `SHM_FULL`, `STORAGE_FAILED`, what its source throws
+   */
+  async takeOut(id: string, signal: AbortSignal = NEVER): Promise<OutgoingObject> {
+    const look = this.#table.open(VISITOR, id);
+    if (look.kind === 'sealed') this.#table.close(VISITOR, id);
+    if (look.kind !== 'sealed' || !this.has(id)) throw lost(id, 'this node does not have its bytes');
+    const { value, adopted = false } = look.value;
+    if (adopted && this.#table.place(id)?.outside === 'away') {
+      const node = this.#bytes.nodeOf(id);
+      throw lost(id, `its bytes are on node ${node}, not on this one`, { node });
+    }
+    await this.#reader.open(VISITOR, { ids: [id] }, signal);
+    return this.#outgoing(id, sizeOf(value, IN_BLOCK));
+  }
+
+  /**
+   * For a client of another box that opens what is not there: waits until it has a value. From now on the end of a large one is told to
+   * {@link onEnded}, with that box among the nodes.
+   * @param node of the client
+   * @returns `node` that has the large bytes; `here`: this one; null: they are in `body`
+   * @throws `OBJECT_LOST`
+   */
+  async find(client: number, id: string, node: string, signal: AbortSignal): Promise<FoundObject> {
+    const { value: opened, body } = await this.#reader.look(client, id, signal);
+    const { value } = opened as Opened;
+    if (value.at === '') return { value, body: body[0] ?? NOTHING, node: null };
+    this.#table.watch(id);
+    this.#abroad.set(id, (this.#abroad.get(id) ?? new Set()).add(node));
+    const source = this.#bytes.nodeOf(id);
+    return { value, body: NOTHING, node: source === null || source === node ? HERE : source };
+  }
+
+  /** Who tells other boxes that an object has ended of which they may have copies. */
+  onEnded(listener: (id: string, nodes: ReadonlySet<string>) => void): void {
+    this.#onEnded = listener;
+  }
+
   /** Throws `OBJECT_LOST` when one of them is gone; then none is held. */
   hold(client: number, { ids }: Ids): void {
     const held = this.#table.hold(client, ids);
@@ -182,8 +282,8 @@ export class ObjectDesk {
   }
 
   status(): ObjectStatus {
-    const { objects, inlineBytes, spilledBytes } = this.#table.totals();
-    return { ...this.#bytes.status(), objects, inlineBytes, spilledBytes };
+    const { objects, inlineBytes, spilledBytes, awayBytes } = this.#table.totals();
+    return { ...this.#bytes.status(), objects, inlineBytes, spilledBytes, awayBytes };
   }
 
   /** Resolves when nothing is copied any more. To be asked once all clients have gone. */
@@ -193,6 +293,60 @@ export class ObjectDesk {
 
   list(): ObjectFacts[] {
     return [...this.#table.list()];
+  }
+
+  #abroadEnded(id: string): void {
+    const nodes = this.#abroad.get(id);
+    this.#abroad.delete(id);
+    if (nodes !== undefined) this.#onEnded(id, nodes);
+  }
+
+  /** See `LetGo`. Other boxes close what they read by themselves. */
+  #openers(): number[] {
+    return this.#table.openers().filter((client) => client !== VISITOR);
+  }
+
+  #sealAway(
+    client: number,
+    id: string,
+    holders: readonly number[],
+    what: Pick<Kept, 'value' | 'refs' | 'adopted'>,
+    source: Source,
+  ): StoreResult {
+    const { bytes } = source;
+    const size = sizeOf(what.value, IN_BLOCK);
+    if (!Number.isSafeInteger(bytes) || bytes < Math.max(size, 1)) {
+      throw invalid(`expected all ${size} bytes of \`${id}\` but its source has ${bytes}`);
+    }
+    const kept = { ...what, body: NOTHING, bytes: 0, block: null };
+    const result = this.#table.sealAway(client, id, kept, bytes, holders);
+    this.#reserved.end(client, id);
+    if (result === 'stored') this.#bytes.away(id, source);
+    else source.remove();
+    this.#bytes.changed();
+    return result;
+  }
+
+  /** The first bytes of an object that is open for the visitor. */
+  #outgoing(id: string, size: number): OutgoingObject {
+    const number = this.#table.place(id)?.block ?? null;
+    const memory = number === null ? undefined : this.#bytes.memory(number);
+    if (number === null || memory === undefined) throw lost(id, 'it was not open');
+    const left = this.#bytes.visited(number);
+    let closed = false;
+    return {
+      size,
+      part: (at, most) => {
+        if (closed) throw new Error(`object ${id} was closed: its memory may be another's`);
+        return memory.part(at, Math.min(most, size - at));
+      },
+      close: () => {
+        if (closed) return;
+        closed = true;
+        this.#table.close(VISITOR, id);
+        left();
+      },
+    };
   }
 
   #free(number: number): void {

@@ -8,12 +8,13 @@ import {
   type Ending,
   inlineBytesOf,
   isKept,
+  type Large,
   newRecord,
   type ObjectRecord,
   outcomeOf,
   type Reservation,
 } from './object-record.js';
-import type { BlockId, Lost, MoveResult, ObjectSink, ObjectTotals, StoredValue } from './object-types.js';
+import type { BlockId, Lost, MoveResult, ObjectSink, ObjectTotals, Outside, StoredValue } from './object-types.js';
 
 export class ObjectLives<V extends StoredValue> {
   readonly #sink: ObjectSink<V>;
@@ -22,7 +23,7 @@ export class ObjectLives<V extends StoredValue> {
   readonly #idle = new Set<ObjectRecord<V>>();
   #inlineBytes = 0;
   #slabBytes = 0;
-  #spilledBytes = 0;
+  readonly #outsideBytes = { spilled: 0, away: 0 };
 
   constructor(sink: ObjectSink<V>) {
     this.#sink = sink;
@@ -45,7 +46,8 @@ export class ObjectLives<V extends StoredValue> {
       objects: this.#records.size,
       inlineBytes: this.#inlineBytes,
       slabBytes: this.#slabBytes,
-      spilledBytes: this.#spilledBytes,
+      spilledBytes: this.#outsideBytes.spilled,
+      awayBytes: this.#outsideBytes.away,
     };
   }
 
@@ -102,12 +104,12 @@ export class ObjectLives<V extends StoredValue> {
     return null;
   }
 
-  /** Gives a pending object its ending and tells who waits. */
+  /** Gives a pending object its ending, with its large bytes, if it has some, and tells who waits. */
   fulfil(
     record: ObjectRecord<V>,
     ending: Ending<V>,
     contains: readonly ObjectRecord<V>[],
-    written: Reservation | null = null,
+    large: Large | null = null,
   ): void {
     record.ending = ending;
     this.#inlineBytes += inlineBytesOf(ending);
@@ -115,11 +117,10 @@ export class ObjectLives<V extends StoredValue> {
     record.promisedBy = null;
     record.contains = contains;
     for (const inner of contains) inner.containedIn++;
-    if (written !== null) {
-      record.block = written.block;
-      record.blockBytes = written.bytes;
-      this.#slabBytes += written.bytes;
-      this.#idle.add(record);
+    if (large !== null) {
+      record.blockBytes = large.bytes;
+      if (large.block === null) this.#leave(record, 'away');
+      else this.#enter(record, large.block);
     }
     const waits = record.waits;
     if (waits === null || waits.size === 0) return;
@@ -127,6 +128,18 @@ export class ObjectLives<V extends StoredValue> {
     for (const wait of waits) wait.share.waits.delete(wait.token);
     const waiters = Array.from(waits, ({ client, token }) => ({ client, token }));
     this.#sink.fulfilled(record.id, outcomeOf(record, ending), waiters);
+  }
+
+  /** Its bytes are lost, and nobody has it open: it has no ending again, for `fulfil`. Returns what it contained, to be settled after that. */
+  unfulfil(record: ObjectRecord<V>): readonly ObjectRecord<V>[] {
+    this.#inlineBytes -= inlineBytesOf(record.ending);
+    this.#dropBytes(record);
+    record.ending = null;
+    record.blockBytes = 0;
+    const { contains } = record;
+    record.contains = [];
+    for (const inner of contains) inner.containedIn--;
+    return contains;
   }
 
   /** Nobody will fulfil it any more: an error for those who keep it. */
@@ -145,26 +158,21 @@ export class ObjectLives<V extends StoredValue> {
   }
 
   /** See `ObjectTable.moved`. */
-  moved(id: string, to: BlockId | 'spilled'): MoveResult {
+  moved(id: string, to: BlockId | Outside): MoveResult {
     const record = this.#records.get(id);
     if (record === undefined || record.ending?.kind !== 'sealed') return 'gone';
-    if (record.block === null && !record.spilled) return 'refused';
-    if (record.spilled ? to === 'spilled' : to === record.block || record.opens > 0) return 'refused';
-    if (record.block !== null && to !== 'spilled') {
+    const leaves = typeof to !== 'number';
+    if (record.block === null && (record.outside === null || leaves)) return 'refused';
+    if (record.block !== null && (to === record.block || record.opens > 0)) return 'refused';
+    if (record.block !== null && !leaves) {
       // Its turn to be spilled stays: nobody used it.
       this.#sink.free(record.block);
       record.block = to;
       return 'moved';
     }
     this.#dropBytes(record);
-    if (to === 'spilled') {
-      record.spilled = true;
-      this.#spilledBytes += record.blockBytes;
-    } else {
-      record.block = to;
-      this.#slabBytes += record.blockBytes;
-      if (record.opens === 0) this.#idle.add(record);
-    }
+    if (leaves) this.#leave(record, to);
+    else this.#enter(record, to);
     return 'moved';
   }
 
@@ -175,6 +183,7 @@ export class ObjectLives<V extends StoredValue> {
       if (isKept(record) || this.#records.get(record.id) !== record) continue;
       this.#records.delete(record.id);
       record.promisedBy?.promises.delete(record);
+      if (record.watched) this.#sink.ended(record.id);
       this.#inlineBytes -= inlineBytesOf(record.ending);
       this.#dropBytes(record);
       for (const inner of record.contains) {
@@ -184,10 +193,23 @@ export class ObjectLives<V extends StoredValue> {
     }
   }
 
-  /** Gives away the block or the spilled copy, whichever it has. */
+  /** Its bytes are in that block now. */
+  #enter(record: ObjectRecord<V>, block: BlockId): void {
+    record.block = block;
+    this.#slabBytes += record.blockBytes;
+    if (record.opens === 0) this.#idle.add(record);
+  }
+
+  /** Its bytes are not in memory now. */
+  #leave(record: ObjectRecord<V>, to: Outside): void {
+    record.outside = to;
+    this.#outsideBytes[to] += record.blockBytes;
+  }
+
+  /** Gives away the block or the copy outside of memory, whichever it has. */
   #dropBytes(record: ObjectRecord<V>): void {
-    if (record.spilled) {
-      this.#spilledBytes -= record.blockBytes;
+    if (record.outside !== null) {
+      this.#outsideBytes[record.outside] -= record.blockBytes;
       this.#sink.unspill(record.id);
     } else if (record.block !== null) {
       this.#slabBytes -= record.blockBytes;
@@ -195,7 +217,7 @@ export class ObjectLives<V extends StoredValue> {
       this.#sink.free(record.block);
     }
     record.block = null;
-    record.spilled = false;
+    record.outside = null;
   }
 }
 

@@ -12,6 +12,8 @@ export interface Kept extends StoredValue {
   readonly value: Value;
   /** Its bytes, when they are not in a block. */
   readonly body: Buffer;
+  /** Others keep count of it, and know where its bytes are. */
+  readonly adopted?: boolean;
 }
 
 export const NOTHING = Buffer.alloc(0);
@@ -34,8 +36,8 @@ export class ObjectReader {
   }
 
   /**
-   * Values, each open until it is closed if its bytes are in a block; waits for those that are promised, or on disk.
-   * @throws `OBJECT_LOST`, `SHM_FULL`, `STORAGE_FAILED`; then none is open
+   * Values, each open until it is closed if its bytes are in a block; waits for those that are promised, on disk, or with another box.
+   * @throws `OBJECT_LOST`, `SHM_FULL`, `STORAGE_FAILED`, what a source throws; then none is open
    */
   async open(client: number, { ids }: Ids, signal: AbortSignal): Promise<WithBody> {
     const opened: Opened[] = [];
@@ -56,7 +58,8 @@ export class ObjectReader {
   }
 
   /**
-   * A value that is there or promised. One whose bytes are in a block, or on disk, comes without them, and is not open: its `at` says so.
+   * A value that is there or promised. One whose bytes are in a block, or not in memory, comes without them, and is not open: its `at`
+   * says so.
    * @throws `OBJECT_LOST`
    */
   async look(client: number, id: string, signal: AbortSignal): Promise<WithBody> {
@@ -87,11 +90,12 @@ export class ObjectReader {
     const outcome = await this.#fulfilled(client, id, signal);
     signal.throwIfAborted();
     const now = this.#table.open(client, id);
-    // Where nobody but who waited kept it, it is gone by now; what does not lie in a block came with the word.
-    return now.kind === 'gone' && (outcome.kind !== 'sealed' || outcome.block === null) ? outcome : now;
+    // Where nobody but who waited kept it, it is gone by now; what is small came with the word.
+    const isLarge = outcome.kind === 'sealed' && (outcome.block !== null || outcome.spilled);
+    return now.kind === 'gone' && !isLarge ? outcome : now;
   }
 
-  /** The block of an object that was opened while it was on disk. When this throws, it is closed. */
+  /** The block of an object that was opened while it was not in memory. When this throws, it is closed. */
   async #restored(client: number, id: string, signal: AbortSignal): Promise<number> {
     try {
       await this.#bytes.restore(id, signal);
@@ -128,8 +132,8 @@ export class ObjectReader {
   }
 }
 
-export function lost(id: string, why: string): TwinkleError {
-  return new TwinkleError('OBJECT_LOST', `object ${id} is lost: ${why}`);
+export function lost(id: string, why: string, details: Readonly<Record<string, unknown>> = {}): TwinkleError {
+  return new TwinkleError('OBJECT_LOST', `object ${id} is lost: ${why}`, { details });
 }
 
 /** Throws `OBJECT_LOST` when there is no value. */

@@ -1,12 +1,19 @@
 /** One known object, and what can be read off it. Changes nothing. */
 import type { ClientShare, Wait } from './client-share.js';
-import type { BlockId, InUse, Look, Lost, ObjectFacts, Outcome, StoredValue } from './object-types.js';
+import type { BlockId, InUse, Look, Lost, ObjectFacts, Outcome, Outside, StoredValue } from './object-types.js';
 
 /** An outcome without the place of the bytes, which may change later. */
 export type Ending<V> =
   | { readonly kind: 'sealed'; readonly value: V }
   | { readonly kind: 'failed'; readonly error: V }
   | Lost;
+
+/** Large bytes. */
+export interface Large {
+  /** Null: another box has them. */
+  readonly block: BlockId | null;
+  readonly bytes: number;
+}
 
 /** A block that a producer writes. */
 export interface Reservation {
@@ -22,9 +29,10 @@ export interface ObjectRecord<V> {
   promisedBy: ClientShare<V> | null;
   ending: Ending<V> | null;
   block: BlockId | null;
-  /** Of the block, or of the spilled copy. */
+  /** Of the large bytes, wherever they are. */
   blockBytes: number;
-  spilled: boolean;
+  /** Where they are while they are not in memory; null: they are, or it has none. */
+  outside: Outside | null;
   readonly holders: Set<ClientShare<V>>;
   /** More than one when a task runs again while the node does not know yet that its first worker died. */
   writers: Map<ClientShare<V>, Reservation> | null;
@@ -32,6 +40,8 @@ export interface ObjectRecord<V> {
   opens: number;
   containedIn: number;
   contains: readonly ObjectRecord<V>[];
+  /** Its end is told. */
+  watched: boolean;
 }
 
 /** An object that nobody keeps yet. */
@@ -43,13 +53,14 @@ export function newRecord<V>(id: string, owner: number): ObjectRecord<V> {
     ending: null,
     block: null,
     blockBytes: 0,
-    spilled: false,
+    outside: null,
     holders: new Set(),
     writers: null,
     waits: null,
     opens: 0,
     containedIn: 0,
     contains: [],
+    watched: false,
   };
 }
 
@@ -73,8 +84,8 @@ export function lookAt<V>(record: ObjectRecord<V> | undefined): Look<V> {
 /** The ending with the present place of the bytes. */
 export function outcomeOf<V>(record: ObjectRecord<V>, ending: Ending<V>): Outcome<V> {
   if (ending.kind !== 'sealed') return ending;
-  const { block, blockBytes, spilled } = record;
-  return { kind: 'sealed', value: ending.value, block, blockBytes, spilled };
+  const { block, blockBytes, outside } = record;
+  return { kind: 'sealed', value: ending.value, block, blockBytes, spilled: outside !== null };
 }
 
 /** Bytes that are kept outside blocks. */
@@ -104,8 +115,8 @@ export function factsOf(record: ObjectRecord<StoredValue>): ObjectFacts {
 
 /** Its blocks that have to stay in memory now. */
 export function* blocksInUse({ block, blockBytes, opens, writers }: ObjectRecord<unknown>): Generator<InUse> {
-  if (block !== null && opens > 0) yield { block, bytes: blockBytes, by: 'readers' };
-  for (const reservation of writers?.values() ?? []) yield { ...reservation, by: 'writer' };
+  if (block !== null && opens > 0) yield { block, bytes: blockBytes, by: 'readers', opens };
+  for (const reservation of writers?.values() ?? []) yield { ...reservation, by: 'writer', opens: 0 };
 }
 
 function stateOf({ ending, promisedBy }: ObjectRecord<unknown>): ObjectFacts['state'] {
@@ -114,6 +125,6 @@ function stateOf({ ending, promisedBy }: ObjectRecord<unknown>): ObjectFacts['st
 }
 
 function whereOf(record: ObjectRecord<unknown>, written: boolean): ObjectFacts['where'] {
-  if (record.spilled) return 'spilled';
+  if (record.outside !== null) return record.outside;
   return record.block !== null || (record.ending === null && written) ? 'slab' : 'inline';
 }

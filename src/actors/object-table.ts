@@ -5,7 +5,7 @@
 import { TwinkleError } from '../errors.js';
 import { type ClientShare, endShare, hold, newShare } from './client-share.js';
 import { ObjectLives } from './object-lives.js';
-import { blocksInUse, factsOf, isOrphan, lookAt, type ObjectRecord } from './object-record.js';
+import { blocksInUse, factsOf, isOrphan, type Large, lookAt, type ObjectRecord } from './object-record.js';
 import type {
   BlockId,
   HoldResult,
@@ -15,6 +15,8 @@ import type {
   ObjectFacts,
   ObjectSink,
   ObjectTotals,
+  Outside,
+  Place,
   Spillable,
   StoredValue,
   StoreResult,
@@ -28,10 +30,12 @@ import type {
  * away ignore it.
  */
 export class ObjectTable<V extends StoredValue> {
+  readonly #sink: ObjectSink<V>;
   readonly #lives: ObjectLives<V>;
   readonly #shares = new Map<number, ClientShare<V>>();
 
   constructor(sink: ObjectSink<V>) {
+    this.#sink = sink;
     this.#lives = new ObjectLives(sink);
   }
 
@@ -88,17 +92,23 @@ export class ObjectTable<V extends StoredValue> {
       const message = `expected the reserved block for \`${id}\` but client ${client} sent ${value.block}; reserve before sealing`;
       throw new TwinkleError('PROTOCOL', message);
     }
-    const late = isLate(known);
-    const contains = late ? [] : this.#lives.contained(id, value.refs);
-    const record = known ?? this.#lives.make(id, client);
-    for (const holder of holders) {
-      const theirs = this.#shares.get(holder);
-      if (theirs !== undefined) hold(theirs, record);
+    return this.#sealed(share, id, value, null, holders) === 'late' ? 'late' : 'stored';
+  }
+
+  /**
+   * The same for a value whose large bytes are on another box: of this one's memory it takes nothing, until it is read. A block that the
+   * client reserved for it is freed.
+   * @param bytes of its large bytes
+   * @returns `gone`: nobody keeps it, so it has ended, and its copy was given back
+   * @throws TwinkleError `PROTOCOL` when the value names a block, or contains unknown objects or itself
+   */
+  sealAway(client: number, id: string, value: V, bytes: number, holders: readonly number[]): StoreResult {
+    const share = this.#share(client);
+    if (value.block !== null) {
+      const message = `expected no block for \`${id}\` but received ${value.block}: its bytes are on another box`;
+      throw new TwinkleError('PROTOCOL', message);
     }
-    const written = this.#lives.endWrite(record, share, !late && value.block !== null);
-    if (!late) this.#lives.fulfil(record, { kind: 'sealed', value }, contains, written);
-    this.#lives.settle([record]);
-    return late ? 'late' : 'stored';
+    return this.#sealed(share, id, value, { block: null, bytes }, holders);
   }
 
   /**
@@ -182,7 +192,7 @@ export class ObjectTable<V extends StoredValue> {
 
   /**
    * Reads the object. When it is sealed, this counts as one more view, which keeps it alive by itself and where it is; other answers
-   * count nothing. A spilled one is counted, too, so that its bytes can be brought back (`moved`) for the view.
+   * count nothing. One that is not in memory is counted, too, so that its bytes can be brought there (`moved`) for the view.
    */
   open(client: number, id: string): Look<V> {
     const share = this.#share(client);
@@ -248,16 +258,22 @@ export class ObjectTable<V extends StoredValue> {
   }
 
   /**
-   * Somebody copied the object's bytes to another block or to its spill file. When that counts, the place that they left goes to the
-   * sink; else (`gone`, `refused`) the copy is the caller's to remove. An open object moves only back from its file.
+   * Somebody copied the object's bytes to another block, or outside of memory. When that counts, the place that they left goes to the
+   * sink; else (`gone`, `refused`) the copy is the caller's to remove. An open object moves only back into memory.
    */
-  moved(id: string, to: BlockId | 'spilled'): MoveResult {
+  moved(id: string, to: BlockId | Outside): MoveResult {
     return this.#lives.moved(id, to);
   }
 
-  /** Its block, when it is readable and in memory, and how often it is open. Null: it is not known. */
-  place(id: string): { readonly block: BlockId | null; readonly opens: number } | null {
+  /** Its block, when it is readable and in memory; where it is outside of it, if it is; how often it is open. Null: it is not known. */
+  place(id: string): Place | null {
     return this.#lives.find(id) ?? null;
+  }
+
+  /** Its end is told to the sink. Ignored when it is not known. */
+  watch(id: string): void {
+    const record = this.#lives.find(id);
+    if (record !== undefined) record.watched = true;
   }
 
   /** What cannot leave memory now: blocks that are read, and such that are being written. */
@@ -284,6 +300,30 @@ export class ObjectTable<V extends StoredValue> {
     const share = this.#shares.get(client);
     if (share === undefined) throw new TwinkleError('PROTOCOL', `client ${client} is not there (any more)`);
     return share;
+  }
+
+  /** @param away large bytes on another box; null: they are in the value's block, or there are none */
+  #sealed(share: ClientShare<V>, id: string, value: V, away: Large | null, holders: readonly number[]): StoreResult {
+    const known = this.#lives.find(id);
+    const again = known !== undefined && this.#isLost(known);
+    const late = isLate(known) && !again;
+    const contains = late ? [] : this.#lives.contained(id, value.refs);
+    const record = known ?? this.#lives.make(id, share.client);
+    for (const holder of holders) {
+      const theirs = this.#shares.get(holder);
+      if (theirs !== undefined) hold(theirs, record);
+    }
+    const written = this.#lives.endWrite(record, share, !late && value.block !== null);
+    const former = again ? this.#lives.unfulfil(record) : [];
+    if (!late) this.#lives.fulfil(record, { kind: 'sealed', value }, contains, away ?? written);
+    this.#lives.settle([record, ...former]);
+    if (late) return 'late';
+    return this.#lives.find(id) === record ? 'stored' : 'gone';
+  }
+
+  /** Its bytes went with the box that had them: a task that is run again makes them anew. Who has it open is about to be told. */
+  #isLost({ id, outside, opens }: ObjectRecord<V>): boolean {
+    return outside === 'away' && opens === 0 && this.#sink.isLost?.(id) === true;
   }
 
   #inlineContents(id: string, value: V): readonly ObjectRecord<V>[] {

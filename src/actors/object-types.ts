@@ -3,6 +3,9 @@
 /** Names a block of shared memory on this box. The table never looks inside. */
 export type BlockId = number;
 
+/** Where large bytes are that are not in memory: on this box's disk, or with another box. */
+export type Outside = 'spilled' | 'away';
+
 /** What the table reads of a value; the rest of it is the caller's. An error is stored the same way, without a block. */
 export interface StoredValue {
   /** Bytes that are kept with the value itself, outside any block. */
@@ -17,10 +20,11 @@ export interface StoredValue {
 export interface Sealed<V> {
   readonly kind: 'sealed';
   readonly value: V;
-  /** Where the large bytes are now; null: it has none, or they are spilled. */
+  /** Where the large bytes are now; null: it has none, or they are not in memory. */
   readonly block: BlockId | null;
-  /** Bytes of the block, or of the spilled copy; 0 without one. */
+  /** Of the large bytes, wherever they are; 0 without. */
   readonly blockBytes: number;
+  /** They have to be brought into memory first: from disk, or from another box. */
   readonly spilled: boolean;
 }
 
@@ -54,13 +58,17 @@ export interface Waiter {
 
 /**
  * Takes the effects. Called in the middle of operations: it must neither throw nor call back into the table.
- * Every block that the table took comes out once through `free`, every spilled copy once through `unspill`.
+ * Every block that the table took comes out once through `free`, every copy outside of memory once through `unspill`.
  */
 export interface ObjectSink<V> {
   /** Nobody uses the block now. */
   free(block: BlockId): void;
-  /** The spilled copy of the object's bytes is not needed any more. */
+  /** The copy of the object's bytes on disk, or on another box, is not needed any more. */
   unspill(id: string): void;
+  /** Whether the copy outside of memory can never be read any more: then who seals the object once more gives it its value. Absent: never. */
+  isLost?(id: string): boolean;
+  /** Nobody keeps an object any more that was `watched`. */
+  ended(id: string): void;
   /**
    * The waiters' answer, each told once. Having waited keeps nothing alive after this call: who wants more than the
    * outcome itself holds the object beside waiting.
@@ -75,7 +83,7 @@ export interface ObjectFacts {
   /** All its bytes, wherever they are, with blocks that are still being written. */
   readonly bytes: number;
   /** Of the large bytes, where there are any. */
-  readonly where: 'inline' | 'slab' | 'spilled';
+  readonly where: 'inline' | 'slab' | Outside;
   /** Clients that hold it or write it, ascending. */
   readonly holders: readonly number[];
   /** Open views, of all clients together. */
@@ -85,6 +93,14 @@ export interface ObjectFacts {
   readonly containedIn: number;
   /** Who promised it; else who made it known first. */
   readonly owner: number;
+}
+
+/** Where the large bytes of an object are; both null: it has none, or no value. */
+export interface Place {
+  readonly block: BlockId | null;
+  readonly outside: Outside | null;
+  /** Open views, of all clients together. */
+  readonly opens: number;
 }
 
 /** An object whose bytes could leave memory now. */
@@ -99,6 +115,8 @@ export interface InUse {
   readonly block: BlockId;
   readonly bytes: number;
   readonly by: 'readers' | 'writer';
+  /** Open views. */
+  readonly opens: number;
 }
 
 /** Sums over all known objects, in bytes but for `objects`. */
@@ -107,5 +125,8 @@ export interface ObjectTotals {
   readonly inlineBytes: number;
   /** Blocks of readable objects, and blocks that are being written. */
   readonly slabBytes: number;
+  /** On this box's disk and not in its memory. */
   readonly spilledBytes: number;
+  /** On other boxes only. */
+  readonly awayBytes: number;
 }

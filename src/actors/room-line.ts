@@ -7,7 +7,7 @@ export interface RoomSource<Room, Victim> {
   take(bytes: number): Room | null;
   /** Who has to leave for so many bytes, and who may as well leave with them; null: that would not help. */
   plan(bytes: number): readonly Victim[] | null;
-  /** Whether there would be room once what is being written now can leave, too. */
+  /** Whether there would be room once what is being written now, or sent to other boxes, can leave, too. */
   soon(bytes: number): boolean;
   /** Resolves when the victim's room is free, or the victim stays for a good reason. Rejects when it cannot leave. */
   leave(victim: Victim): Promise<void>;
@@ -28,7 +28,7 @@ interface Standing<Room> extends Deferred<Room> {
   deadline: number | null;
 }
 
-/** Whoever waits for one that writes waits so long at most: writing is copying, and who does not go on has been stopped. */
+/** Whoever waits for one that writes, or for another box that reads, waits so long at most: that is copying, and who does not go on has been stopped. */
 const WRITER_MS = 10_000;
 
 export class RoomLine<Room, Victim> {

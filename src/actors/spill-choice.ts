@@ -16,22 +16,30 @@ const BATCH_BYTES = 64 * 1024 * 1024;
 const BATCH_SHARE = 1 / 16;
 const PAGE = 4096;
 
+/** Blocks by number. */
+interface Blocks {
+  /** All that are taken. */
+  readonly blocks: ReadonlyMap<BlockId, Block>;
+  /** Those that the table does not have yet. */
+  readonly early: ReadonlySet<BlockId>;
+  /** Those that other boxes read, with how many do. */
+  readonly visits: ReadonlyMap<BlockId, number>;
+}
+
 export class SpillChoice {
   readonly #slabs: SlabStore;
   readonly #blocks: ReadonlyMap<BlockId, Block>;
   readonly #early: ReadonlySet<BlockId>;
+  readonly #visits: ReadonlyMap<BlockId, number>;
   readonly #table: Uses;
   /** The last of the slabs. */
   refusal: TwinkleError | null = null;
 
-  /**
-   * @param blocks all that are taken
-   * @param early those that the table does not have yet
-   */
-  constructor(slabs: SlabStore, blocks: ReadonlyMap<BlockId, Block>, early: ReadonlySet<BlockId>, table: Uses) {
+  constructor(slabs: SlabStore, { blocks, early, visits }: Blocks, table: Uses) {
     this.#slabs = slabs;
     this.#blocks = blocks;
     this.#early = early;
+    this.#visits = visits;
     this.#table = table;
   }
 
@@ -53,12 +61,14 @@ export class SpillChoice {
     return victims;
   }
 
-  /** Whether there would be room without what is being written now, too. */
+  /** Whether there would be room without what is being written now, or read by other boxes alone, too. */
   soon(bytes: number): boolean {
-    const written = Array.from(this.#table.inUse()).flatMap(({ block, by }) => (by === 'writer' ? [block] : []));
-    if (written.length + this.#early.size === 0) return false;
+    const passing = Array.from(this.#table.inUse()).flatMap(({ block, by, opens }) =>
+      by === 'writer' || opens === this.#visits.get(block) ? [block] : [],
+    );
+    if (passing.length + this.#early.size === 0) return false;
     const idle = Array.from(this.#table.spillable(), ({ block }) => block);
-    return this.#leaving(bytes, [...idle, ...written, ...this.#early]) !== null;
+    return this.#leaving(bytes, [...idle, ...passing, ...this.#early]) !== null;
   }
 
   full(needed: number): TwinkleError {

@@ -3,14 +3,31 @@ import { close, open, read, unlink, write } from 'node:fs';
 import { join } from 'node:path';
 import { TwinkleError } from '../errors.js';
 import type { Memory } from './slab-store.js';
+import type { Source } from './source.js';
 
 /** Bytes that are copied at once: a thread of the pool is another's turn after that. */
 const CHUNK = 8 * 1024 * 1024;
 
 /** One object's bytes. */
-export interface SpillFile {
+export class SpillFile implements Source {
   readonly path: string;
   readonly bytes: number;
+  readonly node = null;
+  readonly #files: SpillFiles;
+
+  constructor(files: SpillFiles, path: string, bytes: number) {
+    this.#files = files;
+    this.path = path;
+    this.bytes = bytes;
+  }
+
+  read(to: Memory): Promise<void> {
+    return this.#files.read(this, to);
+  }
+
+  remove(): void {
+    this.#files.remove(this);
+  }
 }
 
 export interface SpillStats {
@@ -37,7 +54,7 @@ export class SpillFiles {
   }
 
   /** Copy to disk; `from` must not change meanwhile. Throws `STORAGE_FAILED`; then nothing of it is left there. */
-  async write(from: Memory): Promise<SpillFile> {
+  async write(from: Memory): Promise<Source> {
     const path = join(this.folder, `${this.#next++}.object`);
     try {
       const fd = await opened(path, 'w');
@@ -51,11 +68,11 @@ export class SpillFiles {
       throw this.#failed('written to', error);
     }
     this.#writtenBytes += from.size;
-    return { path, bytes: from.size };
+    return new SpillFile(this, path, from.size);
   }
 
   /** Copy back. The file stays until {@link remove}. Throws `STORAGE_FAILED`. */
-  async read({ path }: SpillFile, to: Memory): Promise<void> {
+  async read({ path }: Pick<SpillFile, 'path'>, to: Memory): Promise<void> {
     try {
       const fd = await opened(path, 'r');
       try {
@@ -70,7 +87,7 @@ export class SpillFiles {
   }
 
   /** Not needed any more. Never throws: what cannot be removed goes with the folder. */
-  remove({ path }: SpillFile): void {
+  remove({ path }: Pick<SpillFile, 'path'>): void {
     const removal = removed(path).then(() => void this.#removals.delete(removal));
     this.#removals.add(removal);
   }

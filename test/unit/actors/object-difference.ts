@@ -9,8 +9,10 @@ export class Effects implements ObjectSink<StoredValue> {
   /** All blocks that the table took. */
   readonly given = new Set<number>();
   readonly freed: number[] = [];
-  /** Ids with a spilled copy: those who move bytes add, the table gives back. */
+  /** Ids with a copy outside of memory: those who move bytes add, the table gives back. */
   readonly copies = new Set<string>();
+  /** Watched ones, as often as one of that id ended. */
+  readonly over: string[] = [];
   readonly told: string[] = [];
   readonly expected: string[] = [];
   problem: string | null = null;
@@ -21,6 +23,10 @@ export class Effects implements ObjectSink<StoredValue> {
 
   unspill(id: string): void {
     if (!this.copies.delete(id)) this.problem = `the spilled copy of ${id} was given back without being there`;
+  }
+
+  ended(id: string): void {
+    this.over.push(id);
   }
 
   fulfilled(id: string, outcome: Outcome<StoredValue>, waiters: readonly Waiter[]): void {
@@ -51,13 +57,14 @@ function rowsDiffer(table: ObjectTable<StoredValue>, model: ObjectModel): string
   return null;
 }
 
-function effectsDiffer(model: ObjectModel, { given, freed, copies, told, expected }: Effects): string | null {
+function effectsDiffer(model: ObjectModel, { given, freed, copies, over, told, expected }: Effects): string | null {
   if (new Set(freed).size !== freed.length) return `a block was freed twice: ${freed}`;
   const needed = model.blocks();
   const free = [...given].filter((block) => !needed.has(block));
   if (!same(freed, free)) return `freed ${freed}, not ${free}`;
-  const spilled = [...model.objects.values()].filter((object) => object.spilled).map(({ id }) => id);
-  if (!same([...copies], spilled)) return `copies of ${[...copies]}, not of ${spilled}`;
+  const outside = [...model.objects.values()].filter(({ outside }) => outside !== null).map(({ id }) => id);
+  if (!same([...copies], outside)) return `copies of ${[...copies]}, not of ${outside}`;
+  if (!isDeepStrictEqual([...over].sort(), [...model.over].sort())) return `ended ${over}, not ${model.over}`;
   return same(told, expected) ? null : `told ${told}, not ${expected}`;
 }
 
@@ -84,7 +91,8 @@ function totalsDiffer(table: ObjectTable<StoredValue>, model: ObjectModel): stri
     objects: objects.length,
     inlineBytes: sum(({ inlineBytes }) => inlineBytes),
     slabBytes: sum((object) => written(object) + (object.block === null ? 0 : object.blockBytes)),
-    spilledBytes: sum(({ spilled, blockBytes }) => (spilled ? blockBytes : 0)),
+    spilledBytes: sum(({ outside, blockBytes }) => (outside === 'spilled' ? blockBytes : 0)),
+    awayBytes: sum(({ outside, blockBytes }) => (outside === 'away' ? blockBytes : 0)),
   };
   const got = table.totals();
   return isDeepStrictEqual(got, totals) ? null : `totals ${JSON.stringify(got)}, not ${JSON.stringify(totals)}`;

@@ -13,7 +13,12 @@ export const text = (content: string, refs: readonly string[] = []): Text => ({
   block: null,
   refs,
 });
-export const large = (block: number, refs: readonly string[] = []): Text => ({ text: '', bytes: 10, block, refs });
+export const large = (block: number | null, refs: readonly string[] = []): Text => ({
+  text: '',
+  bytes: 10,
+  block,
+  refs,
+});
 
 /** Clients that have joined. */
 export const DRIVER = 1;
@@ -23,10 +28,12 @@ export const OTHER = 3;
 export function setUp() {
   const freed: number[] = [];
   const unspilled: string[] = [];
+  const ended: string[] = [];
   const told: { id: string; outcome: Outcome<Text>; waiters: readonly Waiter[] }[] = [];
   const table = new ObjectTable<Text>({
     free: (block) => freed.push(block),
     unspill: (id) => unspilled.push(id),
+    ended: (id) => ended.push(id),
     fulfilled: (id, outcome, waiters) => told.push({ id, outcome, waiters }),
   });
   for (const client of [DRIVER, WORKER, OTHER]) table.clientJoined(client);
@@ -36,7 +43,7 @@ export function setUp() {
     table.reserve(DRIVER, id, block, bytes);
     table.seal(DRIVER, id, large(block), [DRIVER]);
   };
-  return { table, freed, unspilled, told, ids, row, put };
+  return { table, freed, unspilled, ended, told, ids, row, put };
 }
 
 export const protocol = (about: RegExp) =>

@@ -165,11 +165,11 @@ describe('moving bytes', () => {
     for (const { id } of table.spillable()) expect(table.moved(id, 'spilled')).toBe('moved');
     expect([freed, unspilled]).toEqual([[7], []]);
     expect(row('1.1')?.where).toBe('spilled');
-    expect(table.totals()).toEqual({ objects: 1, inlineBytes: 10, slabBytes: 0, spilledBytes: 1000 });
+    expect(table.totals()).toEqual({ objects: 1, inlineBytes: 10, slabBytes: 0, spilledBytes: 1000, awayBytes: 0 });
     expect(table.open(WORKER, '1.1')).toMatchObject({ block: null, spilled: true, blockBytes: 1000 });
     expect(table.moved('1.1', 8)).toBe('moved');
     expect([freed, unspilled]).toEqual([[7], ['1.1']]);
-    expect(table.totals()).toEqual({ objects: 1, inlineBytes: 10, slabBytes: 1000, spilledBytes: 0 });
+    expect(table.totals()).toEqual({ objects: 1, inlineBytes: 10, slabBytes: 1000, spilledBytes: 0, awayBytes: 0 });
     expect(spillable(table)).toEqual([]);
     expect(table.open(WORKER, '1.1')).toMatchObject({ block: 8, spilled: false });
   });
@@ -196,6 +196,26 @@ describe('moving bytes', () => {
     expect(table.moved('1.1', 'spilled')).toBe('refused');
     table.drop(DRIVER, ['1.1']);
     expect([freed, unspilled]).toEqual([[7], ['1.1']]);
-    expect(table.totals()).toEqual({ objects: 0, inlineBytes: 0, slabBytes: 0, spilledBytes: 0 });
+    expect(table.totals()).toEqual({ objects: 0, inlineBytes: 0, slabBytes: 0, spilledBytes: 0, awayBytes: 0 });
+  });
+
+  it('knows those on other boxes by themselves: they come into memory, and leave it without a copy here', () => {
+    const { table, freed, unspilled, row } = setUp();
+    expect(table.sealAway(DRIVER, '1.1', large(null), 1000, [DRIVER])).toBe('stored');
+    expect(row('1.1')).toMatchObject({ state: 'sealed', where: 'away', bytes: 1010, holders: [DRIVER] });
+    expect(table.totals()).toEqual({ objects: 1, inlineBytes: 10, slabBytes: 0, spilledBytes: 0, awayBytes: 1000 });
+    expect([...table.spillable()]).toEqual([]);
+    for (const to of ['spilled', 'away'] as const) expect(table.moved('1.1', to)).toBe('refused');
+    expect(table.open(WORKER, '1.1')).toMatchObject({ block: null, spilled: true, blockBytes: 1000 });
+    expect(table.moved('1.1', 8)).toBe('moved');
+    expect(table.moved('1.1', 'away')).toBe('refused');
+    table.close(WORKER, '1.1');
+    expect(row('1.1')?.where).toBe('slab');
+    expect(table.moved('1.1', 'away')).toBe('moved');
+    expect([freed, unspilled]).toEqual([[8], ['1.1']]);
+    expect(table.totals()).toEqual({ objects: 1, inlineBytes: 10, slabBytes: 0, spilledBytes: 0, awayBytes: 1000 });
+    table.drop(DRIVER, ['1.1']);
+    expect(unspilled).toEqual(['1.1', '1.1']);
+    expect(table.totals()).toEqual({ objects: 0, inlineBytes: 0, slabBytes: 0, spilledBytes: 0, awayBytes: 0 });
   });
 });

@@ -10,7 +10,8 @@ export interface ModelObject {
   refs: readonly string[];
   block: number | null;
   blockBytes: number;
-  spilled: boolean;
+  outside: 'spilled' | 'away' | null;
+  watched: boolean;
   /** When it was last sealed, brought back or closed. */
   usedAt: number;
   readonly holders: Set<number>;
@@ -21,6 +22,8 @@ export interface ModelObject {
 
 export class ObjectModel {
   readonly objects = new Map<string, ModelObject>();
+  /** Ids of watched ones that nobody keeps any more. */
+  readonly over: string[] = [];
   #time = 0;
 
   tick(): number {
@@ -38,7 +41,8 @@ export class ObjectModel {
       refs: [],
       block: null,
       blockBytes: 0,
-      spilled: false,
+      outside: null,
+      watched: false,
       usedAt: 0,
       holders: new Set(),
       opens: new Map(),
@@ -67,7 +71,11 @@ export class ObjectModel {
       ({ holders, opens, writers, waiters }) => holders.size + opens.size + writers.size + waiters.size > 0,
     );
     const alive = this.reach(roots.map(({ id }) => id));
-    for (const id of [...this.objects.keys()]) if (!alive.has(id)) this.objects.delete(id);
+    for (const { id, watched } of [...this.objects.values()]) {
+      if (alive.has(id)) continue;
+      if (watched) this.over.push(id);
+      this.objects.delete(id);
+    }
   }
 
   /** All blocks that somebody still needs. */
@@ -95,7 +103,7 @@ export class ObjectModel {
       id: object.id,
       state: object.ending === null ? pending : object.ending === 'sealed' ? 'sealed' : 'failed',
       bytes: object.inlineBytes + object.blockBytes + written,
-      where: object.spilled ? 'spilled' : slab ? 'slab' : 'inline',
+      where: object.outside ?? (slab ? 'slab' : 'inline'),
       holders: [...new Set([...object.holders, ...object.writers.keys()])].sort((a, b) => a - b),
       opens: [...object.opens.values()].reduce((sum, times) => sum + times, 0),
       waiters: object.waiters.size,

@@ -47,6 +47,7 @@ class Simulation {
     const operations: readonly (readonly [number, string, (client: number, id: string) => void])[] = [
       [8, 'reserve', (client, id) => this.#reserve(client, id)],
       [10, 'seal', (client, id) => this.#seal(client, id)],
+      [5, 'seal away', (client, id) => this.#sealAway(client, id)],
       [3, 'abandon', (client, id) => this.#abandon(client, id)],
       [8, 'publish', (client, id) => this.#publish(client, id)],
       [8, 'promise', (client, id) => this.#promise(client, id)],
@@ -59,6 +60,7 @@ class Simulation {
       [3, 'forget', (client) => this.#forget(client)],
       [10, 'move', (_client, id) => this.#move(id)],
       [2, 'gone', (client) => this.#gone(client)],
+      [3, 'watch', (_client, id) => this.#watch(id)],
     ];
     let left = this.#random() * operations.reduce((sum, [weight]) => sum + weight, 0);
     for (const [weight, name, operation] of operations) {
@@ -108,6 +110,31 @@ class Simulation {
     if (block !== null && written !== undefined)
       Object.assign(sealed, { block, blockBytes: written.bytes, usedAt: this.#model.tick() });
     this.#end(sealed, 'sealed', value);
+  }
+
+  #sealAway(client: number, id: string): void {
+    const object = this.#model.objects.get(id);
+    const block = this.#random() < 0.05 ? 9_999_999 : null;
+    const value = { bytes: Math.floor(this.#random() * 100), block, refs: this.#refs() };
+    const bytes = 1 + Math.floor(this.#random() * 1000);
+    const holders = [this.#pick(this.#clients), this.#pick(this.#clients)].filter(() => this.#random() < 0.6);
+    const late = object !== undefined && object.ending !== null;
+    const refused = block !== null || this.#refusesRefs(id, value.refs);
+    if (!refused && !late) this.#effects.copies.add(id);
+    let result = '';
+    this.#expectThrow(refused, () => {
+      result = this.#table.sealAway(client, id, value, bytes, holders);
+    });
+    if (refused) return;
+    const sealed = this.#object(id, client);
+    for (const holder of holders) sealed.holders.add(holder);
+    sealed.writers.delete(client);
+    if (!late) {
+      Object.assign(sealed, { outside: 'away', blockBytes: bytes });
+      this.#end(sealed, 'sealed', value);
+    }
+    this.#model.sweep();
+    this.#compare(result, late ? 'late' : this.#model.objects.has(id) ? 'stored' : 'gone');
   }
 
   #abandon(client: number, id: string): void {
@@ -188,21 +215,28 @@ class Simulation {
 
   #move(id: string): void {
     const object = this.#model.objects.get(id);
-    const to = this.#random() < 0.5 ? 'spilled' : this.#nextBlock++;
+    const to = this.#random() < 0.5 ? this.#pick(['spilled', 'away'] as const) : this.#nextBlock++;
     const result = this.#table.moved(id, to);
     if (object?.ending !== 'sealed') {
       this.#compare(result, 'gone');
       return;
     }
     const inMemory = object.block !== null;
-    const allowed = object.spilled ? to !== 'spilled' : inMemory && object.opens.size === 0;
+    const leaves = typeof to !== 'number';
+    const allowed = object.outside !== null ? !leaves : inMemory && object.opens.size === 0;
     this.#compare(result, allowed ? 'moved' : 'refused');
     if (!allowed) return;
-    if (to === 'spilled') this.#effects.copies.add(id);
+    if (leaves) this.#effects.copies.add(id);
     else this.#effects.given.add(to);
     // A block that moves to another place was not used by that.
     if (!inMemory && object.opens.size === 0) object.usedAt = this.#model.tick();
-    Object.assign(object, to === 'spilled' ? { block: null, spilled: true } : { block: to, spilled: false });
+    Object.assign(object, leaves ? { block: null, outside: to } : { block: to, outside: null });
+  }
+
+  #watch(id: string): void {
+    this.#table.watch(id);
+    const object = this.#model.objects.get(id);
+    if (object !== undefined) object.watched = true;
   }
 
   #gone(client: number): void {

@@ -34,7 +34,7 @@ describe('writing a large object', () => {
     table.reserve(WORKER, '1.1', 7, 1000);
     table.clientGone(WORKER);
     expect([freed, ids()]).toEqual([[7], []]);
-    expect(table.totals()).toEqual({ objects: 0, inlineBytes: 0, slabBytes: 0, spilledBytes: 0 });
+    expect(table.totals()).toEqual({ objects: 0, inlineBytes: 0, slabBytes: 0, spilledBytes: 0, awayBytes: 0 });
   });
 
   it('gives the block back when the writer abandons it, and keeps a hold that the writer has besides', () => {

@@ -3,11 +3,13 @@ import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type LetGo, ObjectDesk } from '../../../src/actors/object-desk.js';
+import type { StoreResult } from '../../../src/actors/object-types.js';
 import { type Memory, SlabStore } from '../../../src/actors/slab-store.js';
+import type { Source } from '../../../src/actors/source.js';
 import { type SpillFile, SpillFiles } from '../../../src/actors/spill-files.js';
 import { TwinkleError } from '../../../src/errors.js';
 import { createFakeNative } from '../../../src/native/fake.js';
-import type { Block, Opened } from '../../../src/protocol/work.js';
+import type { Block, Opened, Value } from '../../../src/protocol/work.js';
 import { type Deferred, deferred } from '../../../src/util/deferred.js';
 
 export const NEVER = new AbortController().signal;
@@ -21,7 +23,7 @@ export class PlayedFiles extends SpillFiles {
   /** Copies that have begun. */
   readonly begun = { write: 0, read: 0 };
 
-  override write(from: Memory): Promise<SpillFile> {
+  override write(from: Memory): Promise<Source> {
     return this.#play('write', () => super.write(from));
   }
 
@@ -42,6 +44,54 @@ export class PlayedFiles extends SpillFiles {
     return await copy();
   }
 }
+
+/** Bytes on another box: of these the letter is all there is. */
+export class PlayedSource implements Source {
+  readonly node = 'n-2';
+  readonly bytes: number;
+  readonly #letter: string;
+  /** Reads wait for it. */
+  gate: Deferred<void> | null = null;
+  /** What the next reads fail with, in the middle. */
+  failure: () => Error | null = () => null;
+  /** Whether a read that nobody wants any more goes on. */
+  deaf = false;
+  reads = 0;
+  removals = 0;
+
+  constructor(bytes: number, letter: string) {
+    this.bytes = bytes;
+    this.#letter = letter;
+  }
+
+  async read(to: Memory, signal?: AbortSignal): Promise<void> {
+    this.reads++;
+    const half = Math.floor(to.size / 2);
+    this.#write(to, 0, half);
+    const withdrawn = deferred<never>();
+    withdrawn.promise.catch(() => {});
+    if (!this.deaf) signal?.addEventListener('abort', () => withdrawn.reject(signal.reason), { once: true });
+    await Promise.race([this.gate?.promise, withdrawn.promise]);
+    const failure = this.failure();
+    if (failure !== null) throw failure;
+    this.#write(to, half, to.size);
+  }
+
+  remove(): void {
+    this.removals++;
+  }
+
+  #write(to: Memory, from: number, end: number): void {
+    to.part(from, end - from).fill(this.#letter.charCodeAt(0));
+  }
+}
+
+export const largeValue = (id: string, bytes: number, refs: string[] = []): Value => ({
+  f: 'raw',
+  s: [bytes],
+  at: id,
+  refs,
+});
 
 export const diskFull = (): TwinkleError => new TwinkleError('STORAGE_FAILED', 'the disk is full');
 
@@ -71,11 +121,16 @@ export class SpillingKit implements AsyncDisposable {
   /** Fill a block and seal it: of these bytes the letter is all there is. */
   seal(client: number, id: string, block: Block, letter: string, holders = [client]): void {
     this.slabs.memory(block).part(0, block.size).fill(letter.charCodeAt(0));
-    this.desk.seal(client, { id, value: { f: 'raw', s: [block.size], at: id, refs: [] }, holders });
+    this.desk.seal(client, { id, value: largeValue(id, block.size), holders });
   }
 
   async put(client: number, id: string, bytes: number, letter: string): Promise<void> {
     this.seal(client, id, await this.reserve(client, id, bytes), letter);
+  }
+
+  /** A value of that many bytes, sealed by the client, on another box. */
+  putAway(client: number, id: string, source: Source, holders = [client]): StoreResult {
+    return this.desk.sealAway(client, { id, value: largeValue(id, source.bytes), holders }, source);
   }
 
   /** Opened by the client; the letter that all of its bytes are. */

@@ -13,7 +13,8 @@ it.each(SEEDS)(
 
 it('all of that was tried', () => {
   const often = ['put', 'opened', 'opened from disk', 'dropped', 'disk refused', 'STORAGE_FAILED', 'let go', 'died'];
-  for (const what of [...often, 'SHM_FULL', 'abandoned', 'it was withdrawn']) {
+  const away = ['away stored', 'away late', 'away gone', 'opened from away', 'source failed', 'NODE_LOST', 'visited'];
+  for (const what of [...often, ...away, 'SHM_FULL', 'abandoned', 'it was withdrawn']) {
     expect(counts[what], what).toBeGreaterThan(20);
   }
 });
