@@ -52,6 +52,7 @@ export const ERRORS = {
   OVERLOADED: { ...unavailable, status: 429, type: 'rate_limit_error', title: 'The queue is full; try again later.' },
   NOT_READY: { ...unavailable, title: 'The model is still starting, restarting or has failed.' },
   DRAINING: { ...unavailable, title: 'The server is shutting down and takes no new work.' },
+  NODE_LOST: { ...internal, title: 'A node left the cluster while it was needed.' },
   RANK_FAILED: { ...internal, title: 'A rank process ended or broke while it served the request.' },
   GANG_FAILED: { ...internal, exit: EXIT.crashLoop, title: 'A gang of ranks could not be started or kept alive.' },
   LOAD_FAILED: { ...internal, exit: EXIT.usage, title: 'The model could not be loaded.' },

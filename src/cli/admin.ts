@@ -2,6 +2,7 @@
 import { request } from 'node:http';
 import type { ClusterSnapshot } from '../cluster/api.js';
 import type {
+  ClusterAgentStatus,
   ClusterHeadStatus,
   HeadStatus,
   InstanceFile,
@@ -41,20 +42,29 @@ export interface Silent {
   readonly silent: string;
 }
 
-/** The state of a server or of a standalone head, or why it does not answer. */
-export async function askStatus(file: InstanceFile): Promise<HeadStatus | ClusterHeadStatus | Silent> {
+/** The state of a server, a standalone head or an agent. */
+export type AnyStatus = HeadStatus | ClusterHeadStatus | ClusterAgentStatus;
+
+/** The state of an instance, or why it does not answer. */
+export async function askStatus(file: InstanceFile): Promise<AnyStatus | Silent> {
   const reply = await get(file.adminSocket, STATUS);
   if ('silent' in reply) return reply;
   if (reply.code !== 200) return { silent: `it answered ${reply.code}` };
   const { document } = reply;
   // Servers that were started before there were heads name no kind.
-  const kind = document.kind === 'head' ? 'head' : 'serve';
+  const kind = document.kind === 'head' || document.kind === 'agent' ? document.kind : 'serve';
   if (kind === 'serve' && !Array.isArray(document.models)) return { silent: 'its answer lists no models' };
-  return { ...document, kind } as HeadStatus | ClusterHeadStatus;
+  return { ...document, kind } as AnyStatus;
+}
+
+/** An agent knows its own box only. */
+function askItsHead({ address }: InstanceFile): Silent {
+  return { silent: `it is an agent of the head at ${address}: ask on that box` };
 }
 
 /** The cluster of a server or of a standalone head, or why it tells none. */
 export async function askCluster(file: InstanceFile): Promise<ClusterSnapshot | Silent> {
+  if (file.kind === 'agent') return askItsHead(file);
   const reply = await get(file.adminSocket, CLUSTER);
   if ('silent' in reply) return reply;
   if (reply.code === 404) return { silent: 'it offers no cluster: it runs an older version, or without one' };
@@ -68,7 +78,7 @@ export async function askCluster(file: InstanceFile): Promise<ClusterSnapshot | 
 /** The runs that a server trains, or why it tells none. */
 export async function askRuns(file: InstanceFile): Promise<{ readonly runs: readonly RunStatus[] } | Silent> {
   // It trains nothing.
-  if (file.kind === 'head') return { runs: [] };
+  if (file.kind !== 'serve') return { runs: [] };
   const reply = await get(file.adminSocket, RUNS);
   if ('silent' in reply) return reply;
   if (reply.code === 404) return { silent: 'it tells of no runs: it runs an older version' };
@@ -92,6 +102,7 @@ export async function askWork<Part extends keyof WorkDocuments>(
   file: InstanceFile,
   part: Part,
 ): Promise<{ readonly work: WorkDocuments[Part] | null } | Silent> {
+  if (file.kind === 'agent') return askItsHead(file);
   if (file.kind !== 'head') return { work: null };
   const reply = await get(file.adminSocket, { ...WORK, path: `${WORK.path}/${part}` });
   if ('silent' in reply) return reply;

@@ -3,6 +3,7 @@ import type { Command } from 'commander';
 import type { ServeConfig } from '../config/types.js';
 import type { Native } from '../native/types.js';
 import type { HeadOptions } from '../runtime/head-options.js';
+import type { startAgent } from '../runtime/start-agent.js';
 import type { startStandaloneHead } from '../runtime/start-head.js';
 import type { Head } from '../runtime/types.js';
 
@@ -39,6 +40,8 @@ export interface CliParts {
   head(): Promise<StartHead>;
   /** runtime/start-head.ts. */
   standaloneHead(): Promise<{ readonly startStandaloneHead: typeof startStandaloneHead }>;
+  /** runtime/start-agent.ts. */
+  agent(): Promise<{ readonly startAgent: typeof startAgent }>;
   native(): Promise<Native>;
   /** Loads the addon in a child first: null when it works, else why not. A bad binary kills only the child. */
   probeNative(): Promise<string | null>;

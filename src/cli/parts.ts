@@ -5,6 +5,7 @@ import type { CliParts } from './io.js';
 export const defaultParts: CliParts = {
   head: async () => (await import('../runtime/head.js')).startHead,
   standaloneHead: async () => await import('../runtime/start-head.js'),
+  agent: async () => await import('../runtime/start-agent.js'),
   native: async () => (await import('../native/load.js')).loadNative(),
   probeNative: async () => {
     const { probeNative } = await import('../native/probe.js');

@@ -19,6 +19,7 @@ import { addPlaceFlags } from './place/flags.js';
 /** Command → how to import what runs it. */
 const HANDLERS: Readonly<Record<string, () => Promise<{ readonly run: Handler }>>> = {
   start: () => import('./commands/start.js'),
+  token: () => import('./commands/token.js'),
   remove: () => import('./commands/remove.js'),
   setup: () => import('./commands/setup.js'),
   status: () => import('./commands/status.js'),
@@ -88,14 +89,21 @@ export function buildProgram(version: string, chosen: Chosen): Command {
     .option('--model <NAME>', 'only ranks of this model')
     .option('-n, --lines <N>', 'lines of each file to begin with', '200')
     .option(...HOME_FLAG);
-  add(program, 'Serving:', 'stop', 'end a server: running requests finish first')
-    .argument('[INSTANCE]', 'id of a running server; none: the only one')
-    .option('--all', 'every running server')
+  add(program, 'Serving:', 'stop', 'end a server, head or agent: running requests finish first')
+    .argument('[INSTANCE]', 'id of what runs; none: the only one')
+    .option('--all', 'everything that runs in the home folder')
     .option('--timeout <SECONDS>', 'time for a clean end before it is forced', '40')
     .option(...HOME_FLAG)
     .option(...JSON_FLAG);
-  add(program, 'Cluster:', 'start', 'start a head: it knows the devices of this box and who has which')
+  add(program, 'Cluster:', 'start', 'start a head, which knows who has which device, or join one from another box')
     .option('--head', 'be the head')
+    .option('--port <PORT>', 'with --head: let other boxes join at this TCP port; 0: any free one')
+    .option('--address <HOST:PORT>', 'be an agent: this box joins the head there')
+    .option('--token <TOKEN>', 'with --address: as the head printed it (also TWINKLE_JOIN_TOKEN)')
+    .option(
+      '--node-ip-address <IP>',
+      'IPv4 address by which other boxes reach this one (default: of the default route, or towards the head)',
+    )
     .option('--block', 'stay in the foreground')
     .option('--gpus <LIST>', 'offer exactly these GPUs: 0-3, 0,2 or UUIDs')
     .option('--npus <LIST>', 'offer exactly these NPUs')
@@ -109,6 +117,9 @@ export function buildProgram(version: string, chosen: Chosen): Command {
         .choices([...SERVE_OPTIONS['log-level'].choices])
         .default('info'),
     )
+    .option(...HOME_FLAG)
+    .option(...JSON_FLAG);
+  add(program, 'Cluster:', 'token', 'print the line by which another box joins the head of this one')
     .option(...HOME_FLAG)
     .option(...JSON_FLAG);
   addPlaceFlags(

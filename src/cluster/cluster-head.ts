@@ -6,15 +6,16 @@ import { TwinkleError } from '../errors.js';
 import type { Logger } from '../observability/logger.js';
 import type { Peer, PeerHandlers } from '../transport/peer.js';
 import type { Hello } from '../transport/peer-frames.js';
-import { openPeerHub, type PeerHub } from '../transport/peer-hub.js';
+import { openPeerHub, type PeerHub, type PeerHubOptions } from '../transport/peer-hub.js';
 import type { ClusterSnapshot, GroupStatus } from './api.js';
-import type { AgentHello, ClientHello, HeadWelcome } from './client-protocol.js';
+import type { AgentTalk, ClientHello, HeadWelcome } from './client-protocol.js';
 import { readGroupSpec } from './group-spec.js';
+import { HeadAgents } from './head-agents.js';
 import type { JournaledLedger } from './journaled-ledger.js';
 import { LazyCommits } from './lazy-commits.js';
 import { Owners } from './owners.js';
 import { groupStatus, snapshotOf } from './status-view.js';
-import type { ClusterTimers, FromAgentBatch, LedgerEvent, ToAgentBatch } from './types.js';
+import type { ClusterTimers, LedgerEvent, ToAgentBatch } from './types.js';
 
 export interface ClusterHeadOptions {
   /** `ipc://…` in a 0700 folder. */
@@ -23,29 +24,46 @@ export interface ClusterHeadOptions {
   readonly cluster: string;
   readonly timers: ClusterTimers;
   readonly log: Logger;
-  /** Resolves when the process of that session is gone; null when it cannot be seen from here. */
+  /** Resolves when the process of that session is gone; null when it cannot be seen from here. Never asked of who came from outside. */
   watch(session: string): Promise<void> | null;
+  /** Where other boxes join as well. Absent or null: nobody but this box may. */
+  readonly outside?: OutsideDoor | null;
+  /** Absent or null: agents talk of nothing but reservations. */
+  readonly talk?: AgentTalk | null;
+}
+
+/** A hub for other boxes. */
+export interface OutsideDoor {
+  /** `tcp://HOST:PORT`; port `*`: any free one. */
+  readonly address: string;
+  readonly curve: NonNullable<PeerHubOptions['curve']>;
 }
 
 /** Agents and clients of a ledger. Made before the ledger, since the ledger sends through it; `open` begins to listen. */
 export class ClusterHead {
   readonly #options: ClusterHeadOptions;
-  readonly #agents = new Map<string, Peer>();
+  readonly #agents: HeadAgents;
   readonly #clients = new Map<string, Peer>();
   /** Group → sessions that are told of its changes: who made it, found it, or named it in a hello. */
   readonly #interest = new Map<string, Set<string>>();
   readonly #owners: Owners;
-  readonly #commits = new LazyCommits((node, batch) => this.#agents.get(node)?.cast('to-agent', batch));
+  readonly #commits = new LazyCommits((node, batch) => this.#agents.send(node, batch));
+  readonly #hubs: PeerHub[] = [];
   #core: JournaledLedger | null = null;
-  #hub: PeerHub | null = null;
+  #outside: PeerHub | null = null;
 
   constructor(options: ClusterHeadOptions) {
     this.#options = options;
+    this.#agents = new HeadAgents({
+      talk: options.talk ?? null,
+      log: options.log,
+      watch: (session) => options.watch(session),
+    });
     const { graceMs, deadMs } = options.timers;
     this.#owners = new Owners({
       // Its own clock ends its groups after the grace; ours must not be first.
       graceMs: graceMs + deadMs,
-      watch: (session) => options.watch(session),
+      watch: (session) => (session.startsWith(FAR) ? null : options.watch(session)),
       gone: (session, why) => {
         options.log.info({ session, why }, 'owner_gone');
         this.#clients.delete(session);
@@ -67,8 +85,7 @@ export class ClusterHead {
     for (const event of events) {
       if (event.e === 'node') {
         log.info(event, 'ledger_node');
-        // The ledger hears a dead node only when it says hello again, and it does so when it connects again.
-        if (event.state === 'dead') this.#agents.get(event.id)?.close('taken for dead: join again');
+        if (event.state === 'dead') this.#agents.dismiss(event.id);
       } else {
         log.debug(event, 'ledger_group');
         changed.add(event.id);
@@ -87,16 +104,32 @@ export class ClusterHead {
     }
   }
 
-  /** Listen. Owners of the journal's groups are watched from now on. */
-  async open(core: JournaledLedger): Promise<void> {
+  /**
+   * Listen. Owners of the journal's groups are watched from now on.
+   * @param ownNode id of the head's own node; null: it has none
+   * @throws `PORT_IN_USE`, or what the system says; then nothing listens
+   */
+  async open(core: JournaledLedger, ownNode: string | null = null): Promise<void> {
+    const { address, outside } = this.#options;
     this.#core = core;
+    this.#agents.open(core, ownNode);
     for (const { owner } of core.state.groups()) if (owner !== null) this.#owners.here(owner, false);
-    this.#hub = await openPeerHub({
-      address: this.#options.address,
-      accept: (hello) => this.#accept(hello),
-      onPeer: (peer) => this.#joined(peer),
-      handlers: (peer) => this.#handlers(peer),
-    });
+    try {
+      // First what may be refused: a socket of ipc stays behind as a file.
+      if (outside !== undefined && outside !== null) {
+        this.#outside = await openOutside({ ...this.#hubOf(true), ...outside });
+        this.#hubs.push(this.#outside);
+      }
+      this.#hubs.push(await openPeerHub({ ...this.#hubOf(false), address }));
+    } catch (error) {
+      await this.close();
+      throw error;
+    }
+  }
+
+  /** Where other boxes join, `tcp://HOST:PORT`; null: nowhere. */
+  get outside(): string | null {
+    return this.#outside?.endpoint ?? null;
   }
 
   snapshot(): ClusterSnapshot {
@@ -106,7 +139,8 @@ export class ClusterHead {
   async close(): Promise<void> {
     this.#owners.close();
     this.#commits.flush();
-    await this.#hub?.close();
+    this.#agents.close();
+    for (const hub of this.#hubs) await hub.close();
   }
 
   get #ledger(): JournaledLedger {
@@ -114,10 +148,18 @@ export class ClusterHead {
     return this.#core;
   }
 
-  #accept(hello: Hello): HeadWelcome {
+  #hubOf(outside: boolean): Pick<PeerHubOptions, 'accept' | 'onPeer' | 'handlers'> {
+    return {
+      accept: (hello) => this.#accept(hello, outside),
+      onPeer: (peer) => (isAgent(peer.hello) ? this.#agents.joined(peer, outside) : this.#joined(peer, outside)),
+      handlers: (peer) => (isAgent(peer.hello) ? this.#agents.handlers(peer) : this.#clientHandlers(peer, outside)),
+    };
+  }
+
+  #accept(hello: Hello, outside: boolean): HeadWelcome {
     const { cluster, timers } = this.#options;
     const { epoch } = this.#ledger.state;
-    if (hello.role === 'agent') return { cluster, epoch, timers, groups: [] };
+    if (isAgent(hello)) return { cluster, epoch, timers, groups: [], ...this.#agents.admit(hello, outside) };
     if (hello.role !== 'client') {
       throw new TwinkleError('PROTOCOL', `expected role agent or client but received ${JSON.stringify(hello.role)}`);
     }
@@ -126,37 +168,21 @@ export class ClusterHead {
       const group = this.#ledger.state.group(id);
       // What was refused while it was away, it must hear why.
       const gone = group === null || (group.state === 'REMOVED' && group.scheduling !== 'UNSCHEDULABLE');
-      return gone ? [] : [this.#statusFor(hello.session, id)];
+      return gone ? [] : [this.#statusFor(sessionOf(hello, outside), id)];
     });
     return { cluster, epoch, timers, groups: mine };
   }
 
-  #joined(peer: Peer): void {
-    const { role, session, body } = peer.hello;
-    if (role === 'client') {
-      this.#clients.set(session, peer);
-      this.#owners.here(session, true);
-      this.#dropUnnamed(session, body as Partial<ClientHello> | null);
-      peer.onClose(({ cause }) => {
-        if (this.#clients.get(session) !== peer) return; // it has joined again
-        this.#clients.delete(session);
-        if (cause === 'bye') this.#owners.left(session);
-        else this.#owners.silent(session);
-      });
-      return;
-    }
-    const hello = body as AgentHello;
-    this.#agents.set(hello.id, peer);
-    this.#ledger.enter((ledger) => ledger.nodeHello(hello));
-    const left = (why: string): void => {
-      if (this.#agents.get(hello.id) !== peer) return;
-      this.#agents.delete(hello.id);
-      this.#ledger.enter((ledger) => ledger.nodeLeft(hello.id, why));
-    };
-    void this.#options.watch(session)?.then(() => left('its process ended'));
+  #joined(peer: Peer, outside: boolean): void {
+    const session = sessionOf(peer.hello, outside);
+    this.#clients.set(session, peer);
+    this.#owners.here(session, true);
+    this.#dropUnnamed(session, peer.hello.body as Partial<ClientHello> | null);
     peer.onClose(({ cause }) => {
-      if (cause === 'bye') left('it left');
-      // Otherwise it is silent: the ledger's timers decide, and it may come back.
+      if (this.#clients.get(session) !== peer) return; // it has joined again
+      this.#clients.delete(session);
+      if (cause === 'bye') this.#owners.left(session);
+      else this.#owners.silent(session);
     });
   }
 
@@ -170,22 +196,10 @@ export class ClusterHead {
     });
   }
 
-  #handlers(peer: Peer): PeerHandlers {
-    if (peer.hello.role === 'agent') {
-      const { id } = peer.hello.body as AgentHello;
-      return {
-        call: (method) => {
-          throw new TwinkleError('PROTOCOL', `an agent may not call \`${method}\``);
-        },
-        cast: (method, params) => {
-          if (method !== 'from-agent') throw new TwinkleError('PROTOCOL', `an agent may not cast \`${method}\``);
-          if (this.#agents.get(id) !== peer) return; // a straggler of a connection before
-          this.#ledger.enter((ledger) => ledger.receive(id, params as FromAgentBatch));
-        },
-      };
-    }
+  #clientHandlers(peer: Peer, outside: boolean): PeerHandlers {
+    const session = sessionOf(peer.hello, outside);
     return {
-      call: (method, params) => this.#call(peer.session, method, (params ?? {}) as Record<string, unknown>),
+      call: (method, params) => this.#call(session, method, (params ?? {}) as Record<string, unknown>),
       cast: (method) => {
         throw new TwinkleError('PROTOCOL', `a client may not cast \`${method}\``);
       },
@@ -251,4 +265,35 @@ export class ClusterHead {
     if (status === null) throw new TwinkleError('GROUP_NOT_FOUND', `no placement group ${id}`);
     return status;
   }
+}
+
+/** @throws `PORT_IN_USE`, `CONFIG_INVALID` */
+async function openOutside(options: PeerHubOptions): Promise<PeerHub> {
+  try {
+    return await openPeerHub(options);
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    const where = `\`${options.address.replace('tcp://', '')}\``;
+    if (code === 'EADDRINUSE') {
+      throw new TwinkleError('PORT_IN_USE', `another process listens at ${where}: take another port`, { cause: error });
+    }
+    if (code === 'EADDRNOTAVAIL' || code === 'ENODEV') {
+      throw new TwinkleError('CONFIG_INVALID', `${where} is no address of this box`, { cause: error });
+    }
+    if (code !== 'EACCES') throw error;
+    throw new TwinkleError('CONFIG_INVALID', `this user may not listen at ${where}: take a port from 1024`, {
+      cause: error,
+    });
+  }
+}
+
+function isAgent({ role }: Hello): boolean {
+  return role === 'agent';
+}
+
+/** How sessions of other boxes begin here, and in the journal: they name processes, which a restarted head must not look for either. */
+const FAR = 'far-';
+
+function sessionOf({ session }: Hello, outside: boolean): string {
+  return outside ? FAR + session : session;
 }

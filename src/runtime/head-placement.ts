@@ -1,6 +1,7 @@
 /** Placement by the standalone head that runs on this box: finds it, joins it, and says which of its nodes are this machine. */
 import { randomBytes } from 'node:crypto';
 import { hostname } from 'node:os';
+import type { ClusterSnapshot, NodeStatus } from '../cluster/api.js';
 import { RemoteCluster } from '../cluster/remote-cluster.js';
 import { sessionId } from '../cluster/session.js';
 import type { CompiledConfig } from '../config/compile.js';
@@ -9,7 +10,7 @@ import { TwinkleError } from '../errors.js';
 import type { DeviceReport } from '../native/types.js';
 import { processStat } from '../util/proc-stat.js';
 import { headAddress } from './head-address.js';
-import { runningHead } from './instance-file.js';
+import { runningAgent, runningHead } from './instance-file.js';
 import type { PlacementSource } from './place-replicas.js';
 
 /** A head does not need long to answer on its own box. */
@@ -22,9 +23,12 @@ const JOIN_MS = 10_000;
 export async function joinHead(home: string, signal?: AbortSignal): Promise<RemoteCluster> {
   const head = runningHead(home);
   if (head === null) {
+    const agent = runningAgent(home);
     throw new TwinkleError(
       'HEAD_UNREACHABLE',
-      `no head runs in ${home}: start one with \`twinkle-node start --head\`, or say --address local`,
+      agent !== null
+        ? `in ${home} runs an agent of the head at ${agent.address}, which gives out the devices of this box: do this on that box, or say --address local to go without asking it`
+        : `no head runs in ${home}: start one with \`twinkle-node start --head\`, or say --address local`,
     );
   }
   const pidStart = processStat(process.pid)?.start ?? '0';
@@ -45,11 +49,11 @@ export class HeadDoor implements AsyncDisposable {
   /** @param signal ends the attempt to join */
   constructor(readonly signal?: AbortSignal) {}
 
-  /** Kinds of devices that the head's cluster has, busy or not; null: there is no head for this start. */
+  /** Kinds of devices that the head's box has, busy or not; null: there is no head for this start. */
   async kinds(address: ServeConfig['address'], home: string): Promise<Kinds | null> {
     const cluster = await this.#enter(address, home);
     if (cluster === null) return null;
-    const { nodes } = await cluster.snapshot();
+    const nodes = ownNodes(await cluster.snapshot(), home);
     const has = (kind: 'GPU' | 'NPU'): boolean => nodes.some(({ resources }) => (resources[kind] ?? 0) > 0);
     return new Set((['GPU', 'NPU'] as const).filter(has));
   }
@@ -62,7 +66,7 @@ export class HeadDoor implements AsyncDisposable {
     const { config, origins } = compiled;
     if (config.address === 'local' && origins.address.source === 'default') refuseShaping(compiled);
     const cluster = await this.#enter(config.address, config.home);
-    return cluster === null ? null : await placementOf(cluster, await devices());
+    return cluster === null ? null : await placementOf(cluster, config.home, await devices());
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -70,7 +74,8 @@ export class HeadDoor implements AsyncDisposable {
   }
 
   async #enter(address: ServeConfig['address'], home: string): Promise<RemoteCluster | null> {
-    if (address === 'local' || (address === null && runningHead(home) === null)) return null;
+    const alone = runningHead(home) === null && runningAgent(home) === null;
+    if (address === 'local' || (address === null && alone)) return null;
     this.#cluster ??= await joinHead(home, this.signal);
     return this.#cluster;
   }
@@ -88,10 +93,15 @@ function refuseShaping({ config, origins }: CompiledConfig): void {
   );
 }
 
+/** The head's own node. Others are agents', also where one runs on the same host: their devices are not for who asks the head. */
+function ownNodes({ nodes }: ClusterSnapshot, home: string): readonly NodeStatus[] {
+  const head = runningHead(home);
+  return nodes.filter(({ name, pid }) => name === hostname() && pid === head?.pid);
+}
+
 /** The cluster as a source of places for ranks of this machine. */
-async function placementOf(cluster: RemoteCluster, report: DeviceReport): Promise<PlacementSource> {
-  const { nodes } = await cluster.snapshot();
-  const here = nodes.filter(({ name, state }) => name === hostname() && state !== 'dead').map(({ id }) => id);
+async function placementOf(cluster: RemoteCluster, home: string, report: DeviceReport): Promise<PlacementSource> {
+  const here = ownNodes(await cluster.snapshot(), home).map(({ id }) => id);
   const devices: readonly DeviceChoice[] = report.devices.map(({ kind, index, uuid }) => ({ kind, index, uuid }));
   return { cluster, sole: false, nodes: new Set(here), devices, leftOut: [] };
 }

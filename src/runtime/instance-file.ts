@@ -54,6 +54,11 @@ export function runningHead(home: string): InstanceFile | null {
   return listInstances(home).find(({ alive, file }) => alive && file.kind === 'head')?.file ?? null;
 }
 
+/** The agent of that home folder; null: none runs. */
+export function runningAgent(home: string): InstanceFile | null {
+  return listInstances(home).find(({ alive, file }) => alive && file.kind === 'agent')?.file ?? null;
+}
+
 /** One file; null when it is gone or is no instance file. */
 export function readInstance(path: string): FoundInstance | null {
   try {
@@ -63,7 +68,7 @@ export function readInstance(path: string): FoundInstance | null {
     if (typeof file.startedAt !== 'number' || typeof file.logs !== 'string' || typeof file.adminSocket !== 'string')
       return null;
     // Instances that were started before there were heads name no kind.
-    const kind = file.kind === 'head' ? 'head' : 'serve';
+    const kind = file.kind === 'head' || file.kind === 'agent' ? file.kind : 'serve';
     const found: InstanceFile = {
       ...(file as InstanceFile),
       kind,

@@ -35,16 +35,25 @@ export function takeOver(
   records: readonly LedgerRecord[],
   groups: Iterable<GroupView>,
 ): { readonly node: Facts; readonly kept: boolean } {
-  const boot = readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim();
+  const boot = bootId();
   const previous = records.findLast((record) => record.r === 'node' && record.hello.id === id);
   const holds = [...groups].some(
     ({ state, seats }) => state !== 'REMOVED' && seats.some((seat) => seat !== null && seat.node === id),
   );
   if (previous?.r === 'node' && holds && previous.hello.incarnation.startsWith(boot)) {
-    const { version, pid } = offer;
-    return { node: { ...previous.hello, version, pid }, kept: !sameOffer(previous.hello, offer) };
+    const { address, version, pid } = offer;
+    return { node: { ...previous.hello, address, version, pid }, kept: !sameOffer(previous.hello, offer) };
   }
-  return { node: { ...offer, id, incarnation: `${boot}.${randomBytes(4).toString('hex')}` }, kept: false };
+  return { node: { ...offer, id, incarnation: freshIncarnation() }, kept: false };
+}
+
+/** For a node that holds nothing of before. Begins with what names this start of the machine. */
+export function freshIncarnation(): string {
+  return `${bootId()}.${randomBytes(4).toString('hex')}`;
+}
+
+function bootId(): string {
+  return readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim();
 }
 
 function sameOffer(before: Omit<Facts, 'id' | 'incarnation'>, now: Omit<Facts, 'id' | 'incarnation'>): boolean {

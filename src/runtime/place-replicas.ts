@@ -8,6 +8,7 @@ import type { GroupPlan } from '../engines/placement.js';
 import { seatRanks } from '../engines/rank-seats.js';
 import { asTwinkleError, TwinkleError } from '../errors.js';
 import type { Logger } from '../observability/logger.js';
+import { NODE_ID_LABEL } from '../scheduler/labels.js';
 import type { RankPlace } from '../supervisor/rank-environment.js';
 import type { PlacedGang } from './placed-gang.js';
 import { describeWait, placesOf, unplaceable } from './placement-words.js';
@@ -118,7 +119,7 @@ export class GroupKeeper {
         strategy: plan.strategy,
         domainLabel: null,
         bundles: plan.bundles,
-        selectors: null,
+        selectors: selectorsOf(context.source.nodes, plan.bundles.length),
         softTarget: null,
         tensorParallel: plan.tensorParallel,
         hold: 'serving',
@@ -261,4 +262,11 @@ export class GroupKeeper {
     this.#said = detail;
     this.context.news.waiting(detail, this.#sinceMs);
   }
+}
+
+/** Ranks start on this machine only, so their bundles are looked for nowhere else. */
+function selectorsOf(nodes: PlacementSource['nodes'], bundles: number): readonly Record<string, string>[] | null {
+  if (nodes === null || nodes.size === 0) return null;
+  const here = { [NODE_ID_LABEL]: nodes.size === 1 ? [...nodes].join() : `in(${[...nodes].join(',')})` };
+  return Array.from({ length: bundles }, () => here);
 }

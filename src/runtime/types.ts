@@ -44,8 +44,10 @@ export interface ClusterHeadStatus {
   /** Unix milliseconds. */
   readonly startedAt: number;
   readonly home: string;
-  /** Where nodes and clients reach it. */
+  /** Where clients of its box reach it. */
   readonly address: string;
+  /** `HOST:PORT` where other boxes join; absent: nowhere. */
+  readonly tcp?: string;
   readonly phase: 'ready' | 'stopping';
   readonly cluster: string;
   readonly epoch: number;
@@ -60,6 +62,34 @@ export interface ClusterHeadStatus {
   };
   /** Actors, tasks and objects; absent: the head offers no devices, so it runs none. */
   readonly work?: WorkStatus;
+}
+
+/** The state document of an agent (`start --address`), on the same admin socket. Plain JSON. */
+export interface ClusterAgentStatus {
+  readonly kind: 'agent';
+  readonly instance: string;
+  readonly pid: number;
+  readonly version: string;
+  /** Unix milliseconds. */
+  readonly startedAt: number;
+  readonly home: string;
+  /** `HOST:PORT` of its head. */
+  readonly address: string;
+  readonly phase: 'ready' | 'stopping';
+  /** Whether it is with its head now. */
+  readonly connected: boolean;
+  /** Why not, for people; null: it is. */
+  readonly reason: string | null;
+  /** Unix milliseconds of the last time that it joined. */
+  readonly joinedAt: number;
+  readonly node: {
+    readonly id: string;
+    readonly name: string;
+    /** By which other boxes reach it. */
+    readonly address: string;
+  };
+  /** Programs that have joined here, workers, and objects whose bytes are here; absent: it is not with its head. */
+  readonly work?: Pick<WorkStatus, 'drivers' | 'workers' | 'store'>;
 }
 
 /** The ranks that train a model. */
@@ -119,17 +149,19 @@ export interface Head extends AsyncDisposable {
 
 /** File `<home>/instances/<instance>.json`: how `status`, `list`, `logs` and `stop` find a head. Removed at its end; a stale one is ignored. */
 export interface InstanceFile {
-  /** `head`: a standalone head, which serves no model. */
-  readonly kind: 'serve' | 'head';
+  /** `head`: a standalone head, `agent`: a box of another head; neither serves a model. */
+  readonly kind: 'serve' | 'head' | 'agent';
   readonly instance: string;
   readonly pid: number;
   /** Field 22 of /proc/<pid>/stat: tells a reused pid from ours. */
   readonly pidStart: string;
   readonly startedAt: number;
   readonly url: string | null;
-  /** Of a standalone head: where its clients connect. Null: a server. */
+  /** Of a standalone head: where its clients connect; of an agent: `HOST:PORT` of its head. Null: a server. */
   readonly address: string | null;
-  /** Of a head that runs actors and tasks: the socket where programs join. */
+  /** Of a head where other boxes may join: `HOST:PORT`. */
+  readonly tcp?: string;
+  /** Of a head or agent that runs actors and tasks: the socket where programs join. */
   readonly workSocket?: string;
   /** HTTP over a unix socket in a 0700 folder: GET /status. */
   readonly adminSocket: string;

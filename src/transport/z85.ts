@@ -17,3 +17,14 @@ export function decodeZ85(text: string): Buffer {
   }
   return bytes;
 }
+
+/** @param bytes a multiple of 4; throws RangeError for others */
+export function encodeZ85(bytes: Buffer): string {
+  if (bytes.length % 4 !== 0) throw new RangeError(`${bytes.length} bytes are no multiple of 4`);
+  let text = '';
+  for (let at = 0; at < bytes.length; at += 4) {
+    const value = bytes.readUInt32BE(at);
+    for (const worth of [85 ** 4, 85 ** 3, 85 ** 2, 85, 1]) text += DIGITS[Math.floor(value / worth) % 85];
+  }
+  return text;
+}

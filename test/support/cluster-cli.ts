@@ -1,10 +1,12 @@
 /** A standalone head as a user starts it, in a home of its own, and what the CLI says of it. */
+import { execFile } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
 import { vi } from 'vitest';
 import type { GroupStatus, NodeStatus } from '../../src/cluster/api.js';
-import { CliServer, runCli } from './cli.js';
+import { CliServer, MAIN, runCli } from './cli.js';
 import { isAlive, killProcess } from './gang-kit.js';
 
 const PATIENCE = { timeout: 20_000, interval: 50 };
@@ -14,9 +16,20 @@ export interface HeadFacts {
   readonly instance: string;
   readonly pid: number;
   readonly cluster: string;
+  /** With `--port` only. */
+  readonly join?: string;
 }
 
-/** A box with fake devices and, when {@link start} was called, a head. Dispose ends everything that runs in its home. */
+export interface AgentFacts {
+  /** Of the head. */
+  readonly address: string;
+  readonly instance: string;
+  readonly pid: number;
+  /** Id of the node. */
+  readonly node: string;
+}
+
+/** A box with fake devices and, when {@link start} or {@link join} was called, a head or an agent. Dispose ends everything that runs in its home. */
 export class FakeBox implements AsyncDisposable {
   readonly home = mkdtempSync(join(tmpdir(), 'twinkle-box-'));
   readonly env: Record<string, string>;
@@ -32,6 +45,15 @@ export class FakeBox implements AsyncDisposable {
     );
     if (code !== 0) throw new Error(`start --head ended with ${code}: ${stderr}`);
     return JSON.parse(stdout) as HeadFacts;
+  }
+
+  /** Be an agent of another head, by the line that it printed, as a shell runs it. */
+  async join(line: string, ...flags: string[]): Promise<AgentFacts> {
+    if (!line.startsWith('npx twinkle-node ')) throw new Error(`not a line for a shell: ${line}`);
+    const own = line.replace('npx twinkle-node', `"${process.execPath}" "${MAIN}"`);
+    const words = `${own} --json --num-cpus 16 ${flags.join(' ')}`;
+    const { stdout } = await promisify(execFile)('bash', ['-c', words], { env: { ...process.env, ...this.env } });
+    return JSON.parse(stdout) as AgentFacts;
   }
 
   /** A mock server; joins the head when one runs. */

@@ -1,7 +1,7 @@
 /** Asks every running instance of a home folder at once; who does not answer becomes a note and hides nobody. */
 import type { ClusterSnapshot } from '../../cluster/api.js';
-import type { ClusterHeadStatus, HeadStatus, InstanceFile, RunStatus } from '../../runtime/types.js';
-import { askCluster, askRuns, askStatus, askWork, type Silent, type WorkDocuments } from '../admin.js';
+import type { HeadStatus, InstanceFile, RunStatus } from '../../runtime/types.js';
+import { type AnyStatus, askCluster, askRuns, askStatus, askWork, type Silent, type WorkDocuments } from '../admin.js';
 import { runningInstances } from '../home.js';
 
 /** A cluster and who told of it. */
@@ -20,8 +20,8 @@ export interface Found<T> {
   readonly running: number;
 }
 
-/** The state of every server and standalone head, oldest first. */
-export function gatherStatus(home: string): Promise<Found<HeadStatus | ClusterHeadStatus>> {
+/** The state of every server, standalone head and agent, oldest first. */
+export function gatherStatus(home: string): Promise<Found<AnyStatus>> {
   return gather(home, askStatus);
 }
 
@@ -92,10 +92,10 @@ async function gather<T extends object>(
 /** Some reasons are sentences about it, the others what the system said. */
 function describeSilence({ instance, kind, pid }: InstanceFile, { silent }: Silent): string {
   const why = silent.startsWith('it ') ? silent : `it does not answer: ${silent}`;
-  return `${instance} (${kind === 'head' ? 'head' : 'server'}, pid ${pid}): ${why}`;
+  return `${instance} (${kind === 'serve' ? 'server' : kind}, pid ${pid}): ${why}`;
 }
 
-/** Without the standalone heads. */
-export function serversOf(found: readonly (HeadStatus | ClusterHeadStatus)[]): HeadStatus[] {
+/** Without standalone heads and agents. */
+export function serversOf(found: readonly AnyStatus[]): HeadStatus[] {
   return found.filter((status) => status.kind === 'serve');
 }

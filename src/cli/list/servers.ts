@@ -1,8 +1,15 @@
-/** `status`: servers with their models and ranks, standalone heads in a line, and who does not answer. Pure. */
+/** `status`: servers with their models and ranks, standalone heads and agents in a line, and who does not answer. Pure. */
 import { formatBytes } from '../../config/quantity.js';
-import type { ClusterHeadStatus, DeviceHolding, HeadStatus, InstanceFile, TrainerStatus } from '../../runtime/types.js';
+import type {
+  ClusterAgentStatus,
+  ClusterHeadStatus,
+  DeviceHolding,
+  HeadStatus,
+  InstanceFile,
+  TrainerStatus,
+} from '../../runtime/types.js';
 import type { ScaleStatus, ServedModel } from '../../serving/types.js';
-import type { Silent } from '../admin.js';
+import type { AnyStatus, Silent } from '../admin.js';
 import type { Paint } from '../render/style.js';
 import { formatDuration, table } from '../render/table.js';
 import type { Picture } from './picture.js';
@@ -10,7 +17,7 @@ import type { Picture } from './picture.js';
 /** An instance and its answer. */
 export interface Answered {
   readonly file: InstanceFile;
-  readonly answer: HeadStatus | ClusterHeadStatus | Silent;
+  readonly answer: AnyStatus | Silent;
 }
 
 /** Fields that change by themselves: alone they are no news. */
@@ -57,10 +64,11 @@ function describe(file: InstanceFile, answer: Answered['answer'], since: string,
     const { nodes, groups, work } = answer;
     const pending = groups.pending === 0 ? '0 pending' : paint('yellow', `${groups.pending} pending`);
     return (
-      `${name}  head  ${state(answer.phase, paint)}  ${answer.address}  ${process}  version ${answer.version}  ` +
+      `${name}  head  ${state(answer.phase, paint)}  ${answer.tcp ?? answer.address}  ${process}  version ${answer.version}  ` +
       `nodes ${nodes}  groups ${groups.created} created, ${pending}\n${work === undefined ? '' : indented(workLine(work))}`
     );
   }
+  if (answer.kind === 'agent') return `${name}  agent  ${agentLine(answer, process, paint)}\n`;
   const line = `${name}  ${state(answer.phase, paint)}  ${answer.url ?? 'without HTTP'}  ${process}  version ${answer.version}${membership(answer, paint)}\n`;
   const rows = answer.models.flatMap((model) => [
     ...modelRows(model, paint),
@@ -73,13 +81,23 @@ function describe(file: InstanceFile, answer: Answered['answer'], since: string,
   return line + indented(ranks) + indented(holders(answer.devices ?? [], paint));
 }
 
+function agentLine(
+  { phase, node, address, version, reason }: ClusterAgentStatus,
+  process: string,
+  paint: Paint,
+): string {
+  const away = reason === null ? '' : `  ${paint('yellow', `not connected: ${reason}`)}`;
+  return `${state(phase, paint)}  node ${node.id} (${node.address}) of the head at ${address}  ${process}  version ${version}${away}`;
+}
+
 const indented = (text: string): string => text.replace(/^(?=.)/gm, '  ');
 
-/** `actors 3, tasks 2 workers, objects 14: 1.2 GiB of 7.1 GiB, 0.3 GiB in 5 spilled to disk`. */
+/** `actors 3, tasks 2 workers, objects 14: 1.2 GiB of 7.1 GiB, 0.3 GiB in 5 spilled to disk, 2.0 GiB on other nodes`. */
 function workLine({ actors, leases, store }: NonNullable<ClusterHeadStatus['work']>): string {
-  const { objects, usedBytes, capacityBytes, spilledBytes, spilledObjects } = store;
+  const { objects, usedBytes, capacityBytes, spilledBytes, spilledObjects, awayBytes } = store;
   const spilled = spilledBytes === 0 ? '' : `, ${formatBytes(spilledBytes)} in ${spilledObjects} spilled to disk`;
-  const room = `${formatBytes(usedBytes)} of ${formatBytes(capacityBytes)}${spilled}`;
+  const away = awayBytes > 0 ? `, ${formatBytes(awayBytes)} on other nodes` : ''; // heads of before do not say
+  const room = `${formatBytes(usedBytes)} of ${formatBytes(capacityBytes)}${spilled}${away}`;
   return `actors ${actors}, tasks ${leases} ${leases === 1 ? 'worker' : 'workers'}, objects ${objects}: ${room}\n`;
 }
 

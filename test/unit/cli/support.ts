@@ -101,6 +101,9 @@ export class Session {
     standaloneHead: async () => {
       throw new Error('not in this test');
     },
+    agent: async () => {
+      throw new Error('not in this test');
+    },
     native: async () => createFakeNative(),
     probeNative: async () => null,
   };

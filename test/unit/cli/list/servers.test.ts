@@ -32,13 +32,14 @@ describe('status', () => {
   test('a head that runs actors and tasks says how many, and what its store holds', () => {
     const memory = { usedBytes: 2 ** 30, slabBytes: 2 ** 31, capacityBytes: 7.5 * 2 ** 30, inlineBytes: 9 };
     const store = { objects: 14, ...memory, spilledObjects: 2, spillWrittenBytes: 3, spillReadBytes: 4 };
-    const text = (spilledBytes: number, leases: number): string | undefined => {
-      const work = { drivers: 1, workers: 9, actors: 3, leases, store: { ...store, spilledBytes } };
+    const text = (spilledBytes: number, leases: number, awayBytes = 0): string | undefined => {
+      const work = { drivers: 1, workers: 9, actors: 3, leases, store: { ...store, spilledBytes, awayBytes } };
       return drawServers([{ file, answer: { ...HEAD, work } }], '/h', 0, plain)
         .text(80)
         .split('\n')[1];
     };
     expect(text(0, 1)).toBe('  actors 3, tasks 1 worker, objects 14: 1.0 GiB of 7.5 GiB');
+    expect(text(0, 1, 2 ** 21)).toMatch(/1\.0 GiB of 7\.5 GiB, 2\.0 MiB on other nodes$/);
     expect(text(2 ** 20, 2)).toBe(
       '  actors 3, tasks 2 workers, objects 14: 1.0 GiB of 7.5 GiB, 1.0 MiB in 2 spilled to disk',
     );
