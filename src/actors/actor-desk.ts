@@ -6,25 +6,27 @@ import type { ActorBorn, ActorCard, ActorSpec } from '../protocol/work.js';
 import { type ActorEvent, after, pauseMs, unborn } from './actor-life.js';
 import { ActorNames } from './actor-names.js';
 import { type Actor, type ActorFacts, factsOf, newActor, stateOf } from './actor-record.js';
-import type { ClientPeer } from './client-peer.js';
-import { type Job, setupOf } from './job.js';
+import type { Client } from './client.js';
+import type { Job } from './job.js';
 import { type ObjectDesk, SERVICE } from './object-desk.js';
 import type { RuntimeEnvs } from './runtime-envs.js';
 import type { Seats } from './seats.js';
 import type { Worker, WorkerEnd } from './worker.js';
-import type { WorkerPool } from './worker-pool.js';
+import type { Workplaces } from './workplace.js';
 
 export type { ActorFacts };
 
 export interface ActorDeskOptions {
   readonly seats: Seats;
-  readonly pool: WorkerPool;
+  readonly workplaces: Workplaces;
   readonly objects: ObjectDesk;
-  readonly envs: RuntimeEnvs;
+  readonly envs: Pick<RuntimeEnvs, 'keep' | 'folders'>;
   readonly log: Logger;
   employ(worker: Worker, job: Job): void;
   /** Somebody waits for room. */
   press(): void;
+  /** See `LeaseDesk`. */
+  reach(client: Client, worker: Pick<Worker, 'node' | 'path'>): string;
 }
 
 /** Ray places an actor by one CPU, and lets it hold what it asks for: nothing, unless it says so. */
@@ -44,7 +46,7 @@ export class ActorDesk {
    * Make an actor, or find the one of that name. It begins at once; its state is told to who watches it.
    * @throws `ACTOR_NAME_TAKEN`, `PLACEMENT_INVALID`, `INVALID_REQUEST`, `PROTOCOL` for references to what is not known
    */
-  async create(creator: ClientPeer, job: Job, spec: ActorSpec, body: Buffer): Promise<ActorCard> {
+  async create(creator: Client, job: Job, spec: ActorSpec, body: Buffer): Promise<ActorCard> {
     const { objects, seats } = this.#options;
     const { id, name, namespace } = spec;
     const known = this.#named(namespace, name);
@@ -68,13 +70,18 @@ export class ActorDesk {
     if (spec.detached) objects.hold(creator.id, { ids: [id] });
     try {
       const needs = Object.keys(spec.demand.resources).length === 0 ? NEEDS : null;
-      actor.place = await seats.ask(spec.demand, needs);
+      actor.place = await seats.ask(spec.demand, needs, creator.node);
     } catch (error) {
       this.#happened(actor, { e: 'killed', reason: asTwinkleError(error).message, restart: false });
       objects.drop(creator.id, { ids: [id] });
       throw error;
     }
-    actor.place.onLost((reason) => this.#happened(actor, { e: 'killed', reason, restart: false }));
+    actor.place.onLost((reason, again) => {
+      actor.moves += 1;
+      // Where another place is looked for, it has lost its process, no more.
+      if (again) actor.worker?.kill();
+      else this.#happened(actor, { e: 'killed', reason, restart: false });
+    });
     if (actor.ending.signal.aborted) {
       actor.place.release();
       actor.place = null;
@@ -83,7 +90,7 @@ export class ActorDesk {
   }
 
   /** The living actor of that name. Throws `ACTOR_NOT_FOUND`. */
-  find(client: ClientPeer, namespace: string, name: string): ActorCard {
+  find(client: Client, namespace: string, name: string): ActorCard {
     const actor = this.#named(namespace, name);
     if (actor !== null) return this.#hand(client, actor);
     const others = this.#names.list(namespace).map((other) => `"${other.name}"`);
@@ -97,7 +104,7 @@ export class ActorDesk {
   }
 
   /** Tell that client how it is, now and at every change. One that was forgotten is dead. */
-  watch(client: ClientPeer, id: string): void {
+  watch(client: Client, id: string): void {
     const actor = this.#actors.get(id);
     if (actor === undefined) {
       const life = { ...unborn(0), phase: 'DEAD' as const, reason: 'it ended, and nobody had a handle any more' };
@@ -142,7 +149,7 @@ export class ActorDesk {
   }
 
   /** Who made it has ended, and it does not outlive that. */
-  clientGone(client: ClientPeer): void {
+  clientGone(client: Client): void {
     for (const actor of this.#actors.values()) {
       actor.watchers.delete(client);
       if (actor.creator !== client || actor.spec.detached || actor.life.phase === 'DEAD') continue;
@@ -159,7 +166,7 @@ export class ActorDesk {
     for (const { ending } of this.#actors.values()) ending.abort();
   }
 
-  #hand(client: ClientPeer, { card }: Actor): ActorCard {
+  #hand(client: Client, { card }: Actor): ActorCard {
     this.#options.objects.hold(client.id, { ids: [card.id] });
     return card;
   }
@@ -174,21 +181,26 @@ export class ActorDesk {
   }
 
   async #start(actor: Actor): Promise<void> {
-    const { pool, envs, employ, log, press } = this.#options;
+    const { workplaces, employ, log, press } = this.#options;
     const { life, spec, job } = actor;
     const { signal } = actor.ending;
     try {
       await actor.left;
       if (pauseMs(life) > 0) await sleep(pauseMs(life), undefined, { signal, ref: false });
-      actor.preparation = envs.prepare(job, spec.demand);
+      actor.preparation = workplaces.prepare(job, spec.demand);
       const around = await actor.preparation.ready(signal);
       const seat = await actor.place?.ready(signal, press);
       if (seat === undefined || signal.aborted || actor.life.epoch !== life.epoch) return;
       actor.node = seat.node;
-      const { driver } = job;
-      const worker = await pool.take({ driver, python: around.python }, setupOf(job, seat, spec.demand, around));
+      const { moves } = actor;
+      const worker = await workplaces.take(job, seat, spec.demand, around);
       if (signal.aborted || actor.life.epoch !== life.epoch) {
-        pool.giveBack(worker); // it has done nothing yet
+        workplaces.giveBack(worker); // it has done nothing yet
+        return;
+      }
+      if (actor.moves !== moves) {
+        worker.kill();
+        void this.#start(actor);
         return;
       }
       actor.worker = worker;
@@ -199,6 +211,10 @@ export class ActorDesk {
     } catch (error) {
       if (signal.aborted || actor.life.epoch !== life.epoch) return;
       const { code, message } = asTwinkleError(error);
+      if (code === 'NODE_LOST') {
+        void this.#start(actor); // its place is looked for anew
+        return;
+      }
       log.warn({ actor: actor.card.id, code, message }, 'actor_not_started');
       // A worker may do better the next time; a place that is not to be had, or an interpreter that cannot run our code, will not.
       const again = code === 'RANK_FAILED' || code === 'INTERNAL';
@@ -256,9 +272,11 @@ export class ActorDesk {
     this.#actors.delete(actor.card.id);
   }
 
-  #tell(client: ClientPeer, actor: Actor): void {
+  #tell(client: Client, actor: Actor): void {
     const body = actor.life.cause === null ? [] : [actor.cause];
-    client.tell('actor', stateOf(actor.card.id, actor.life, actor.card.ordered), body);
+    const state = stateOf(actor.card.id, actor.life, actor.card.ordered);
+    const path = state.path === '' ? '' : this.#options.reach(client, state);
+    client.tell('actor', { ...state, path }, body);
   }
 }
 

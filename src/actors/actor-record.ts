@@ -1,7 +1,7 @@
 /** One actor of this node, and what others are shown of it. Changes nothing. */
 import type { ActorCard, ActorSpec, ActorState } from '../protocol/work.js';
 import { type ActorLife, unborn } from './actor-life.js';
-import type { ClientPeer } from './client-peer.js';
+import type { Client } from './client.js';
 import type { Job } from './job.js';
 import type { Preparation } from './runtime-envs.js';
 import type { Place } from './seats.js';
@@ -28,8 +28,8 @@ export interface Actor {
   /** Bytes of its constructor's arguments. */
   readonly body: Buffer;
   readonly job: Job;
-  readonly creator: ClientPeer;
-  readonly watchers: Set<ClientPeer>;
+  readonly creator: Client;
+  readonly watchers: Set<Client>;
   /** Aborted when it is dead. */
   readonly ending: AbortController;
   life: ActorLife;
@@ -40,6 +40,8 @@ export interface Actor {
   /** Of the box where it was placed last; empty: nowhere yet. */
   node: string;
   worker: Worker | null;
+  /** How often its place was taken away: who starts it sees whether it still has the one that was found. */
+  moves: number;
   /** Its process of before is gone: its devices are free for the next. */
   left: Promise<unknown>;
   /** Bytes of what its constructor raised. */
@@ -47,13 +49,13 @@ export interface Actor {
 }
 
 /** An actor that has no place yet. */
-export function newActor(creator: ClientPeer, job: Job, spec: ActorSpec, body: Buffer): Actor {
+export function newActor(creator: Client, job: Job, spec: ActorSpec, body: Buffer): Actor {
   const { id, name, namespace, cls_name, methods, max_task_retries } = spec;
   const card: ActorCard = { id, cls_name, name, namespace, methods, max_task_retries, ordered: isOrdered(spec) };
   return {
     ...{ card, spec, body: Buffer.from(body), job, creator, cause: Buffer.alloc(0), left: Promise.resolve() },
-    ...{ watchers: new Set<ClientPeer>(), ending: new AbortController() },
-    ...{ life: unborn(spec.max_restarts), place: null, preparation: null, node: '', worker: null },
+    ...{ watchers: new Set<Client>(), ending: new AbortController() },
+    ...{ life: unborn(spec.max_restarts), place: null, preparation: null, node: '', worker: null, moves: 0 },
   };
 }
 

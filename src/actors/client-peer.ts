@@ -4,15 +4,10 @@ import { asTwinkleError, TwinkleError } from '../errors.js';
 import { Ask, Join, type Joined, Tell, WithdrawAsk, WORK_PROTOCOL } from '../protocol/work.js';
 import { FramedSocket } from '../transport/framed-socket.js';
 import { deferred } from '../util/deferred.js';
+import { type Client, WithBody } from './client.js';
 import { shaped } from './shape.js';
 
-/** An answer with bytes beside it. */
-export class WithBody {
-  constructor(
-    readonly value: unknown,
-    readonly body: readonly Uint8Array[],
-  ) {}
-}
+export { WithBody } from './client.js';
 
 export interface ClientHandlers {
   /** Its value, or what it resolves to, is the answer; {@link WithBody} carries bytes. Thrown errors are the refusal. */
@@ -26,8 +21,9 @@ export interface ClientHandlers {
 /** A longer backlog than that is a client that does not read: it is cut off, or it would fill the memory. */
 const LONGEST_BACKLOG = 256 * 1024 * 1024;
 
-export class ClientPeer {
+export class ClientPeer implements Client {
   readonly id: number;
+  readonly node: string;
   readonly #socket: FramedSocket;
   /** Questions that have no answer yet. */
   readonly #open = new Map<number, AbortController>();
@@ -36,8 +32,9 @@ export class ClientPeer {
   #handlers: ClientHandlers | null = null;
 
   /** @param id never given to another */
-  constructor(socket: Socket, id: number) {
+  constructor(socket: Socket, id: number, node: string) {
     this.id = id;
+    this.node = node;
     this.#joined.promise.catch(() => {}); // whoever waits for it sees it
     this.#socket = new FramedSocket(socket, {
       frame: (head, body) => this.#heard(head, body),
@@ -78,7 +75,6 @@ export class ClientPeer {
     this.#socket.end(error.message);
   }
 
-  /** Nothing happens when it has ended. */
   tell(method: string, params: unknown, body: readonly Uint8Array[] = []): void {
     try {
       this.#socket.send({ t: 'tell', method, params }, body);

@@ -20,6 +20,7 @@ export class FolderStore implements AsyncDisposable {
   readonly #root: string;
   readonly #unpack: Unpack;
   readonly #room: number;
+  readonly #keepsZips: boolean;
   /** Bytes by key; the one used the longest ago comes first. */
   readonly #folders = new Map<string, number>();
   /** What clients and actors need. */
@@ -27,12 +28,18 @@ export class FolderStore implements AsyncDisposable {
   /** Zip files that clients have begun. */
   readonly #coming = new Map<number | string, Set<string>>();
   readonly #work = new Set<Promise<unknown>>();
+  /** On their way from another box, by key. */
+  readonly #brought = new Map<string, Promise<void>>();
 
-  /** @param root is made when the first one comes, and removed at the end */
-  constructor(root: string, unpack: Unpack, room = ROOM) {
+  /**
+   * @param root is made when the first one comes, and removed at the end
+   * @param keepsZips they stay beside what was in them, for other boxes
+   */
+  constructor(root: string, unpack: Unpack, keepsZips = false, room = ROOM) {
     this.#root = root;
     this.#unpack = unpack;
     this.#room = room;
+    this.#keepsZips = keepsZips;
   }
 
   /** Whether it is here; then it stays for that client. */
@@ -47,7 +54,7 @@ export class FolderStore implements AsyncDisposable {
    * @throws `INVALID_REQUEST`, `STORAGE_FAILED`
    */
   async put(client: number, python: string, { key, at, last }: FolderPart, body: Buffer): Promise<void> {
-    if (!/^[0-9a-f]{64}$/.test(key)) throw invalid('a SHA-256 in hex', 'key', JSON.stringify(key.slice(0, 80)));
+    checkKey(key);
     const zip = join(this.#root, `.${client}-${key}.zip`);
     if (at + body.byteLength > LARGEST) throw invalid(`at most ${LARGEST} bytes`, 'at', at + body.byteLength);
     try {
@@ -67,6 +74,30 @@ export class FolderStore implements AsyncDisposable {
     const work = this.#place(python, key, zip);
     this.#work.add(work);
     await work.finally(() => this.#work.delete(work));
+  }
+
+  /**
+   * Have one here that another box has; it stays for that user.
+   * @param fetch writes its zip file to that path
+   * @throws `INVALID_REQUEST`, what `fetch` and unpacking throw
+   */
+  async bring(
+    user: number | string,
+    python: string,
+    key: string,
+    fetch: (path: string) => Promise<void>,
+  ): Promise<void> {
+    checkKey(key);
+    this.keep(user, [key]);
+    if (this.#folders.has(key)) return;
+    const coming = this.#brought.get(key) ?? this.#fetched(python, key, fetch);
+    await coming;
+  }
+
+  /** Path of the zip file that it came as. Throws `RUNTIME_ENV` when it is not here. */
+  zip(key: string): string {
+    this.path(key);
+    return join(this.#root, `${key}.zip`);
   }
 
   /** Where it is. Throws `RUNTIME_ENV` when it is not here. */
@@ -101,13 +132,31 @@ export class FolderStore implements AsyncDisposable {
     await rm(this.#root, { recursive: true, force: true });
   }
 
+  #fetched(python: string, key: string, fetch: (path: string) => Promise<void>): Promise<void> {
+    mkdirSync(this.#root, { recursive: true, mode: 0o700 });
+    const zip = join(this.#root, `.far-${key}.zip`);
+    const work = fetch(zip)
+      .then(() => this.#place(python, key, zip))
+      .finally(() => {
+        rmSync(zip, { force: true });
+        this.#brought.delete(key);
+        this.#work.delete(work);
+      });
+    this.#brought.set(key, work);
+    this.#work.add(work);
+    return work;
+  }
+
   async #place(python: string, key: string, zip: string): Promise<void> {
     const draft = `${zip.slice(0, -4)}.draft`;
     try {
       const bytes = await this.#unpack(python, zip, draft);
       const place = join(this.#root, key);
       // Somebody else may have brought the same meanwhile. In one turn, so that nobody does in between.
-      if (!existsSync(place)) renameSync(draft, place);
+      if (!existsSync(place)) {
+        renameSync(draft, place);
+        if (this.#keepsZips) renameSync(zip, `${place}.zip`);
+      }
       this.#folders.set(key, bytes);
       this.#makeRoom();
     } finally {
@@ -126,11 +175,17 @@ export class FolderStore implements AsyncDisposable {
       // Its name is free at once: the same content may come again.
       const old = join(this.#root, `.${key}.${Math.random().toString(36).slice(2)}.old`);
       renameSync(join(this.#root, key), old);
+      rmSync(join(this.#root, `${key}.zip`), { force: true });
       const work = rm(old, { recursive: true, force: true }).catch(() => {});
       this.#work.add(work);
       void work.then(() => this.#work.delete(work));
     }
   }
+}
+
+/** It becomes a file's name. */
+function checkKey(key: string): void {
+  if (!/^[0-9a-f]{64}$/.test(key)) throw invalid('a SHA-256 in hex', 'key', JSON.stringify(key.slice(0, 80)));
 }
 
 function invalid(expected: string, name: string, received: unknown): TwinkleError {

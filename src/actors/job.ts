@@ -1,6 +1,7 @@
 /** For whom workers work: what a driver said of itself, which holds for every worker that works for it, however far down. */
 import { TwinkleError } from '../errors.js';
 import type { Demand, Join, Setup } from '../protocol/work.js';
+import type { Masked } from './masks.js';
 import type { Surroundings } from './runtime-envs.js';
 import type { Seat } from './seats.js';
 
@@ -23,7 +24,7 @@ export function jobOf(driver: number, { python, sys_path: sysPath, cwd, namespac
 /** What a worker is told before it works for a job. What was asked of its surroundings its own tasks and actors inherit. */
 export function setupOf(
   job: Job,
-  { env, devices, facts }: Pick<Seat, 'env' | 'devices' | 'facts'>,
+  { env, devices, facts }: Masked & Pick<Seat, 'facts'>,
   { env: variables, runtime_env }: Pick<Demand, 'env' | 'runtime_env'>,
   { cwd, firstPath }: Pick<Surroundings, 'cwd' | 'firstPath'>,
 ): Setup {

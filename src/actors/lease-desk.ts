@@ -1,25 +1,25 @@
 /** Workers for tasks: a client has one from when its place is found until it releases it, ends, or the worker does. */
 import { TwinkleError } from '../errors.js';
 import type { Demand, Lease } from '../protocol/work.js';
-import type { ClientPeer } from './client-peer.js';
+import type { Client } from './client.js';
 import type { Job } from './job.js';
-import { setupOf } from './job.js';
-import type { RuntimeEnvs } from './runtime-envs.js';
+import type { Surroundings } from './runtime-envs.js';
 import type { Place, Seats } from './seats.js';
 import type { Worker } from './worker.js';
-import type { WorkerPool } from './worker-pool.js';
+import type { Workplaces } from './workplace.js';
 
 export interface LeaseDeskOptions {
   readonly seats: Seats;
-  readonly pool: WorkerPool;
-  readonly envs: RuntimeEnvs;
+  readonly workplaces: Workplaces;
   /** The worker works for that job from now on. */
   employ(worker: Worker, job: Job): void;
+  /** The path where that client calls a worker whose own path on its node this is. */
+  reach(client: Client, worker: Pick<Worker, 'node' | 'path'>): string;
 }
 
 interface Held {
   readonly id: number;
-  readonly client: ClientPeer;
+  readonly client: Client;
   readonly worker: Worker;
   readonly place: Place;
   /** It waited inside a task and lent its place meanwhile: it has none of its own any more. */
@@ -47,29 +47,19 @@ export class LeaseDesk {
    * A worker for that client. Waits until there is room; others are asked for what they do not use.
    * @throws `PLACEMENT_INVALID`, `INVALID_REQUEST`, `TASK_UNSCHEDULABLE`, `PYTHON_ENV`, `RUNTIME_ENV`, `RANK_FAILED`, `ABORTED`
    */
-  async acquire(client: ClientPeer, job: Job, demand: Demand, signal: AbortSignal): Promise<Lease> {
-    const { seats, pool, envs, employ } = this.#options;
+  async acquire(client: Client, job: Job, demand: Demand, signal: AbortSignal): Promise<Lease> {
+    const { workplaces, reach } = this.#options;
     // Before it has a place: others can use that while an environment is made.
-    const around = await envs.prepare(job, demand).ready(signal);
-    const place = await seats.ask(demand, null);
-    try {
-      const seat = await place.ready(signal, () => this.press());
-      signal.throwIfAborted();
-      const { driver } = job;
-      const worker = await pool.take({ driver, python: around.python }, setupOf(job, seat, demand, around));
-      if (signal.aborted) {
-        pool.giveBack(worker);
-        throw new TwinkleError('ABORTED', 'the question for a worker was withdrawn');
+    const around = await workplaces.prepare(job, demand).ready(signal);
+    for (;;) {
+      try {
+        const held = await this.#hold(client, job, demand, around, signal);
+        const { worker } = held;
+        return { lease: held.id, worker: worker.id, pid: worker.pid, node: worker.node, path: reach(client, worker) };
+      } catch (error) {
+        // The box left while a worker was started there: there may be room on another.
+        if (!(error instanceof TwinkleError) || error.code !== 'NODE_LOST') throw error;
       }
-      employ(worker, job);
-      const held: Held = { id: this.#next++, client, worker, place, lent: false };
-      this.#held.set(held.id, held);
-      place.onLost(() => worker.kill());
-      void worker.ended.then((end) => this.#lost(held, end.how));
-      return { lease: held.id, worker: worker.id, pid: worker.pid, node: seat.node, path: worker.path };
-    } catch (error) {
-      place.release();
-      throw error;
     }
   }
 
@@ -82,7 +72,7 @@ export class LeaseDesk {
       return;
     }
     this.#end(held);
-    this.#options.pool.giveBack(held.worker);
+    this.#options.workplaces.giveBack(held.worker);
   }
 
   /** The worker waits for something inside a task: its CPUs are free for others until it is done. Devices stay its own. */
@@ -114,6 +104,35 @@ export class LeaseDesk {
       worker: worker.id,
       pid: worker.pid,
     }));
+  }
+
+  async #hold(client: Client, job: Job, demand: Demand, around: Surroundings, signal: AbortSignal): Promise<Held> {
+    const { seats, workplaces, employ } = this.#options;
+    const place = await seats.ask(demand, null, client.node);
+    try {
+      const seat = await place.ready(signal, () => this.press());
+      signal.throwIfAborted();
+      let worker: Worker | null = null;
+      let taken = false;
+      place.onLost(() => {
+        taken = true;
+        worker?.kill();
+      });
+      worker = await workplaces.take(job, seat, demand, around);
+      if (taken) worker.kill();
+      if (signal.aborted) {
+        workplaces.giveBack(worker);
+        throw new TwinkleError('ABORTED', 'the question for a worker was withdrawn');
+      }
+      employ(worker, job);
+      const held: Held = { id: this.#next++, client, worker, place, lent: false };
+      this.#held.set(held.id, held);
+      void worker.ended.then((end) => this.#lost(held, end.how));
+      return held;
+    } catch (error) {
+      place.release();
+      throw error;
+    }
   }
 
   #lost(held: Held, how: string): void {

@@ -139,6 +139,7 @@ export class RuntimeEnvs implements AsyncDisposable {
   }
 }
 
-function keysOf({ folder, modules }: RuntimeEnv): string[] {
+/** Of the folders among it, the working directory first. */
+export function keysOf({ folder, modules }: RuntimeEnv): string[] {
   return folder === '' ? [...modules] : [folder, ...modules];
 }

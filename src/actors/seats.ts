@@ -4,17 +4,13 @@ import { groupSpec } from '../cluster/group-spec.js';
 import type { GroupSpec, TaskPlacementSpec } from '../cluster/types.js';
 import { TwinkleError } from '../errors.js';
 import type { Demand, Setup } from '../protocol/work.js';
-import { NODE_ID_LABEL } from '../scheduler/labels.js';
 import { deferred } from '../util/deferred.js';
 import { GroupShares, type Share } from './group-shares.js';
 
-/** Where a worker may run, and what it may see there. */
+/** Where a worker may run, and what it has there. */
 export interface Seat {
   readonly node: string;
-  /** Resource → ids of its devices, as Ray counts them. */
-  readonly devices: Setup['devices'];
-  /** Masks of accelerators, and the demand's own variables. */
-  readonly env: Readonly<Record<string, string>>;
+  readonly held: readonly SeatDevice[];
   /** What it has, and in which group. */
   readonly facts: Pick<Setup, 'resources' | 'within'>;
 }
@@ -31,8 +27,11 @@ export interface Place {
    * @throws `TASK_UNSCHEDULABLE`, `GROUP_REMOVED`, the signal's reason
    */
   ready(signal: AbortSignal, waiting: () => void): Promise<Seat>;
-  /** Called once if it is taken away before it is released; whoever sits there must go. */
-  onLost(listener: (reason: string) => void): void;
+  /**
+   * Called when it is taken away before it is released; whoever sits there must go.
+   * @param listener `again`: another is looked for, and `ready` waits for it; else it is gone for good
+   */
+  onLost(listener: (reason: string, again: boolean) => void): void;
   /** Who sat there has gone. Idempotent. */
   release(): void;
 }
@@ -46,47 +45,37 @@ export interface Groups {
   groupNamed(name: string, namespace: string): Group | null;
 }
 
-export interface SeatsOptions {
-  readonly groups: Groups;
-  /** Of this box: tried first. */
-  readonly node: string;
-  /** The number by which a vendor's runtime knows a device. */
-  indexOf(device: SeatDevice): string;
-  /** False: the user keeps that variable (`NOSET`). */
-  mayMask(variable: string): boolean;
-}
-
-/** Variables that hide devices from a vendor's runtime, by resource. */
-const MASKS: Readonly<Record<string, string>> = { GPU: 'CUDA_VISIBLE_DEVICES', NPU: 'ASCEND_RT_VISIBLE_DEVICES' };
-
 export class Seats {
-  readonly #options: SeatsOptions;
+  readonly #groups: Groups;
   readonly #shares = new GroupShares();
+  /** The attempt that gave them the places that are shared out, by group. */
+  readonly #opened = new Map<string, number | null>();
   /** Who waits for a part of a group, in their order. */
   readonly #queues = new Map<string, (() => void)[]>();
 
-  constructor(options: SeatsOptions) {
-    this.#options = options;
+  constructor(groups: Groups) {
+    this.#groups = groups;
   }
 
   /**
    * Ask for one.
    * @param needs what must be free beyond what is held; a place in a group needs nothing more
+   * @param preferred node that is tried first: that of who asks
    * @throws `PLACEMENT_INVALID`, `INVALID_REQUEST`, `GROUP_NOT_FOUND`
    */
-  async ask(demand: Demand, needs: TaskPlacementSpec['needs']): Promise<Place> {
-    return demand.group === null ? await this.#lease(demand, needs) : this.#share(demand, demand.group);
+  async ask(demand: Demand, needs: TaskPlacementSpec['needs'], preferred: string): Promise<Place> {
+    return demand.group === null ? await this.#lease(demand, needs, preferred) : this.#share(demand, demand.group);
   }
 
-  async #lease(demand: Demand, needs: TaskPlacementSpec['needs']): Promise<Place> {
+  async #lease(demand: Demand, needs: TaskPlacementSpec['needs'], preferred: string): Promise<Place> {
     const spec = groupSpec({
       bundles: [demand.resources],
-      // Workers are started on this box only, so nobody may be sent to another. A wish for one by its id is kept, and refused below.
-      selectors: [{ [NODE_ID_LABEL]: this.#options.node, ...demand.selectors }],
+      selectors: [demand.selectors],
       hold: 'stateful',
-      task: { strategy: strategyOf(demand), preferred: this.#options.node, needs },
+      task: { strategy: strategyOf(demand), preferred, needs },
     });
-    const group = await this.#options.groups.createGroup(spec);
+    const group = await this.#groups.createGroup(spec);
+    const stay = new Stay(group);
     let released = false;
     return {
       get reason() {
@@ -97,11 +86,11 @@ export class Seats {
       },
       ready: async (signal, waiting) => {
         await placed(group, signal, waiting);
+        stay.begin();
         const [bundle] = group.status.bundles;
-        this.#refuseElsewhere(bundle?.node ?? null, 'it was placed there');
-        return this.#seat(demand, this.#options.node, bundle?.devices ?? []);
+        return { node: bundle?.node ?? '', held: bundle?.devices ?? [], facts: this.#facts(demand) };
       },
-      onLost: (listener) => onceLost(group, () => released, listener),
+      onLost: (listener) => stay.onLost(() => released, listener),
       release: () => {
         if (released) return;
         released = true;
@@ -112,8 +101,9 @@ export class Seats {
   }
 
   #share(demand: Demand, { group: id, bundle }: NonNullable<Demand['group']>): Place {
-    const group = this.#options.groups.groupOf(id);
+    const group = this.#groups.groupOf(id);
     if (group === null) throw new TwinkleError('GROUP_NOT_FOUND', `no placement group ${id}`);
+    const stay = new Stay(group);
     let share: Share | null = null;
     let released = false;
     let waits = false;
@@ -125,35 +115,38 @@ export class Seats {
         return (share?.devices.length ?? 0) > 0;
       },
       ready: async (signal, waiting) => {
-        await placed(group, signal, () => {});
-        const { bundles } = group.status;
-        this.#refuseElsewhere(bundles[bundle]?.node ?? null, `bundle ${bundle} of placement group ${id} is there`);
-        const here = bundles.filter(({ node }) => node === this.#options.node);
-        if (bundles.length > 0 && here.length === 0) {
-          this.#refuseElsewhere(bundles[0]?.node ?? null, `all of placement group ${id} is there`);
-        }
-        if (this.#shares.open(id, here)) onceLost(group, isHeld, () => this.#close(id));
-        while (share === null) {
-          share = this.#shares.take(id, bundle, demand.resources);
+        for (;;) {
+          await placed(group, signal, () => {});
+          this.#open(group);
+          if (!stay.holds) share = null; // with its place, though that is not told yet
+          share ??= this.#shares.take(id, bundle, demand.resources);
           if (share !== null) break;
           waits = true;
           waiting();
           await this.#turn(id, group, signal);
         }
         waits = false;
-        return this.#seat(demand, share.node, share.devices);
+        stay.begin();
+        return { node: share.node, held: share.devices, facts: this.#facts(demand) };
       },
-      onLost: (listener) => onceLost(group, () => released, listener),
+      onLost: (listener) =>
+        stay.onLost(
+          () => released,
+          (reason, again) => {
+            share = null;
+            listener(reason, again);
+          },
+        ),
       release: () => {
         if (released) return;
         released = true;
-        if (share !== null) this.#shares.giveBack(share);
+        if (share !== null && stay.holds) this.#shares.giveBack(share);
         this.#wake(id);
       },
     };
   }
 
-  /** Until somebody in the group has given something back. */
+  /** Until somebody in the group has given something back, or it has lost its places. */
   async #turn(id: string, group: Group, signal: AbortSignal): Promise<void> {
     const turn = deferred<void>();
     const queue = this.#queues.get(id) ?? [];
@@ -164,8 +157,8 @@ export class Seats {
     try {
       await turn.promise;
       signal.throwIfAborted();
-      if (group.status.state !== 'CREATED') {
-        throw new TwinkleError('GROUP_REMOVED', `placement group ${id} lost its places while it was waited for`);
+      if (group.status.state === 'REMOVED') {
+        throw new TwinkleError('GROUP_REMOVED', `placement group ${id} was removed while it was waited for`);
       }
     } finally {
       signal.removeEventListener('abort', withdraw);
@@ -181,40 +174,36 @@ export class Seats {
     for (const resume of [...(this.#queues.get(id) ?? [])]) resume();
   }
 
+  /** Its places can be shared out. What others had of those of before is nobody's, also where it is not told yet that they are lost. */
+  #open(group: Group): void {
+    const { id, status } = group;
+    const attempt = attemptOf(status);
+    if (this.#opened.get(id) === attempt) return;
+    this.#close(id);
+    this.#shares.open(id, status.bundles);
+    this.#opened.set(id, attempt);
+    const stay = new Stay(group);
+    stay.begin();
+    stay.onLost(
+      () => this.#opened.get(id) !== attempt,
+      () => this.#close(id),
+    );
+  }
+
   #close(id: string): void {
+    this.#opened.delete(id);
     this.#shares.close(id);
     this.#wake(id);
     this.#queues.delete(id);
   }
 
-  #refuseElsewhere(node: string | null, why: string): void {
-    if (node === null || node === this.#options.node) return;
-    const message = `no worker can be started on node ${node} (${why}): actors and tasks run on node ${this.#options.node}, beside their head`;
-    throw new TwinkleError('TASK_UNSCHEDULABLE', message);
-  }
-
   #facts({ resources, group }: Demand): Seat['facts'] {
-    const found = group === null ? null : this.#options.groups.groupOf(group.group);
+    const found = group === null ? null : this.#groups.groupOf(group.group);
     if (group === null || found === null) return { resources };
     const bundles = found.status.bundles.map((bundle) => ({ ...bundle.resources }));
     return { resources, within: { id: found.id, bundles, capture: group.capture ?? false } };
   }
-
-  #seat(demand: Demand, node: string, held: readonly SeatDevice[]): Seat {
-    const { indexOf, mayMask } = this.#options;
-    const devices: Record<string, string[]> = {};
-    const env: Record<string, string> = {};
-    for (const device of held) {
-      devices[device.resource] = [...(devices[device.resource] ?? []), String(device.instance)];
-      const mask = MASKS[device.resource];
-      if (mask === undefined || !mayMask(mask)) continue;
-      env[mask] = env[mask] === undefined ? indexOf(device) : `${env[mask]},${indexOf(device)}`;
-    }
-    return { node, devices, env: { ...env, ...demand.env }, facts: this.#facts(demand) };
-  }
 }
-
-const isHeld = (): boolean => false;
 
 function strategyOf({ strategy, node, soft }: Demand): TaskPlacementSpec['strategy'] {
   if (strategy === 'spread') return { kind: 'spread' };
@@ -236,11 +225,38 @@ async function placed(group: Group, signal: AbortSignal, waiting: () => void): P
   await group.ready({ signal }).finally(stop);
 }
 
-/** Tells once when a group that had its places has them no more, unless it was given back before. */
-function onceLost(group: Group, released: () => boolean, listener: (reason: string) => void): void {
-  const stop = group.onChange(({ state, reason }: GroupStatus) => {
-    if (state === 'CREATED') return;
-    stop();
-    if (!released()) listener(reason ?? 'its place was taken away');
-  });
+/** That which gave it its places; null: it has none. */
+function attemptOf({ state, attempts }: GroupStatus): number | null {
+  return state === 'CREATED' ? attempts : null;
+}
+
+/** Whether the places that somebody took of a group are still there. */
+class Stay {
+  readonly #group: Group;
+  #attempt: number | null = null;
+
+  constructor(group: Group) {
+    this.#group = group;
+  }
+
+  /** Those that it has now are taken. */
+  begin(): void {
+    this.#attempt = attemptOf(this.#group.status);
+  }
+
+  /** They were taken, and it has them now. */
+  get holds(): boolean {
+    return this.#attempt !== null && this.#attempt === attemptOf(this.#group.status);
+  }
+
+  /** Told whenever they are lost, unless they were given back before. Changes are told late: it may have others, and they be taken, by then. */
+  onLost(released: () => boolean, listener: (reason: string, again: boolean) => void): void {
+    const stop = this.#group.onChange((status: GroupStatus) => {
+      const { state, reason } = status;
+      if (state === 'REMOVED' || released()) stop();
+      if (this.#attempt === null || attemptOf(status) === this.#attempt || released()) return;
+      this.#attempt = null;
+      listener(reason ?? 'its place was taken away', state !== 'REMOVED');
+    });
+  }
 }

@@ -1,5 +1,5 @@
 /**
- * Worker processes: forked ahead from a template that has imported what all of them need, given to who asks, used again for the same work, and
+ * WorkerProcess processes: forked ahead from a template that has imported what all of them need, given to who asks, used again for the same work, and
  * ended. Knows processes and their first words; what they compute is others' business.
  */
 import { TwinkleError } from '../errors.js';
@@ -7,7 +7,7 @@ import type { Setup } from '../protocol/work.js';
 import type { RankLauncher } from '../supervisor/launcher.js';
 import type { Job } from './job.js';
 import { Launchers } from './launchers.js';
-import { startWorker, type Worker, type WorkerOptions } from './worker.js';
+import { startWorker, type WorkerOptions, type WorkerProcess } from './worker-process.js';
 
 export interface WorkerPoolOptions extends WorkerOptions {
   /** What forks them, by interpreter; asked once for each, and again when that has ended for want of use. */
@@ -15,7 +15,7 @@ export interface WorkerPoolOptions extends WorkerOptions {
   /** A number for a client. */
   nextClient(): number;
   /** It has joined: let it in. */
-  welcome(worker: Worker): void;
+  welcome(worker: WorkerProcess): void;
   /** Workers that wait, ready, for new work of any kind, by interpreter; and those that wait for the same work again, by that work. */
   readonly spare: number;
 }
@@ -28,11 +28,11 @@ const MOST_IDLE = 8;
 export class WorkerPool implements AsyncDisposable {
   readonly #options: WorkerPoolOptions;
   readonly #launchers: Launchers;
-  readonly #all = new Set<Worker>();
+  readonly #all = new Set<WorkerProcess>();
   /** Fresh ones. */
-  readonly #spare = new Set<Worker>();
+  readonly #spare = new Set<WorkerProcess>();
   /** Used before; the one that has waited for longest comes first. */
-  readonly #idle = new Set<Worker>();
+  readonly #idle = new Set<WorkerProcess>();
   /** Spare ones on their way, by interpreter. */
   readonly #coming = new Map<string, number>();
   readonly #starts = new Set<Promise<unknown>>();
@@ -55,7 +55,7 @@ export class WorkerPool implements AsyncDisposable {
   }
 
   /** Those that run now. */
-  get workers(): ReadonlySet<Worker> {
+  get workers(): ReadonlySet<WorkerProcess> {
     return this.#all;
   }
 
@@ -76,7 +76,7 @@ export class WorkerPool implements AsyncDisposable {
    * A worker that is set up: one that did the same work for the same driver before, a spare one, or a new one.
    * @throws `PYTHON_ENV`, `RANK_FAILED` when none can be started, `DRAINING`
    */
-  async take({ driver, python }: Pick<Job, 'driver' | 'python'>, setup: Setup): Promise<Worker> {
+  async take({ driver, python }: Pick<Job, 'driver' | 'python'>, setup: Setup): Promise<WorkerProcess> {
     // Of that driver: another one's modules may be other files by now.
     const use = { driver, setup: JSON.stringify([python, setup]) };
     const used = pick(this.#idle, (worker) => isSame(worker.use, use));
@@ -97,7 +97,7 @@ export class WorkerPool implements AsyncDisposable {
   }
 
   /** It has nothing to do: it waits for work of its kind, or ends when there are enough of those. */
-  giveBack(worker: Worker): void {
+  giveBack(worker: WorkerProcess): void {
     const { use } = worker;
     const alike = [...this.#idle].filter((other) => isSame(other.use, use)).length;
     if (!worker.usable || use === null || !this.#jobs.has(use.driver) || alike >= this.#options.spare) {
@@ -124,7 +124,7 @@ export class WorkerPool implements AsyncDisposable {
     const coming = this.#coming.get(python) ?? 0;
     for (let missing = this.#options.spare - there - coming; missing > 0; missing--) {
       this.#coming.set(python, (this.#coming.get(python) ?? 0) + 1);
-      const arrived = (worker: Worker | null): void => {
+      const arrived = (worker: WorkerProcess | null): void => {
         this.#coming.set(python, (this.#coming.get(python) ?? 1) - 1);
         if (worker?.usable !== true) return;
         if (this.#launchers.has(python)) this.#spare.add(worker);
@@ -134,7 +134,7 @@ export class WorkerPool implements AsyncDisposable {
     }
   }
 
-  #start(python: string): Promise<Worker> {
+  #start(python: string): Promise<WorkerProcess> {
     const starting = this.#begin(python);
     this.#starts.add(starting);
     const over = (): void => void this.#starts.delete(starting);
@@ -142,7 +142,7 @@ export class WorkerPool implements AsyncDisposable {
     return starting;
   }
 
-  async #begin(python: string): Promise<Worker> {
+  async #begin(python: string): Promise<WorkerProcess> {
     const { signal } = this.#closing;
     this.#refuseWhenClosing();
     const worker = await startWorker(
@@ -182,19 +182,19 @@ export class WorkerPool implements AsyncDisposable {
     if (this.#closing.signal.aborted) throw new TwinkleError('DRAINING', 'the node service ends');
   }
 
-  #dismiss(worker: Worker): void {
+  #dismiss(worker: WorkerProcess): void {
     this.#idle.delete(worker);
     worker.kill();
   }
 }
 
 /** Take out the one that was put there last. Null: there is none. */
-function pick(kept: Set<Worker>, fits: (worker: Worker) => boolean): Worker | null {
+function pick(kept: Set<WorkerProcess>, fits: (worker: WorkerProcess) => boolean): WorkerProcess | null {
   const found = [...kept].findLast((worker) => worker.usable && fits(worker));
   if (found !== undefined) kept.delete(found);
   return found ?? null;
 }
 
-function isSame(a: Worker['use'], b: Worker['use']): boolean {
+function isSame(a: WorkerProcess['use'], b: WorkerProcess['use']): boolean {
   return a?.driver === b?.driver && a?.setup === b?.setup;
 }

@@ -7,18 +7,12 @@ import type { Native } from '../native/types.js';
 import type { ProcessEnd, RankLauncher, RunningRank } from '../supervisor/launcher.js';
 import { openRankLog, tailLog } from '../supervisor/rank-log.js';
 import { ClientPeer } from './client-peer.js';
-
-/** How a worker ended, for people. */
-export interface WorkerEnd {
-  readonly code: number | null;
-  readonly signal: number | null;
-  /** `exit code 1`, `signal 9`. */
-  readonly how: string;
-  readonly logTail: readonly string[];
-}
+import type { Worker, WorkerEnd } from './worker.js';
 
 export interface WorkerOptions {
   readonly native: Native;
+  /** Id of this box in the ledger. */
+  readonly node: string;
   readonly instance: string;
   /** 0700; sockets of workers. */
   readonly socketFolder: string;
@@ -28,18 +22,16 @@ export interface WorkerOptions {
 const SIGKILL = 9;
 
 /** One process. It ends when the service does, or when it is killed, or by itself. */
-export class Worker {
+export class WorkerProcess implements Worker {
   /** What it was set up for; null: nothing yet. */
   use: { readonly driver: number; readonly setup: string } | null = null;
   /** Its process is known to be gone. */
   gone = false;
-  /** Resolves when its process is gone. Never rejects. */
   readonly ended: Promise<WorkerEnd>;
 
   constructor(
     readonly peer: ClientPeer,
     readonly pid: number,
-    /** Where it is called. */
     readonly path: string,
     readonly python: string,
     ended: Promise<WorkerEnd>,
@@ -55,12 +47,15 @@ export class Worker {
     return this.peer.id;
   }
 
+  get node(): string {
+    return this.peer.node;
+  }
+
   /** Whether it can be given work: its process and its connection are there. */
   get usable(): boolean {
     return !this.gone && !this.peer.ended;
   }
 
-  /** End it and what it started. `ended` tells. */
   kill(): void {
     if (!this.gone) this.endGroup();
   }
@@ -73,12 +68,12 @@ export class Worker {
  * @throws what the launcher rejects with; then no descriptor is left
  */
 export async function startWorker(
-  { native, instance, socketFolder, logFolder }: WorkerOptions,
+  { native, node, instance, socketFolder, logFolder }: WorkerOptions,
   python: string,
   client: number,
   launcher: RankLauncher,
   cancelled: AbortSignal,
-): Promise<Worker> {
+): Promise<WorkerProcess> {
   const name = `w${client}`;
   const path = join(socketFolder, `${name}.s`);
   const log = join(logFolder, `worker-${client}.log`);
@@ -107,7 +102,7 @@ export async function startWorker(
     const { pid } = running;
     const socket = new Socket({ fd: ours, readable: true, writable: true });
     own.pop(); // the socket closes it
-    const peer = new ClientPeer(socket, client);
+    const peer = new ClientPeer(socket, client, node);
     const endGroup = (): void => void native.killGroup(pid, SIGKILL);
     const ended = running.ended.then((end) => {
       endGroup(); // what it forked is in its group
@@ -117,7 +112,7 @@ export async function startWorker(
       rmSync(path, { force: true });
       return told;
     });
-    return new Worker(peer, pid, path, python, ended, endGroup);
+    return new WorkerProcess(peer, pid, path, python, ended, endGroup);
   } catch (error) {
     if (running !== null) native.killGroup(running.pid, SIGKILL);
     for (const release of own) release();

@@ -84,6 +84,12 @@ export const Joined = Type.Object(
     node: Type.String({ description: 'id of the node' }),
     instance: Str,
     inline_bytes: Type.Integer({ description: 'values up to so many bytes travel in frames, larger ones in slabs' }),
+    settle: Type.Optional(
+      Type.Boolean({
+        description:
+          'seals must be answered before their references are handed on: the service that counts references is on another box',
+      }),
+    ),
   },
   { $id: 'Joined' },
 );

@@ -2,8 +2,11 @@
 import { randomBytes, randomUUID } from 'node:crypto';
 import { chmodSync, existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import type { Boxes } from '../actors/boxes/boxes.js';
+import type { HeadAsks, HeadTells, Link } from '../actors/boxes/words.js';
 import type { NodeService } from '../actors/node-service.js';
-import { ClusterHead } from '../cluster/cluster-head.js';
+import type { AgentTalk } from '../cluster/client-protocol.js';
+import { ClusterHead, type OutsideDoor } from '../cluster/cluster-head.js';
 import { JournaledLedger } from '../cluster/journaled-ledger.js';
 import { LedgerCluster } from '../cluster/ledger-cluster.js';
 import { openOwnNode } from '../cluster/own-node.js';
@@ -13,22 +16,27 @@ import type { ClusterTimers, LedgerRecord, NodeHello } from '../cluster/types.js
 import { homeError, makeHomeFolder } from '../config/home-folder.js';
 import { packageVersion } from '../config/package-root.js';
 import type { DeviceChoice } from '../config/types.js';
+import { TwinkleError } from '../errors.js';
 import { startAdminServer, type WorkWatch } from '../gateway/admin/admin-server.js';
 import type { Native } from '../native/types.js';
 import type { Logger } from '../observability/logger.js';
 import { openJournal } from '../store/journal.js';
 import { ProcessWatcher } from '../supervisor/process-watcher.js';
+import type { Peer } from '../transport/peer.js';
 import { processStat } from '../util/proc-stat.js';
 import { runAll } from '../util/run-all.js';
 import { ownName } from './adapters-folder.js';
 import { makeFolders } from './folders.js';
 import { headAddress } from './head-address.js';
+import { headKeys, joinKeys } from './head-keys.js';
 import { describeInstance, isSameProcess, removeInstance, writeInstance } from './instance-file.js';
+import { joinLine, writeToken } from './join-token.js';
 import { nodeId, takeOver } from './own-node-facts.js';
 import { makeSpillFolder, removeSpillFolder, spillRoot } from './spill-folder.js';
 import { sweepHome } from './sweep-home.js';
+import type { TcpAddress } from './tcp-address.js';
 import type { ClusterHeadStatus } from './types.js';
-import { openWorkService } from './work-service.js';
+import { openWorkService, type WorkService } from './work-service.js';
 
 export interface ClusterDaemonOptions {
   /** Folder of state, logs and sockets; the journal is in `<home>/head`. */
@@ -43,20 +51,26 @@ export interface ClusterDaemonOptions {
   readonly inherited: Readonly<Record<string, string | undefined>>;
   readonly logLevel: string;
   readonly timers: ClusterTimers;
+  /** Where other boxes join; port 0: any free one. Absent or null: nowhere. */
+  readonly listen?: TcpAddress | null;
   readonly native: Native;
   readonly log: Logger;
   readonly instance: string;
 }
 
 export interface ClusterDaemon extends AsyncDisposable {
-  /** Where clients and agents connect. */
+  /** Where clients of this box connect. */
   readonly address: string;
+  /** `HOST:PORT` where other boxes join; null: nowhere. */
+  readonly tcp: string | null;
+  /** The shell line by which another box joins, with the token in it; null as `tcp`. */
+  readonly join: string | null;
   status(): ClusterHeadStatus;
 }
 
 /**
  * Start. What the head before it knew is known again.
- * @throws `JOURNAL_DAMAGED`, `CONFIG_INVALID` when the home folder cannot be used; an error that names the pid when another head has it
+ * @throws `JOURNAL_DAMAGED`, `PORT_IN_USE`, `CONFIG_INVALID` when the home folder cannot be used; an error that names the pid when another head has it
  */
 export async function startClusterDaemon(options: ClusterDaemonOptions): Promise<ClusterDaemon> {
   const { home, log, instance, native, timers } = options;
@@ -81,6 +95,8 @@ export async function startClusterDaemon(options: ClusterDaemonOptions): Promise
     const address = headAddress(home);
     const cluster = clusterId(folder, records.length === 0);
     const watcher = ProcessWatcher.of(native);
+    const door = openDoor(options.listen ?? null, folder);
+    let work: WorkService | null = null;
     const head = new ClusterHead({
       address,
       cluster,
@@ -90,6 +106,8 @@ export async function startClusterDaemon(options: ClusterDaemonOptions): Promise
         (pid, pidStart) => isSameProcess({ pid, pidStart }),
         (pid) => watcher.gone(pid),
       ),
+      outside: door?.outside ?? null,
+      talk: door === null ? null : talkOf(() => work?.boxes ?? null),
     });
     const core = new JournaledLedger({
       journal,
@@ -118,24 +136,25 @@ export async function startClusterDaemon(options: ClusterDaemonOptions): Promise
       core.enter((ledger) => ledger.nodeHello(own.hello()));
       node = own.node;
     }
-    await head.open(core);
+    const spillFolder = node === null ? '' : makeSpillFolder(home, instance, options.spillParent);
+    disposals.push(() => removeSpillFolder(join(spillRoot(home), ownName(instance))));
+    if (node !== null) {
+      work = await openWorkService({
+        ...{ native, cluster: here, log, instance, node, folders, devices: options.devices, spillFolder },
+        ...{ inherited: options.inherited, logLevel: options.logLevel, host: options.listen?.host ?? null },
+        storeBytes: options.node?.total.object_store_memory ?? 0,
+      });
+      disposals.push(() => work?.[Symbol.asyncDispose]());
+    }
+    // Others come in when everything is there that they may ask for.
+    await head.open(core, node);
     chmodSync(address.slice('ipc://'.length), 0o600);
     disposals.push(
       () => rmSync(address.slice('ipc://'.length), { force: true }),
       () => head.close(),
     );
-    const spillFolder = node === null ? '' : makeSpillFolder(home, instance, options.spillParent);
-    disposals.push(() => removeSpillFolder(join(spillRoot(home), ownName(instance))));
-    const work =
-      node === null
-        ? null
-        : await openWorkService({
-            spillFolder,
-            ...{ native, cluster: here, log, instance, node, folders, devices: options.devices },
-            ...{ inherited: options.inherited, logLevel: options.logLevel },
-            storeBytes: options.node?.total.object_store_memory ?? 0,
-          });
-    disposals.push(() => work?.service[Symbol.asyncDispose]());
+    const tcp = head.outside?.slice('tcp://'.length) ?? null;
+    const tcpFact = tcp === null ? {} : { tcp };
     const status = (): ClusterHeadStatus => {
       const groups = [...core.state.groups(0)].filter(({ spec }) => spec.task === null);
       return {
@@ -146,6 +165,7 @@ export async function startClusterDaemon(options: ClusterDaemonOptions): Promise
         startedAt,
         home,
         address,
+        ...tcpFact,
         phase: disposals.length === 0 ? 'stopping' : 'ready',
         cluster,
         epoch: core.state.epoch,
@@ -166,14 +186,51 @@ export async function startClusterDaemon(options: ClusterDaemonOptions): Promise
     });
     disposals.push(() => admin.close());
     const facts = { kind: 'head' as const, instance, startedAt, url: null, address, adminSocket, logs: folders.logs };
-    writeInstance(home, describeInstance({ ...facts, ...(work === null ? {} : { workSocket: work.socket }) }));
+    writeInstance(
+      home,
+      describeInstance({ ...facts, ...tcpFact, ...(work === null ? {} : { workSocket: work.socket }) }),
+    );
     disposals.push(() => removeInstance(home, instance));
-    log.info({ instance, address, cluster, epoch: core.state.epoch }, 'head_ready');
-    return { address, status, [Symbol.asyncDispose]: close };
+    log.info({ instance, address, tcp, cluster, epoch: core.state.epoch }, 'head_ready');
+    const line = tcp === null || door === null ? null : joinLine(tcp, door.token);
+    return { address, tcp, join: line, status, [Symbol.asyncDispose]: close };
   } catch (error) {
     await close().catch(() => {});
     throw homeError(home, error);
   }
+}
+
+/** What agents and those who run actors, tasks and objects say to each other. */
+function talkOf(boxes: () => Boxes | null): AgentTalk {
+  const there = (): Boxes => {
+    const found = boxes();
+    if (found === null)
+      throw new TwinkleError('CONFIG_INVALID', 'this head offers nothing of its own, so it runs no actors and tasks');
+    return found;
+  };
+  return {
+    welcome: (node, talk) => there().welcome(node, talk),
+    joined: (node, { talk }, peer) =>
+      there().joined(node, talk, peer as Pick<Peer, 'call' | 'cast'> as Link<HeadAsks, HeadTells>),
+    call: (node, method, params) => there().call(node, method, params),
+    cast: (node, method, params) => there().cast(node, method, params),
+    left: (node, why) => boxes()?.left(node, why),
+  };
+}
+
+/** Where other boxes join, and what lets them in; null: nowhere. */
+function openDoor(
+  listen: TcpAddress | null,
+  folder: string,
+): { readonly outside: OutsideDoor; readonly token: string } | null {
+  if (listen === null) return null;
+  const keys = headKeys(folder);
+  const { host, port } = listen;
+  const address = `tcp://${host}:${port === 0 ? '*' : port}`;
+  return {
+    outside: { address, curve: { ...keys.server, clients: [keys.join.publicKey] } },
+    token: writeToken(joinKeys(keys)),
+  };
 }
 
 /** What the admin socket tells of actors, tasks and objects. */

@@ -12,7 +12,7 @@ import { WorkClient } from '../work/client.js';
 import { ActorHandle, handleOf } from '../work/handle.js';
 import { Runtime } from '../work/runtime.js';
 import { QUIET, REQUIREMENTS } from './configure.js';
-import { runningHead } from './instance-file.js';
+import { runningAgent, runningHead } from './instance-file.js';
 import { startStandaloneHead } from './start-head.js';
 import { makeTemporaryHome, sweepTemporaryHomes } from './temporary-home.js';
 
@@ -110,7 +110,7 @@ async function headOf(options: CreateRuntimeOptions, env: NonNullable<CreateRunt
     );
   }
   const home = resolveHome(options.home, env, process.cwd());
-  const running = address === 'local' ? null : (runningHead(home)?.workSocket ?? null);
+  const running = address === 'local' ? null : runningService(home);
   if (running !== null) {
     const own = Object.entries({ numCpus, numGpus, objectStoreMemory }).find(([, value]) => value !== undefined);
     if (own === undefined) return { socket: running, close: async () => {} };
@@ -134,7 +134,7 @@ async function headOf(options: CreateRuntimeOptions, env: NonNullable<CreateRunt
     const own = { ...OWN_HEAD, home: temporary ?? home, numCpus: numCpus ?? null, numGpus: numGpus ?? null };
     const head = await startStandaloneHead({ ...own, objectStoreMemory: objectStoreMemory ?? null }, loadNative(), env);
     return {
-      socket: runningHead(own.home)?.workSocket as string,
+      socket: runningService(own.home) as string,
       close: async () => {
         await head[Symbol.asyncDispose]();
         remove();
@@ -144,6 +144,11 @@ async function headOf(options: CreateRuntimeOptions, env: NonNullable<CreateRunt
     remove();
     throw error;
   }
+}
+
+/** Where programs of that home join: the head, or the agent of another box's. Null: neither runs. */
+function runningService(home: string): string | null {
+  return (runningHead(home) ?? runningAgent(home))?.workSocket ?? null;
 }
 
 async function interpreterOf(

@@ -16,9 +16,12 @@ const LIST = join(PYTHON_WORKERS, 'requirements', 'actors.txt');
 
 type Env = Readonly<Record<string, string | undefined>>;
 
-/** @param code folder for what programs put here */
-export function openRuntimeEnvs(env: Env, code: string, log: Logger): RuntimeEnvs {
-  const folders = new FolderStore(code, (python, zip, into) => unpack(env, python, zip, into));
+/**
+ * @param code folder for what programs put here
+ * @param keepsZips other boxes will ask for it
+ */
+export function openRuntimeEnvs(env: Env, code: string, log: Logger, keepsZips = false): RuntimeEnvs {
+  const folders = new FolderStore(code, (python, zip, into) => unpack(env, python, zip, into), keepsZips);
   return new RuntimeEnvs(async (wanted, told, signal) => {
     const began = Date.now();
     let isThere = true;

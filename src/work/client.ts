@@ -57,6 +57,7 @@ export class WorkClient implements Disposable {
     this.#options = options;
     this.objects = new Objects({
       ...{ native: options.native, link, client: joined.client, inlineBytes: joined.inline_bytes },
+      settle: joined.settle ?? false,
       cardOf: (value) => options.cardOf(value),
       handleOf: (card) => options.handleOf(card),
     });

@@ -17,6 +17,8 @@ export interface ObjectsOptions {
   /** Number of this client. */
   readonly client: number;
   readonly inlineBytes: number;
+  /** See `Joined`. */
+  readonly settle: boolean;
   /** What stands for an actor's handle; null: it is none. */
   cardOf(value: object): ActorCard | null;
   /** The handle of a card that came in a value. */
@@ -244,18 +246,20 @@ export class Objects implements Disposable {
   }
 
   async #seal(id: string, packed: Packed, refs: readonly string[]): Promise<Value> {
-    const { link, client } = this.#options;
+    const { link, client, settle } = this.#options;
     const parts = [packed.head, ...packed.buffers];
     const bytes = parts.reduce((sum, part) => sum + aligned(part.byteLength), 0);
     const block = (await link.ask('object.reserve', { id, bytes })).value as Block;
+    const value = { ...travellingOf(packed, refs), at: id };
+    const seal = { id, value, holders: [client] };
     try {
       await this.#slabs.write(block, parts);
+      if (settle) await link.ask('object.seal', seal);
+      else link.tell('object.seal', seal);
     } catch (error) {
       link.ask('object.abandon', { id }).catch(() => {});
       throw error;
     }
-    const value = { ...travellingOf(packed, refs), at: id };
-    link.tell('object.seal', { id, value, holders: [client] });
     const slot = this.refs.find(id);
     if (slot !== null) slot.known = true;
     return value;

@@ -2,7 +2,7 @@
 import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -92,10 +92,21 @@ export class WorkBox implements AsyncDisposable {
   /** With a head of its own process, that programs join. */
   static async withHead(): Promise<WorkBox> {
     const box = new WorkBox();
-    box.python = await testPython();
-    const { code, stderr } = await runCli(['start', '--head', '--json', '--num-cpus', '8'], box.env);
-    if (code !== 0) throw new Error(`start --head ended with ${code}: ${stderr}`);
+    await box.startHead();
     return box;
+  }
+
+  /** The line by which other boxes join; empty without `--port` among the flags. */
+  async startHead(...flags: readonly string[]): Promise<string> {
+    return (await this.#start(['--head', ...flags])).join ?? '';
+  }
+
+  /** Be an agent of the head that printed that line. Its node. */
+  async startAgent(line: string): Promise<string> {
+    const found = /--address (\S+) --token (\S+)$/.exec(line);
+    const [, address = '', token = ''] = found ?? [];
+    const { node = '' } = await this.#start(['--address', address], { TWINKLE_JOIN_TOKEN: token });
+    return node;
   }
 
   /** With a head in this process and a runtime that has joined it. */
@@ -132,6 +143,10 @@ export class WorkBox implements AsyncDisposable {
     return path;
   }
 
+  there(path: string): boolean {
+    return existsSync(path);
+  }
+
   /** Opens a gate that Python waits at. */
   touch(path: string): void {
     writeFileSync(path, '');
@@ -146,7 +161,8 @@ export class WorkBox implements AsyncDisposable {
   async work(): Promise<WorkStatus> {
     const head = listInstances(this.home).find(({ alive }) => alive);
     const status = head === undefined ? null : await askStatus(head.file);
-    if (status === null || !('work' in status) || status.work === undefined) throw new Error('no head answers');
+    if (status === null || !('kind' in status) || status.kind !== 'head' || status.work === undefined)
+      throw new Error('no head answers');
     return status.work;
   }
 
@@ -176,6 +192,14 @@ export class WorkBox implements AsyncDisposable {
   /** The same, to its end: its lines. */
   async program(kind: 'node' | 'python', text: string): Promise<string[]> {
     return await this.start(kind, text).ended;
+  }
+
+  async #start(flags: readonly string[], env = {}): Promise<{ readonly join?: string; readonly node?: string }> {
+    this.python ||= await testPython();
+    const args = ['start', ...flags, '--json', '--num-cpus', '8'];
+    const { code, stdout, stderr } = await runCli(args, { ...this.env, ...env });
+    if (code !== 0) throw new Error(`${args.join(' ')} ended with ${code}: ${stderr}`);
+    return JSON.parse(stdout);
   }
 
   /** Ends the runtime, and looks what is left. */

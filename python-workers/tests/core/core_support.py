@@ -27,6 +27,7 @@ from twinkle_node.core.protocol import (
     Join,
     Joined,
     Kept,
+    Lend,
     Refusal,
     Reply,
     Tell,
@@ -182,6 +183,12 @@ class Rig:
     ) -> WorkerLine:
         return WorkerLine(path, ("instance", CLIENT), (self.pump, self.link, self.objects), over, end, in_turn)
 
+    def dial(
+        self, path: str, _node: str, over: Callable[[Call, Stored], None], end: Callable[[str], None], in_turn: bool
+    ) -> WorkerLine:
+        """A Connect."""
+        return self.connect(path, over, end, in_turn)
+
     def until(self, done: Callable[[], Any]) -> None:
         assert self.pump.drive(lambda: bool(done()), time.monotonic() + PATIENCE_S), "it did not happen"
 
@@ -304,7 +311,7 @@ class FakeWorker:
                 said = self._decode(head)
                 if isinstance(said, Invoke):
                     self.calls.add(Came(sock, said, bytes(body)))
-                elif isinstance(said, (Withdraw, Kept, Dial)):
+                elif isinstance(said, (Withdraw, Kept, Dial, Lend)):
                     self.words.add(said)
 
 

@@ -18,7 +18,7 @@ from twinkle_node.errors import ActorDiedError, CancelledError, TwinkleError
 
 def line_of(made: Rig, ordered: bool = True) -> ActorLine:
     card = ActorCard("7.a", "Counter", "", "default", {}, 0, ordered)
-    return ActorLine(card, made.objects.refs, made.connect)
+    return ActorLine(card, made.objects.refs, made.dial)
 
 
 def state(phase: str, epoch: int = 0, path: str = "", reason: str = "", cause: Value | None = None) -> ActorState:

@@ -11,11 +11,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from core_support import CLIENT, PATIENCE_S, Gone, NodeTable, Rig, Service, Silence, rig, together
+from core_support import CLIENT, INLINE, PATIENCE_S, Gone, NodeTable, Rig, Service, Silence, rig, together
 
 from twinkle_node.core import objects as objects_module
 from twinkle_node.core import opened as opened_module
-from twinkle_node.core.objects import Escapes
+from twinkle_node.core.objects import Escapes, Objects
 from twinkle_node.core.protocol import Value
 from twinkle_node.core.refs import ObjectRef
 from twinkle_node.core.stored import Stored
@@ -85,6 +85,34 @@ def test_a_large_value_is_read_where_it_lies_and_closed_after_its_last_view(stor
         assert list(part) == [7, 8]
         del part
         made.service.tells.until(lambda _: not store.opened)
+
+
+@pytest.mark.parametrize("settle", [False, True])
+def test_a_seal_is_answered_before_its_reference_is_handed_on_where_another_box_counts(
+    store: Store, settle: bool
+) -> None:
+    with rig(store.script()) as made:
+        objects = Objects(made.link, CLIENT, INLINE, lambda _: None, settle)
+        own, other = objects.new_ref(), objects.new_ref()
+        objects.seal(own.id, pack(np.arange(1000.0)), [], [CLIENT])
+        objects.seal(other.id, pack(np.arange(1000.0)), [], [CLIENT + 1])
+        made.link.call("object.x", {})
+        sealed = [
+            [one["id"] for one in said]
+            for said in (made.service.told("object.seal"), made.service.asked("object.seal"))
+        ]
+        assert sealed == ([[], [own.id, other.id]] if settle else [[own.id], [other.id]])
+
+
+def test_room_is_given_back_when_a_seal_is_refused(store: Store) -> None:
+    def refused(*_: Any) -> None:
+        raise Gone
+
+    with rig({**store.script(), "object.seal": refused}) as made:
+        objects = Objects(made.link, CLIENT, INLINE, lambda _: None, settle=True)
+        with pytest.raises(TwinkleError):
+            objects.prepare(pack(np.arange(1000.0)), Escapes())
+        made.service.asks.until(lambda _: made.service.asked("object.abandon"))
 
 
 def test_what_is_read_again_soon_is_not_asked_for_again_and_is_closed_with_its_last_reference(store: Store) -> None:

@@ -130,6 +130,31 @@ def test_draining_takes_all_that_is_there(ends: Ends) -> None:
     sender.join()
 
 
+def test_draining_waits_for_what_comes_until_the_other_side_ends(ends: Ends) -> None:
+    begun = threading.Event()
+
+    def speak() -> None:
+        begun.wait()
+        for number in range(3):
+            ends.other.sendall(frame(Kept(number), [bytes(5000)]))
+        ends.other.close()
+
+    speaker = threading.Thread(target=speak)
+    speaker.start()
+    ends.stream.drain()
+    assert ends.frames == []
+    begun.set()
+    ends.stream.drain(PATIENCE_S)
+    assert [number for number, _ in ends.frames] == [0, 1, 2]
+    assert ends.ends == ["it was closed"]
+    speaker.join()
+
+
+def test_draining_waits_no_longer_than_it_may(ends: Ends) -> None:
+    ends.stream.drain(0.01)
+    assert not ends.stream.ended
+
+
 def test_closing_while_others_send_and_read_breaks_nothing() -> None:
     for _ in range(60):
         ends = Ends()

@@ -28,7 +28,7 @@ class Place:
 
     def __init__(self, made: Rig, folder: Path) -> None:
         self.made, self.folder = made, folder
-        self.lane = TaskLane(DEMAND, made.link, made.objects.refs, made.connect)
+        self.lane = TaskLane(DEMAND, made.link, made.objects.refs, made.dial)
         self.workers: list[FakeWorker] = []
 
     def asks(self) -> list[int]:

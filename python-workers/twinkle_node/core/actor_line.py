@@ -14,8 +14,8 @@ from .protocol import ActorCard, ActorState
 from .refs import RefTable
 from .stored import Stored
 
-Connect = Callable[[str, Callable[[Call, Stored], None], Callable[[str], None], bool], WorkerLine]
-"""(path, on_over, on_end, in_turn) → a connection with a worker."""
+Connect = Callable[[str, str, Callable[[Call, Stored], None], Callable[[str], None], bool], WorkerLine]
+"""(path, node, on_over, on_end, in_turn) → a connection with a worker of that node."""
 
 Over = list[tuple[Call, Stored]]
 
@@ -117,7 +117,7 @@ class ActorLine:
                 self._epoch = state.epoch
                 if state.ordered is not None and state.ordered != self._card.ordered:
                     self._card = msgspec.structs.replace(self._card, ordered=state.ordered)
-                over += self._meet(state.path)
+                over += self._meet(state.path, state.node)
         for call, stored in over:
             self._done(call, stored)
         self.flush()
@@ -144,7 +144,7 @@ class ActorLine:
         if kept is not None:
             self._done(call, Stored(None, error=CancelledError(call.where)))
 
-    def _meet(self, path: str) -> Over:
+    def _meet(self, path: str, node: str) -> Over:
         """Connect with a new life. Calls fail when that cannot be done."""
 
         def ended(_reason: str) -> None:
@@ -153,7 +153,7 @@ class ActorLine:
                     self._retire()
 
         try:
-            self._line = self._connect(path, self._done, ended, self._card.ordered)
+            self._line = self._connect(path, node, self._done, ended, self._card.ordered)
         except (ConnectionRefusedError, FileNotFoundError):
             return []  # it ended at once: the node will say so
         except OSError as error:  # of this process: it has too many files

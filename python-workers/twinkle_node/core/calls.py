@@ -122,6 +122,14 @@ def finish(call: Call, stored: Stored, refs: RefTable) -> None:
     refs.fulfil(call.slot, stored)
 
 
+def _lent_for(call: Call) -> Lent:
+    return next(one for one in call.args.keep if type(one) is Lent)
+
+
+LAST_WORDS_S = 2.0
+"""The end of a worker on another box is told by its node, and may be here before what it said: that is waited for, so long at most."""
+
+
 class WorkerLine:
     """The connection with one life of a worker. ``on_over(call, stored)``: its result has come; ``on_end(reason)``: it has ended. Both are
     called by who pumps; ``on_end`` also by who closes it."""
@@ -134,15 +142,18 @@ class WorkerLine:
         on_over: Callable[[Call, Stored], None],
         on_end: Callable[[str], None],
         in_turn: bool = False,
+        far: bool = False,
     ) -> None:
         """``dial``: instance and number of this client. ``in_turn``: the worker runs one call at a time, so what is sent while one is
-        under way need not be there before that has its reply. Raises OSError when nobody listens at ``path``."""
+        under way need not be there before that has its reply. ``far``: it is on another box, and cannot read memory of this one. Raises
+        OSError when nobody listens at ``path``."""
         self._pump, self._link, self._objects = parts
         self._on_over = on_over
         self._on_end = on_end
         self._numbers = itertools.count()
         self.calls: dict[int, Call] = {}
         self._in_turn = in_turn
+        self._far = far
         self._held: list[bytes] = []
         self._held_bytes = 0
         self._held_lock = threading.Lock()
@@ -166,21 +177,20 @@ class WorkerLine:
     def send(self, call: Call) -> None:
         """Send a call whose arguments are all there. Raises TwinkleError ``BODY_TOO_LARGE``."""
         given: list[Value] = []
-        body: list[Buffer] = [*call.args.parts]
+        args, parts = self._arguments(call)
+        body: list[Buffer] = [*parts]
         for slot in call.given:
             if slot.stored is not None:
                 value, parts = slot.stored.travelling()
                 given.append(value)
                 body += parts
         number = next(self._numbers)
-        invoke = frame(
-            Invoke(number, call.slot.id, call.target, call.args.value, given, call.group, call.returns), body
-        )
+        invoke = frame(Invoke(number, call.slot.id, call.target, args, given, call.group, call.returns), body)
         call.number, call.seen, call.since = number, 0, time.time()
         with self._held_lock:
             under_way = len(self.calls) > len(self._held)
             self.calls[number] = call
-            if call.args.value.loan is not None:
+            if args.loan is not None:
                 invoke = self._lend(call, number) + invoke
             self._held.append(invoke)
             self._held_bytes += len(invoke)
@@ -189,9 +199,17 @@ class WorkerLine:
             elif len(self._held) == 1:
                 self._pump.held.add(self)
 
+    def _arguments(self, call: Call) -> tuple[Value, Sequence[Buffer]]:
+        """As they travel to this worker. What was lent stays so: the next try may be on this box."""
+        value, parts, _ = call.args
+        if value.loan is None or not self._far:
+            return value, parts
+        lent = _lent_for(call)
+        return msgspec.structs.replace(value, loan=None), lent.scratch.read(lent.at, value.s)
+
     def _lend(self, call: Call, number: int) -> bytes:
         """What the worker has to be told before."""
-        lent = next(one for one in call.args.keep if type(one) is Lent)
+        lent = _lent_for(call)
         self._loans[number] = lent
         if lent.scratch.number in self._known:
             return b""
@@ -221,7 +239,7 @@ class WorkerLine:
 
     def drain(self) -> None:
         """The worker has ended: take what it said before. For who pumps."""
-        self._stream.drain()
+        self._stream.drain(LAST_WORDS_S if self._far else 0.0)
 
     def close(self) -> None:
         self._pump.held.discard(self)

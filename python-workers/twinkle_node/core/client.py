@@ -81,7 +81,8 @@ class Client:
         except BaseException:
             self.link.close()
             raise
-        self.objects = Objects(self.link, self.joined.client, self.joined.inline_bytes, self.load)
+        joined = self.joined
+        self.objects = Objects(self.link, joined.client, joined.inline_bytes, self.load, joined.settle is True)
         self.calls = UnderWay(self.link, self.objects)
         self._ways = Ways(self.pump, self.link, self.objects, self.joined)
         self.pump.start()

@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from ..errors import TwinkleError, refused
+from .failure import again
 from .forks import leave_at_fork
 from .protocol import Answer, Ask, Join, Joined, Refusal, Tell, ToClient, WithdrawAsk
 from .pump import Pump
@@ -37,7 +38,7 @@ class Asked:
     def result(self) -> tuple[Any, memoryview]:
         """What was answered, and the body. Raises what was refused."""
         if self.error is not None:
-            raise self.error
+            raise again(self.error)  # this one would hold, by its frames, this and what the caller has
         return self.value, self.body
 
 

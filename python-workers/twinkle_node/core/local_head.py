@@ -43,7 +43,7 @@ def find_head(home: str | None) -> FoundHead | None:
             continue
         if not isinstance(facts, dict):
             continue
-        if facts.get("kind") == "head" and facts.get("workSocket") and _runs(facts):
+        if facts.get("kind") in ("head", "agent") and facts.get("workSocket") and _runs(facts):
             return FoundHead(folder, facts["workSocket"])
     return None
 

@@ -48,12 +48,20 @@ class Escapes:
 
 
 class Objects:
-    """``load(payload)`` makes a reference of what an Escapes returned elsewhere."""
+    """``load(payload)`` makes a reference of what an Escapes returned elsewhere. ``settle``: see Joined."""
 
-    def __init__(self, link: Link, client: int, inline_bytes: int, load: Callable[[tuple[Any, ...]], Any]) -> None:
+    def __init__(
+        self,
+        link: Link,
+        client: int,
+        inline_bytes: int,
+        load: Callable[[tuple[Any, ...]], Any],
+        settle: bool = False,
+    ) -> None:
         self._link = link
         self._client = client
         self._inline = inline_bytes
+        self._settle = settle
         self._load = load
         self._ids = itertools.count()
         self._slabs = Slabs(self._where)
@@ -153,20 +161,20 @@ class Objects:
         """Write a large value where others read it; it is there for them when this returns. Waits until the node has moved others to disk
         for it. Raises TwinkleError ``SHM_FULL``, ``STORAGE_FAILED``."""
         sizes = sizes_of(packed)
+        value = Value(packed.format, sizes, object_id, refs)
+        sealed = Seal(object_id, value, holders)
         try:
             answer, _ = self._link.call("object.reserve", Reserve(object_id, laid_out(sizes)[-1]))
             block = msgspec.convert(answer, Block)
             write_parts(self._slabs.writing(block.slab), block.offset, (packed.head, *packed.buffers), sizes)
+            if holders == [self._client] and not self._settle:
+                self._link.tell("object.seal", sealed)
+            else:
+                # Whoever is told of it may ask for it, or drop it, at once: who counts must know before that it is held.
+                self._link.call("object.seal", sealed)
         except BaseException:
             self._link.ask("object.abandon", {"id": object_id})
             raise
-        value = Value(packed.format, sizes, object_id, refs)
-        sealed = Seal(object_id, value, holders)
-        if holders == [self._client]:
-            self._link.tell("object.seal", sealed)
-        else:
-            # Whoever is told of it may drop it at once: the node must know before that it holds it.
-            self._link.call("object.seal", sealed)
         return value
 
     def make_known(self, slots: Iterable[Slot]) -> None:

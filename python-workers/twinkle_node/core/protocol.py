@@ -254,18 +254,20 @@ class Join(msgspec.Struct, frozen=True, tag_field="t", tag="join"):
     namespace: str
 
 
-class Joined(msgspec.Struct, frozen=True, tag_field="t", tag="joined"):
+class Joined(msgspec.Struct, frozen=True, tag_field="t", tag="joined", omit_defaults=True):
     """`Joined` of the wire contract.
 
     client: its number: never given twice
     node: id of the node
     inline_bytes: values up to so many bytes travel in frames, larger ones in slabs
+    settle: seals must be answered before their references are handed on: the service that counts references is on another box
     """
 
     client: int
     node: str
     instance: str
     inline_bytes: int
+    settle: bool | None = None
 
 
 class Kept(msgspec.Struct, frozen=True, tag_field="t", tag="kept"):

@@ -65,6 +65,11 @@ class Scratch:
     def write(self, at: int, parts: Sequence[Buffer], sizes: Sequence[int]) -> None:
         write_parts(self._memory, at, parts, sizes)
 
+    def read(self, at: int, sizes: Sequence[int]) -> list[memoryview]:
+        """The parts that lie from there on, as long as they are lent."""
+        memory = memoryview(self._memory)
+        return [memory[begin : begin + size] for begin, size in zip(laid_out(sizes, at), sizes, strict=False)]
+
     @property
     def lend(self) -> Lend:
         """What a worker has to be told of it."""

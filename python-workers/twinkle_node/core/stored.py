@@ -32,7 +32,8 @@ class Stored:
         self.body = body
         self.keep = keep
         """References inside it, which live as long as it."""
-        self.error = error
+        self.error = None if error is None else error.with_traceback(None)
+        """Without its frames: those of whoever waited have the reference whose slot has this, and it would live for ever."""
 
     @property
     def failed(self) -> bool:

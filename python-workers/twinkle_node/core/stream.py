@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import select
 import socket
 import threading
+import time
 from collections import deque
 from collections.abc import Callable
 from typing import Protocol
@@ -97,10 +99,19 @@ class Stream:
             self.end(reason)
         return bool(data) and not self._ended
 
-    def drain(self) -> None:
-        """Take all that is there. For who pumps."""
-        while self.readable():
-            pass
+    def drain(self, wait_s: float = 0.0) -> None:
+        """Take all that is there, and what comes until the other side's end, for so many seconds at most. For who pumps."""
+        deadline = time.monotonic() + wait_s
+        while True:
+            while self.readable():
+                pass
+            left = deadline - time.monotonic()
+            with self._lock:  # the descriptor stays what it is
+                if self._ended or left <= 0:
+                    return
+                poller = select.poll()
+                poller.register(self._sock, select.POLLIN)
+            poller.poll(left * 1000)
 
     def writable(self) -> None:
         """Send what waits."""

@@ -223,6 +223,7 @@ class TaskLane:
         try:
             leased.line = self._connect(
                 leased.lease.path,
+                leased.lease.node,
                 lambda call, stored: self._replied(leased, call, stored),
                 lambda _: None,  # the node says what became of its worker
                 False,

@@ -89,7 +89,13 @@ class Ways:
             way.fail(error)
 
     def _connect(
-        self, path: str, on_over: Callable[[Call, Stored], None], on_end: Callable[[str], None], in_turn: bool
+        self,
+        path: str,
+        node: str,
+        on_over: Callable[[Call, Stored], None],
+        on_end: Callable[[str], None],
+        in_turn: bool,
     ) -> WorkerLine:
         dial = (self._joined.instance, self._joined.client)
-        return WorkerLine(path, dial, (self._pump, self._link, self._objects), on_over, on_end, in_turn)
+        far = node != self._joined.node
+        return WorkerLine(path, dial, (self._pump, self._link, self._objects), on_over, on_end, in_turn, far)

@@ -13,6 +13,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { FolderStore } from '../../../src/actors/folder-store.js';
 import { TwinkleError } from '../../../src/errors.js';
+import { deferred } from '../../../src/util/deferred.js';
 
 const [A, B, C] = ['a', 'b', 'c'].map((digit) => digit.repeat(64)) as [string, string, string];
 
@@ -25,7 +26,7 @@ beforeEach(() => {
 afterEach(() => rmSync(home, { recursive: true, force: true }));
 
 /** "Unpacks" by a copy into `data`; each takes as many bytes as it has. */
-function storeOf(room = 100): FolderStore {
+function storeOf(room = 100, keepsZips = false): FolderStore {
   return new FolderStore(
     root,
     async (_python, zip, into) => {
@@ -35,6 +36,7 @@ function storeOf(room = 100): FolderStore {
       writeFileSync(join(into, 'data'), bytes);
       return bytes.byteLength;
     },
+    keepsZips,
     room,
   );
 }
@@ -107,5 +109,72 @@ describe('folder store', () => {
     await put(store, 3, A, 'aaaa'); // all are needed: too much is better than to fail
     expect([A, B, C].map((key) => store.has(3, key))).toEqual([true, true, true]);
     await store[Symbol.asyncDispose]();
+  });
+});
+
+describe('a folder store of several boxes', () => {
+  it('keeps zip files for the others as long as what was in them', async () => {
+    const store = storeOf(10, true);
+    expect(() => store.zip(A)).toThrow(expect.objectContaining({ code: 'RUNTIME_ENV' }));
+    await put(store, 1, A, 'aaaa');
+    await put(store, 1, A, 'aaaa');
+    expect([store.zip(A), readFileSync(store.zip(A), 'utf8')]).toEqual([join(root, `${A}.zip`), 'aaaa']);
+    expect(readdirSync(root).sort()).toEqual([A, `${A}.zip`]);
+    store.letGo(1);
+    await put(store, 2, B, 'bbbbbbbb');
+    expect(readdirSync(root).sort()).not.toContain(`${A}.zip`);
+    await store[Symbol.asyncDispose]();
+    expect(existsSync(root)).toBe(false);
+  });
+
+  it('brings one once for all who need it at once, and not again', async () => {
+    const store = storeOf();
+    const gate = deferred<void>();
+    let fetches = 0;
+    const fetch = async (path: string): Promise<void> => {
+      fetches += 1;
+      await gate.promise;
+      writeFileSync(path, 'far');
+    };
+    const all = Promise.all([store.bring(1, '/py', A, fetch), store.bring(2, '/py', A, fetch)]);
+    gate.resolve();
+    await all;
+    await store.bring(3, '/py', A, fetch);
+    expect([fetches, readFileSync(join(store.path(A), 'data'), 'utf8'), readdirSync(root)]).toEqual([1, 'far', [A]]);
+  });
+
+  it.each([
+    ['cannot be fetched', 'half', new TwinkleError('NODE_LOST', 'its box has left')],
+    ['cannot be unpacked', 'bad', null],
+  ])('keeps nothing of what %s, and tells all who waited; the next try brings it', async (_what, text, failure) => {
+    const store = storeOf();
+    const fetch = async (path: string): Promise<void> => {
+      writeFileSync(path, text);
+      if (failure !== null) throw failure;
+    };
+    const all = await Promise.allSettled([store.bring(1, '/py', A, fetch), store.bring(2, '/py', A, fetch)]);
+    for (const one of all) expect(one).toMatchObject({ reason: { code: failure?.code ?? 'INVALID_REQUEST' } });
+    expect([readdirSync(root), store.has(1, A)]).toEqual([[], false]);
+    await store.bring(1, '/py', A, async (path) => writeFileSync(path, 'far'));
+    expect(store.has(1, A)).toBe(true);
+  });
+
+  it('brings none whose key is no key: it is the name of files', async () => {
+    const fetch = async (): Promise<void> => expect.unreachable();
+    await expect(storeOf().bring(1, '/py', '/../../x', fetch)).rejects.toMatchObject({ code: 'INVALID_REQUEST' });
+    expect(existsSync(root)).toBe(false);
+  });
+
+  it('waits at its end for what is on its way', async () => {
+    const store = storeOf();
+    const gate = deferred<void>();
+    const brought = store.bring(1, '/py', A, async (path) => {
+      await gate.promise;
+      writeFileSync(path, 'far');
+    });
+    const closed = store[Symbol.asyncDispose]();
+    gate.resolve();
+    await Promise.all([brought, closed]);
+    expect(existsSync(root)).toBe(false);
   });
 });

@@ -4,13 +4,14 @@ import { createConnection, Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { FolderStore } from '../../../src/actors/folder-store.js';
-import { NodeService, type NodeServiceOptions } from '../../../src/actors/node-service.js';
+import { NodeService, type NodeServiceOptions, type OtherBoxes } from '../../../src/actors/node-service.js';
 import { type MakeEnvironment, RuntimeEnvs } from '../../../src/actors/runtime-envs.js';
 import { openLocalCluster } from '../../../src/cluster/local-cluster.js';
 import { createFakeNative, type FakeNative } from '../../../src/native/fake.js';
 import { loadNative } from '../../../src/native/load.js';
+import type { NativeSegment } from '../../../src/native/types.js';
 import { SILENT } from '../../../src/observability/logger.js';
-import type { ActorSpec, Join } from '../../../src/protocol/work.js';
+import type { ActorSpec, Block, Join } from '../../../src/protocol/work.js';
 import type { LaunchRequest, RankLauncher } from '../../../src/supervisor/launcher.js';
 import { ProcessWatcher } from '../../../src/supervisor/process-watcher.js';
 import { helloOf } from '../cluster/support.js';
@@ -36,6 +37,8 @@ export class PairedNative {
   brokenPairs = false;
   /** Killed processes take until the test ends them. */
   lingers = false;
+  /** Of slabs, by their number, while none is given back. */
+  readonly #segments: NativeSegment[] = [];
   readonly #ours = new Set<number>();
   readonly #theirs = new Map<number, number>();
 
@@ -50,6 +53,11 @@ export class PairedNative {
       this.#theirs.set(theirs, end);
       return [ours, theirs];
     },
+    segmentCreate: (spec) => {
+      const segment = this.fake.segmentCreate(spec);
+      this.#segments.push(segment);
+      return segment;
+    },
     killGroup: (group, signal) => this.lingers || this.fake.killGroup(group, signal),
     closeFd: (fd) => {
       const end = this.#theirs.get(fd);
@@ -63,6 +71,11 @@ export class PairedNative {
       if (end !== undefined) real.closeFd(end);
     },
   };
+
+  /** The memory of a block, as clients map it. */
+  memory({ slab, offset, size }: Block): Buffer {
+    return Buffer.from(this.#segments[slab]?.buffer() ?? new ArrayBuffer(0), offset, size);
+  }
 
   /** As a process inherits it. */
   inherit(fd: number): Socket {
@@ -79,6 +92,20 @@ interface KitOptions {
   readonly cpus?: number;
   readonly storeBytes?: number;
   readonly cluster?: KitCluster;
+  readonly others?: OtherBoxes;
+}
+
+/** Environments that `make` makes, and folders whose zip files are what is in them. */
+export function kitEnvs(root: string, make: MakeEnvironment, keepsZips = false): RuntimeEnvs {
+  const folders = new FolderStore(
+    root,
+    async (_python, zip, into) => {
+      cpSync(zip, join(into, 'zip'), { recursive: true });
+      return statSync(zip).size;
+    },
+    keepsZips,
+  );
+  return new RuntimeEnvs(make, folders);
 }
 
 export class PlayedLauncher implements RankLauncher {
@@ -132,27 +159,28 @@ export class NodeKit implements AsyncDisposable {
   readonly launcher = new PlayedLauncher(this.paired);
   readonly cluster: KitCluster;
   readonly service: NodeService;
+  readonly envs: RuntimeEnvs;
   /** Makes environments. */
   environment: MakeEnvironment = async () => '/made';
   readonly #drivers: PlayedClient[] = [];
   #actors = 0;
 
-  private constructor({ spare = 0, cpus = 4, storeBytes = 2 ** 20, cluster }: KitOptions) {
+  private constructor({ spare = 0, cpus = 4, storeBytes = 2 ** 20, cluster, others }: KitOptions) {
     this.cluster =
       cluster ?? openLocalCluster({ hello: helloOf('n0', { total: { CPU: cpus, GPU: 2 }, devices: DEVICES }) });
     mkdirSync(join(this.folder, 's'));
     mkdirSync(join(this.folder, 'spill'));
+    this.envs = kitEnvs(
+      join(this.folder, 'code'),
+      async (wanted, told, signal) => await this.environment(wanted, told, signal),
+      others !== undefined,
+    );
     this.service = new NodeService({
       ...{ native: this.paired.native, cluster: this.cluster, log: SILENT, node: 'n0', instance: 'kit' },
       ...{ socketFolder: join(this.folder, 's'), logFolder: this.folder, storeBytes, spareWorkers: spare },
       spillFolder: join(this.folder, 'spill'),
-      envs: new RuntimeEnvs(
-        async (wanted, told, signal) => await this.environment(wanted, told, signal),
-        new FolderStore(join(this.folder, 'code'), async (_python, zip, into) => {
-          cpSync(zip, join(into, 'zip'), { recursive: true });
-          return statSync(zip).size;
-        }),
-      ),
+      envs: this.envs,
+      ...(others === undefined ? {} : { others }),
       launcher: () => this.launcher,
       indexOf: ({ instance }) => String(instance),
       mayMask: () => true,

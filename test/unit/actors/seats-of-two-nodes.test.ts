@@ -9,7 +9,7 @@ import { demandOf } from './played-client.js';
 const never = new AbortController().signal;
 const nothing = (): void => {};
 
-/** A service on n0; n1 is larger, and nobody can start a worker there. */
+/** Whoever asks is on n0; n1 is larger. */
 function setUp() {
   const kit = new LedgerKit([
     helloOf('n0', { total: { CPU: 2, GPU: 1 } }),
@@ -18,10 +18,10 @@ function setUp() {
   const { ledger } = kit;
   const core = { state: ledger, enter: <T>(act: (of: typeof ledger) => T): T => act(ledger) };
   const cluster = new LedgerCluster({ core, cluster: 'c', owner: 'me' });
-  const seats = new Seats({ groups: cluster, node: 'n0', indexOf: () => '0', mayMask: () => true });
+  const seats = new Seats(cluster);
   const tell = (): void => cluster.heard(kit.events.splice(0));
   const ask = async (cpus: number, more: Partial<Demand> = {}) => {
-    const place = await seats.ask(demandOf({ CPU: cpus }, more), null);
+    const place = await seats.ask(demandOf({ CPU: cpus }, more), null, 'n0');
     tell();
     return place;
   };
@@ -29,22 +29,15 @@ function setUp() {
 }
 
 describe('seats in a cluster of two nodes', () => {
-  it.each(['default', 'spread'])(
-    'are on the node of the service (%s), and wait for it though another is free',
-    async (strategy) => {
-      const { ask, tell } = setUp();
-      const places = [await ask(1, { strategy }), await ask(1, { strategy }), await ask(1, { strategy })];
-      const [first, second, third] = places.map((place) => place.ready(never, nothing));
-      expect([(await first)?.node, (await second)?.node]).toEqual(['n0', 'n0']);
-      expect(places[2]?.reason).toMatch(/CPU 1/);
-      places[0]?.release();
-      tell();
-      expect((await third)?.node).toBe('n0');
-    },
-  );
-
-  it('wait with a reason for what only another node has', async () => {
+  it('are on the node of who asks, as long as there is room', async () => {
     const { ask } = setUp();
+    expect((await (await ask(1)).ready(never, nothing)).node).toBe('n0');
+    expect((await (await ask(4)).ready(never, nothing)).node).toBe('n1');
+  });
+
+  it('wait with a reason for what none has free', async () => {
+    const { ask } = setUp();
+    await (await ask(8)).ready(never, nothing);
     const withdrawn = new AbortController();
     const place = await ask(4);
     const ready = place.ready(withdrawn.signal, nothing);
@@ -53,59 +46,65 @@ describe('seats in a cluster of two nodes', () => {
     await expect(ready).rejects.toThrow('enough');
   });
 
-  it('are on the node of the service when another was only preferred', async () => {
-    const { ask } = setUp();
-    const place = await ask(1, { strategy: 'node', node: 'n1', soft: true });
-    expect((await place.ready(never, nothing)).node).toBe('n0');
+  it.each([
+    { strategy: 'node', node: 'n1', soft: false },
+    { selectors: { 'ray.io/node-id': 'n1' } },
+    { selectors: { zone: 'far' } },
+  ])('are on another one that was asked for (%o)', async (more) => {
+    const { kit, ask } = setUp();
+    const place = await ask(1, more);
+    expect((await place.ready(never, nothing)).node).toBe('n1');
+    place.release();
+    expect(kit.ledger.status().free('n1')?.amounts.get('CPU')).toBe(80_000);
   });
 
-  it.each([{ strategy: 'node', node: 'n1', soft: false }, { selectors: { 'ray.io/node-id': 'n1' } }])(
-    'are refused on another one that was asked for (%o)',
-    async (more) => {
-      const { kit, ask } = setUp();
-      const place = await ask(1, more);
-      await expect(place.ready(never, nothing)).rejects.toMatchObject({
-        ...{ code: 'TASK_UNSCHEDULABLE', message: expect.stringContaining('n1') },
-      });
-      place.release();
-      expect(kit.ledger.status().free('n1')?.amounts.get('CPU')).toBe(80_000);
-    },
-  );
-
-  it('wait for a label that only another node has', async () => {
-    const { ask } = setUp();
-    const place = await ask(1, { selectors: { zone: 'far' } });
-    const seen = await Promise.race([place.ready(never, nothing), new Promise((done) => setImmediate(done, 'waits'))]);
-    expect([seen, place.reason === null]).toEqual(['waits', false]);
+  it('are looked for anew when their node has left', async () => {
+    const { kit, ask, tell } = setUp();
+    const place = await ask(1, { strategy: 'node', node: 'n1', soft: true });
+    expect((await place.ready(never, nothing)).node).toBe('n1');
+    const lost: unknown[] = [];
+    place.onLost((reason, again) => lost.push([reason, again]));
+    kit.ledger.nodeLeft('n1', 'it left');
+    tell();
+    expect(lost).toEqual([[expect.any(String), true]]);
+    expect((await place.ready(never, nothing)).node).toBe('n0');
   });
 });
 
 describe('seats in a group of two nodes', () => {
   async function grouped(...bundles: Record<string, number>[]) {
-    const { cluster, ask, tell } = setUp();
+    const { kit, cluster, ask, tell } = setUp();
     const group = await cluster.createGroup(groupSpec({ bundles, strategy: 'SPREAD' }));
     tell();
     const there = group.status.bundles.map(({ node }) => node);
     const inside = (bundle: number, GPU = 1) => ask(0, { resources: { GPU }, group: { group: group.id, bundle } });
-    return { there, inside };
+    return { kit, tell, there, inside };
   }
 
-  it('are in the bundles of the node of the service', async () => {
+  it('are in its bundles, wherever those are', async () => {
     const { there, inside } = await grouped(...gpus(2));
     expect([...there].sort()).toEqual(['n0', 'n1']);
-    const here = there.indexOf('n0');
-    expect((await (await inside(-1)).ready(never, nothing)).node).toBe('n0');
-    await expect((await inside(1 - here)).ready(never, nothing)).rejects.toMatchObject({
-      ...{ code: 'TASK_UNSCHEDULABLE', message: expect.stringContaining('n1') },
-    });
-    const second = await inside(here);
-    const waits = second.ready(never, nothing).then(() => 'seated');
+    expect((await (await inside(0)).ready(never, nothing)).node).toBe(there[0]);
+    expect((await (await inside(-1)).ready(never, nothing)).node).toBe(there[1]);
+    const third = await inside(-1);
+    const waits = third.ready(never, nothing).then(() => 'seated');
     expect(await Promise.race([waits, new Promise((done) => setImmediate(done, 'waits'))])).toBe('waits');
   });
 
-  it('are refused when all of it is elsewhere', async () => {
-    const { there, inside } = await grouped({ GPU: 3 });
-    expect(there).toEqual(['n1']);
-    await expect((await inside(-1)).ready(never, nothing)).rejects.toMatchObject({ code: 'TASK_UNSCHEDULABLE' });
+  it('are shared out anew when the group has its places again', async () => {
+    const { kit, tell, there, inside } = await grouped({ GPU: 1 });
+    const place = await inside(0);
+    await place.ready(never, nothing);
+    const lost: boolean[] = [];
+    place.onLost((_reason, again) => lost.push(again));
+    kit.ledger.nodeLeft(there[0] as string, 'it left');
+    tell();
+    expect(lost).toEqual([true]);
+    expect((await place.ready(never, nothing)).node).not.toBe(there[0]);
+    const second = await inside(0);
+    const waits = second.ready(never, nothing).then(() => 'seated');
+    expect(await Promise.race([waits, new Promise((done) => setImmediate(done, 'waits'))])).toBe('waits');
+    place.release();
+    expect(await waits).toBe('seated');
   });
 });

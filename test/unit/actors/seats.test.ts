@@ -1,77 +1,42 @@
 import { describe, expect, it } from 'vitest';
 import { jobOf, setupOf } from '../../../src/actors/job.js';
-import { type Seat, Seats } from '../../../src/actors/seats.js';
-import type { SeatDevice } from '../../../src/cluster/api.js';
+import { Seats } from '../../../src/actors/seats.js';
 import { groupSpec } from '../../../src/cluster/group-spec.js';
 import { WORK_PROTOCOL } from '../../../src/protocol/work.js';
 import { ScriptedCluster } from '../runtime/scripted-cluster.js';
 import { demandOf } from './played-client.js';
 
-const device = (resource: string, instance: number): SeatDevice => ({
-  resource,
-  instance,
-  uuid: `${instance}`,
-  quantity: 1,
-});
 const never = new AbortController().signal;
 const nothing = (): void => {};
 
-function setUp(mayMask = true) {
+function setUp() {
   const cluster = new ScriptedCluster('own');
-  const seats = new Seats({
-    ...{ groups: cluster, node: 'n0', mayMask: () => mayMask },
-    indexOf: ({ instance }) => String(instance + 10),
-  });
-  return { cluster, seats };
-}
-
-async function seated(devices: SeatDevice[], more: Parameters<typeof demandOf>[1] = {}, mayMask = true): Promise<Seat> {
-  const { cluster, seats } = setUp(mayMask);
-  const demand = demandOf({ CPU: 1 }, more);
-  const place = await seats.ask(demand, null);
-  cluster.group.set({ state: 'CREATED', bundles: [{ index: 0, resources: demand.resources, node: 'n0', devices }] });
-  return await place.ready(never, nothing);
+  return { cluster, seats: new Seats(cluster) };
 }
 
 describe('seats', () => {
   it('ask for a lease by the strategy of the demand', async () => {
     const { cluster, seats } = setUp();
-    await seats.ask(demandOf({ CPU: 1 }, { selectors: { a: 'b' } }), { CPU: 1 });
+    await seats.ask(demandOf({ CPU: 1 }, { selectors: { a: 'b' } }), { CPU: 1 }, 'n0');
     expect(cluster.group.spec).toMatchObject({
-      ...{ bundles: [{ CPU: 1 }], selectors: [{ 'ray.io/node-id': 'n0', a: 'b' }], hold: 'stateful' },
+      ...{ bundles: [{ CPU: 1 }], selectors: [{ a: 'b' }], hold: 'stateful' },
       task: { strategy: { kind: 'default' }, preferred: 'n0', needs: { CPU: 1 } },
     });
-    await seats.ask(demandOf({}, { strategy: 'node', node: 'n1', soft: true }), null);
+    await seats.ask(demandOf({}, { strategy: 'node', node: 'n1', soft: true }), null, 'n0');
     expect(cluster.group.spec).toMatchObject({
-      selectors: [{ 'ray.io/node-id': 'n0' }],
+      selectors: [{}],
       task: { strategy: { kind: 'node-affinity', node: 'n1', soft: true } },
     });
-    await seats.ask(demandOf({}, { strategy: 'spread' }), null);
+    await seats.ask(demandOf({}, { strategy: 'spread' }), null, 'n0');
     expect(cluster.group.spec.task?.strategy).toEqual({ kind: 'spread' });
-    await expect(seats.ask(demandOf({}, { strategy: 'near' }), null)).rejects.toMatchObject({
+    await expect(seats.ask(demandOf({}, { strategy: 'near' }), null, 'n0')).rejects.toMatchObject({
       ...{ code: 'INVALID_REQUEST', message: expect.stringContaining('"near"') },
     });
   });
 
-  it('name the devices as Ray counts them, and mask the vendor’s as its runtime does', async () => {
-    expect(await seated([device('GPU', 0), device('GPU', 2), device('NPU', 1)], { env: { A: 'b' } })).toMatchObject({
-      ...{ node: 'n0', devices: { GPU: ['0', '2'], NPU: ['1'] } },
-      env: { CUDA_VISIBLE_DEVICES: '10,12', ASCEND_RT_VISIBLE_DEVICES: '11', A: 'b' },
-    });
-  });
-
-  it('leave variables alone without devices, where the user keeps them, or sets them in the demand', async () => {
-    expect((await seated([])).env).toEqual({});
-    expect((await seated([device('GPU', 0)], {}, false)).env).toEqual({});
-    expect((await seated([device('GPU', 0)], { env: { CUDA_VISIBLE_DEVICES: '7' } })).env).toEqual({
-      CUDA_VISIBLE_DEVICES: '7',
-    });
-    expect((await seated([device('TPU', 0)])).env).toEqual({});
-  });
-
   it('say why they wait, and press others', async () => {
     const { cluster, seats } = setUp();
-    const place = await seats.ask(demandOf(), null);
+    const place = await seats.ask(demandOf(), null, 'n0');
     let pressed = 0;
     const press = (): void => {
       pressed += 1;
@@ -88,14 +53,15 @@ describe('seats', () => {
 
   it('are told once that they are lost, and not after they were released', async () => {
     const { cluster, seats } = setUp();
-    const place = await seats.ask(demandOf(), null);
+    const place = await seats.ask(demandOf(), null, 'n0');
     const heard: string[] = [];
     place.onLost((reason) => heard.push(reason));
     cluster.group.create('n0');
+    await place.ready(never, nothing);
     cluster.group.set({ state: 'RESCHEDULING', reason: 'its node is gone' });
     cluster.group.set({ state: 'REMOVED', reason: null });
     expect(heard).toEqual(['its node is gone']);
-    const other = await seats.ask(demandOf(), null);
+    const other = await seats.ask(demandOf(), null, 'n0');
     other.onLost((reason) => heard.push(reason));
     other.release();
     other.release();
@@ -109,7 +75,7 @@ describe('seats in a placement group', () => {
     const { cluster, seats } = setUp();
     await cluster.createGroup(groupSpec({ bundles }));
     const ask = (gpus: number, bundle = -1) =>
-      seats.ask(demandOf({ GPU: gpus }, { group: { group: 'g', bundle } }), null);
+      seats.ask(demandOf({ GPU: gpus }, { group: { group: 'g', bundle } }), null, 'n0');
     return { cluster, ask };
   }
 
@@ -118,8 +84,8 @@ describe('seats in a placement group', () => {
     const [first, second, third] = [await ask(1), await ask(1, 1), await ask(1)];
     const early = first.ready(never, nothing);
     cluster.group.create('n0:3', 'n0:5');
-    expect(await early).toMatchObject({ node: 'n0', devices: { GPU: ['3'] }, env: { CUDA_VISIBLE_DEVICES: '13' } });
-    expect(await second.ready(never, nothing)).toMatchObject({ node: 'n0', devices: { GPU: ['5'] } });
+    expect(await early).toMatchObject({ node: 'n0', held: [{ resource: 'GPU', instance: 3 }] });
+    expect(await second.ready(never, nothing)).toMatchObject({ node: 'n0', held: [{ instance: 5 }] });
     let pressed = 0;
     const waits = third.ready(never, () => {
       pressed += 1;
@@ -129,7 +95,7 @@ describe('seats in a placement group', () => {
     expect([third.reason, pressed]).toEqual(['others have what it needs of placement group g', 1]);
     second.release();
     second.release();
-    expect((await waits).devices).toEqual({ GPU: ['5'] });
+    expect((await waits).held).toMatchObject([{ instance: 5 }]);
     expect([third.reason, third.holdsDevices]).toEqual([null, true]);
   });
 
@@ -154,7 +120,7 @@ describe('seats in a placement group', () => {
     cluster.group.create('n0:0');
     await expect((await ask(2)).ready(never, nothing)).rejects.toMatchObject({ code: 'PLACEMENT_INVALID' });
     const { seats } = setUp();
-    await expect(seats.ask(demandOf({}, { group: { group: 'g', bundle: 0 } }), null)).rejects.toMatchObject({
+    await expect(seats.ask(demandOf({}, { group: { group: 'g', bundle: 0 } }), null, 'n0')).rejects.toMatchObject({
       code: 'GROUP_NOT_FOUND',
     });
   });

@@ -24,12 +24,13 @@ it('bytes come back as they were, as often as they are asked for', async () => {
   const [large, small] = [await files.write(memory(bytes)), await files.write(memory(Buffer.from('x')))];
   for (let time = 0; time < 2; time++) {
     const back = Buffer.alloc(BYTES);
-    await files.read(large, memory(back));
+    await large.read(memory(back));
     expect(back.equals(bytes)).toBe(true);
   }
   const back = Buffer.alloc(1);
-  await files.read(small, memory(back));
+  await small.read(memory(back));
   expect(back.toString()).toBe('x');
+  expect([large.bytes, small.bytes, large.node]).toEqual([BYTES, 1, null]);
   expect(files.stats).toEqual({ writtenBytes: BYTES + 1, readBytes: 2 * BYTES + 1 });
 });
 
@@ -37,11 +38,11 @@ it('a file that is removed is gone, and cannot be read', async () => {
   const files = new SpillFiles(folder);
   const file = await files.write(memory(Buffer.alloc(10)));
   expect(readdirSync(folder)).toHaveLength(1);
-  files.remove(file);
-  files.remove(file);
+  file.remove();
+  file.remove();
   await files.settled();
   expect(readdirSync(folder)).toEqual([]);
-  await expect(files.read(file, memory(Buffer.alloc(10)))).rejects.toMatchObject({ code: 'STORAGE_FAILED' });
+  await expect(file.read(memory(Buffer.alloc(10)))).rejects.toMatchObject({ code: 'STORAGE_FAILED' });
 });
 
 it('a disk that is full leaves nothing behind, and says what to do', async () => {
@@ -64,5 +65,5 @@ it('a folder that is not there is an error, not a crash', async () => {
 it('a file that is shorter than its object is damaged', async () => {
   const files = new SpillFiles(folder);
   const file = await files.write(memory(Buffer.alloc(10)));
-  await expect(files.read(file, memory(Buffer.alloc(11)))).rejects.toThrow(/ends 1 bytes early/);
+  await expect(file.read(memory(Buffer.alloc(11)))).rejects.toThrow(/ends 1 bytes early/);
 });

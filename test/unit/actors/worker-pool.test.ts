@@ -2,8 +2,8 @@ import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'nod
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import type { Worker } from '../../../src/actors/worker.js';
 import { WorkerPool } from '../../../src/actors/worker-pool.js';
+import type { WorkerProcess } from '../../../src/actors/worker-process.js';
 import { TwinkleError } from '../../../src/errors.js';
 import type { Setup } from '../../../src/protocol/work.js';
 import { deferred } from '../../../src/util/deferred.js';
@@ -28,10 +28,10 @@ afterEach(() => rmSync(folder, { recursive: true, force: true }));
 function setUp(spare = 0) {
   const paired = new PairedNative();
   const launcher = new PlayedLauncher(paired);
-  const welcomed: Worker[] = [];
+  const welcomed: WorkerProcess[] = [];
   let client = 0;
   const pool = new WorkerPool({
-    ...{ native: paired.native, instance: 'i', socketFolder: folder, logFolder: folder, spare },
+    ...{ native: paired.native, node: 'n', instance: 'i', socketFolder: folder, logFolder: folder, spare },
     launcher: () => launcher,
     nextClient: () => ++client,
     welcome: (worker) => {
@@ -230,7 +230,7 @@ describe('worker pool: spare and idle workers', () => {
     const { pool } = setUp(1);
     pool.beginJob(JOB);
     const workers = [await pool.take(JOB, A), await pool.take(JOB, A), await pool.take(JOB, A)];
-    const [first, second, third] = workers as [Worker, Worker, Worker];
+    const [first, second, third] = workers as [WorkerProcess, WorkerProcess, WorkerProcess];
     pool.giveBack(first);
     pool.giveBack(second);
     await second.ended;
@@ -246,7 +246,7 @@ describe('worker pool: spare and idle workers', () => {
   it('keeps eight idle ones, whatever they did; the one that waits for longest ends', async () => {
     const { pool } = setUp(1);
     pool.beginJob(JOB);
-    const workers: Worker[] = [];
+    const workers: WorkerProcess[] = [];
     for (let at = 0; at < 9; at++) workers.push(await pool.take(JOB, setupFor(`/${at}`)));
     for (const worker of workers) pool.giveBack(worker);
     await workers[0]?.ended;

@@ -24,7 +24,7 @@ it('starts templates of the interpreters of its drivers, with what ranks inherit
   const folders = { sockets, logs, code: join(folder, 'c') };
   const { service, socket } = await openWorkService({
     ...{ native, cluster, log: SILENT, instance: 'i', node: 'n0', folders, devices: [] },
-    ...{ storeBytes: 1, spillFolder: folder, inherited: { HOME: '/h' }, logLevel: 'info' },
+    ...{ storeBytes: 1, spillFolder: folder, inherited: { HOME: '/h' }, logLevel: 'info', host: null },
   });
   const clients: PlayedClient[] = [];
   for (const python of ['/py', '/py', '/other']) {

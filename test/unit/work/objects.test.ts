@@ -89,6 +89,24 @@ describe('what is put', () => {
     expect(client.objects.refs.size).toBe(before);
   });
 
+  it('is sealed for good before its reference is there, where another box counts; and abandoned when that refuses', async () => {
+    node.more = { settle: true };
+    using far = await joinedClient(node);
+    let done = false;
+    const putting = far.objects.put(new Uint8Array(10_000)).finally(() => {
+      done = true;
+    });
+    const seal = await node.asked('object.seal');
+    expect([seal.params.holders, node.tells, done]).toEqual([[7], [], false]);
+    node.answer({ id: seal.id } as never, {});
+    expect((await putting).known).toBe(true);
+    const refused = far.objects.put(new Uint8Array(10_000));
+    const { id, params } = await node.asked('object.seal');
+    node.refuse(id, 'HEAD_UNREACHABLE');
+    await expect(refused).rejects.toMatchObject({ code: 'HEAD_UNREACHABLE' });
+    expect((await node.asked('object.abandon')).params).toEqual({ id: params.id });
+  });
+
   it('is no reference', async () => {
     await expect(put(await put(1))).rejects.toThrow('put the array that holds it');
   });

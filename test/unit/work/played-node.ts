@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { connect, createServer, type Server, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { ActorState, Demand } from '../../../src/protocol/work.js';
+import type { ActorState, Demand, Joined } from '../../../src/protocol/work.js';
 import { WORK_PROTOCOL } from '../../../src/protocol/work.js';
 import { FramedSocket } from '../../../src/transport/framed-socket.js';
 import type { CallShape } from '../../../src/work/call.js';
@@ -40,6 +40,8 @@ export class PlayedNode {
     'object.hold': () => ({}),
     'object.publish': () => ({}),
   };
+  /** Said to who joins, beside the rest. */
+  more: Partial<Joined> = {};
   /** Whether who joins is let in at once. */
   welcomes = true;
   readonly #server: Server;
@@ -68,7 +70,8 @@ export class PlayedNode {
   }
 
   welcome(): void {
-    this.send({ t: 'joined', client: CLIENT, node: 'node-1', instance: 'one', inline_bytes: INLINE_BYTES });
+    const joined = { t: 'joined', client: CLIENT, node: 'node-1', instance: 'one', inline_bytes: INLINE_BYTES };
+    this.send({ ...joined, ...this.more });
   }
 
   /** Tell the client something. */
