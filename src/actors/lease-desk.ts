@@ -48,14 +48,13 @@ export class LeaseDesk {
    * @throws `PLACEMENT_INVALID`, `INVALID_REQUEST`, `TASK_UNSCHEDULABLE`, `PYTHON_ENV`, `RUNTIME_ENV`, `RANK_FAILED`, `ABORTED`
    */
   async acquire(client: Client, job: Job, demand: Demand, signal: AbortSignal): Promise<Lease> {
-    const { workplaces, reach } = this.#options;
+    const { workplaces } = this.#options;
     // Before it has a place: others can use that while an environment is made.
     const around = await workplaces.prepare(job, demand).ready(signal);
     for (;;) {
       try {
         const held = await this.#hold(client, job, demand, around, signal);
-        const { worker } = held;
-        return { lease: held.id, worker: worker.id, pid: worker.pid, node: worker.node, path: reach(client, worker) };
+        return this.#told(held, client);
       } catch (error) {
         // The box left while a worker was started there: there may be room on another.
         if (!(error instanceof TwinkleError) || error.code !== 'NODE_LOST') throw error;
@@ -104,6 +103,17 @@ export class LeaseDesk {
       worker: worker.id,
       pid: worker.pid,
     }));
+  }
+
+  /** Throws what `reach` throws; then the client does not have it. */
+  #told({ id, worker }: Held, client: Client): Lease {
+    const { node, pid } = worker;
+    try {
+      return { lease: id, worker: worker.id, pid, node, path: this.#options.reach(client, worker) };
+    } catch (error) {
+      this.release(client.id, id);
+      throw error;
+    }
   }
 
   async #hold(client: Client, job: Job, demand: Demand, around: Surroundings, signal: AbortSignal): Promise<Held> {

@@ -32,12 +32,13 @@ export class BoxObjects {
   async seal(client: number, seal: Seal): Promise<void> {
     const { desk, questions } = this.#options;
     const stored = desk.seal(client, { ...seal, holders: [SERVICE] }, []);
-    if (stored === 'late') return; // a worker of before has written it here
+    // Late: a worker of before has written it here, or another box has, of which this one has a copy. The head may have it for lost.
+    const isOurs = stored !== 'late';
     try {
       const known = await questions.ask('work.seal', { client, seal });
-      if (known !== 'stored') desk.drop(SERVICE, { ids: [seal.id] });
+      if (known !== 'stored' && isOurs) desk.drop(SERVICE, { ids: [seal.id] });
     } catch (error) {
-      desk.drop(SERVICE, { ids: [seal.id] });
+      if (isOurs) desk.drop(SERVICE, { ids: [seal.id] });
       throw error;
     }
   }

@@ -273,7 +273,13 @@ export class BoxService implements AsyncDisposable {
 
   async #lease(client: number, params: unknown, signal: AbortSignal): Promise<Lease> {
     const lease = (await this.#forward(client, 'lease', params, NO_BYTES, signal)) as Lease;
-    return { ...lease, path: this.#ways.reach(lease.node, lease.path) };
+    try {
+      return { ...lease, path: this.#ways.reach(lease.node, lease.path) };
+    } catch (error) {
+      const params = { lease: lease.lease };
+      this.#options.link.cast('work.tell', { client, method: 'release', params, body: NO_BYTES });
+      throw error;
+    }
   }
 
   #reached(state: ActorState): ActorState {

@@ -122,6 +122,22 @@ describe('a large object of another box', () => {
     expect(await read(third, away, '1.2')).toBe('y');
   });
 
+  it('that was lost is found again where a box that has a copy makes it anew', async () => {
+    const { kit, far, third, here, there, away, close, drop } = await open();
+    await using _ = kit;
+    await put(far, there, '1.1', 'x', [here.id, away.id]);
+    expect(await read(third, away, '1.1')).toBe('x');
+    await close(away, '1.1');
+    await far.lose();
+    await expect(read(kit.head, here, '1.1')).rejects.toMatchObject(refusal('OBJECT_LOST', /n1/));
+    await put(third, away, '1.1', 'x');
+    expect(await read(kit.head, here, '1.1')).toBe('x');
+    await close(here, '1.1');
+    await drop(here, '1.1');
+    await drop(away, '1.1');
+    await until(() => [kit.head, third].every(({ service }) => service.objects.status().usedBytes === 0));
+  });
+
   it('that is being read when its box is lost is lost for who reads it', async () => {
     const { kit, far, third, here, there, away, drop, stores } = await open();
     await using _ = kit;

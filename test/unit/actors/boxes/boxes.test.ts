@@ -1,5 +1,7 @@
 /** Clients and workers of other boxes, as the desks of the head know them. */
+import { rmSync } from 'node:fs';
 import { createConnection, createServer } from 'node:net';
+import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import type { WorkerEnd } from '../../../../src/actors/worker.js';
 import { WORK_PROTOCOL } from '../../../../src/protocol/work.js';
@@ -191,6 +193,22 @@ describe('a worker of another box', () => {
     await expect(kit.lease(driver, 'n1')).rejects.toMatchObject(refusal('INTERNAL', /no such interpreter/));
     expect(await kit.free('n1')).toBe(4);
   });
+
+  it.each(['head', 'third'])(
+    'is not kept from others when it cannot be called from the box of who asked: %s',
+    async (from) => {
+      await using kit = await BoxesKit.open();
+      await kit.join('n1');
+      const third = await kit.join('n2');
+      const box = from === 'head' ? kit.head : third;
+      const driver = await box.driver();
+      await third.driver();
+      rmSync(join(box.folder, 's'), { recursive: true });
+      await expect(kit.lease(driver, 'n1')).rejects.toMatchObject(refusal('STORAGE_FAILED'));
+      await until(() => kit.head.service.status().leases === 0);
+      expect(await kit.free('n1')).toBe(4);
+    },
+  );
 
   it('is not given to who has withdrawn the question meanwhile', async () => {
     await using kit = await BoxesKit.open();
