@@ -251,9 +251,11 @@ def test_a_method_that_runs_is_left_alone_and_force_is_refused(tmp_path: Path) -
 @tn.remote
 class Coroutines:
     def __init__(self) -> None:
+        self.begun = 0
         self.cancelled = 0
 
     async def sleep(self, began: str = "") -> None:
+        self.begun += 1
         try:
             if began:
                 Path(began).write_text("1")
@@ -264,6 +266,9 @@ class Coroutines:
 
     async def count(self) -> int:
         return self.cancelled
+
+    async def left(self) -> int:
+        return self.begun - self.cancelled
 
 
 def test_a_coroutine_that_runs_is_cancelled(tmp_path: Path) -> None:
@@ -283,7 +288,8 @@ def test_coroutines_that_are_cancelled_at_once_all_end() -> None:
         tn.cancel(ref)
     for ref in refs:
         cancelled(ref)
-    assert tn.get(actor.count.remote(), timeout=10) <= 5
+    # one that is cancelled makes room for the next, which may begin before its own word is there: how many began is luck
+    assert tn.get(actor.left.remote(), timeout=10) == 0
 
 
 class Endless:
