@@ -15,6 +15,7 @@ import {
   TASK_STATES,
 } from './list/states.js';
 import { addPlaceFlags } from './place/flags.js';
+import { addConfigFlag } from './twinkle/config-file.js';
 
 /** Command → how to import what runs it. */
 const HANDLERS: Readonly<Record<string, () => Promise<{ readonly run: Handler }>>> = {
@@ -24,6 +25,8 @@ const HANDLERS: Readonly<Record<string, () => Promise<{ readonly run: Handler }>
   setup: () => import('./commands/setup.js'),
   status: () => import('./commands/status.js'),
   runs: () => import('./commands/runs.js'),
+  'check-config': () => import('./commands/check-config.js'),
+  'print-config': () => import('./commands/print-config.js'),
   logs: () => import('./commands/logs.js'),
   stop: () => import('./commands/stop.js'),
   doctor: () => import('./commands/doctor.js'),
@@ -95,6 +98,12 @@ export function buildProgram(version: string, chosen: Chosen): Command {
     .option('--timeout <SECONDS>', 'time for a clean end before it is forced', '40')
     .option(...HOME_FLAG)
     .option(...JSON_FLAG);
+  const check = 'whether the file of a Twinkle Server is right; looks at the file alone';
+  addConfigFlag(add(program, 'Twinkle Server:', 'check-config', check)).option(...JSON_FLAG);
+  const print = 'the file of a Twinkle Server with all defaults, in the names of today';
+  addConfigFlag(add(program, 'Twinkle Server:', 'print-config', print))
+    .addOption(new Option('--format <FORM>', 'how (default: TWINKLE_PRINT_FORMAT or yaml)').choices(['yaml', 'json']))
+    .option('--origin', 'with where each value comes from');
   add(program, 'Cluster:', 'start', 'start a head, which knows who has which device, or join one from another box')
     .option('--head', 'be the head')
     .option('--port <PORT>', 'with --head: let other boxes join at this TCP port; 0: any free one')

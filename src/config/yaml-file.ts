@@ -4,6 +4,7 @@ import { TwinkleError } from '../errors.js';
 import type { Place } from './field.js';
 import { kebabCase } from './options.js';
 import type { Written } from './settings.js';
+import { inside, isMap, type Located, parseYaml, plain } from './yaml-tree.js';
 
 /** An entry of the file, in the order of the file. */
 export interface YamlEntry extends Written {
@@ -37,42 +38,18 @@ export async function readYamlConfig(path: string): Promise<YamlEntry[]> {
 
 /** The parsing half of {@link readYamlConfig}. */
 export async function parseYamlConfig(text: string, path: string): Promise<YamlEntry[]> {
-  const { isCollection, isMap, isScalar, LineCounter, parseDocument } = await import('yaml');
-  const lines = new LineCounter();
-  const document = parseDocument(text, { lineCounter: lines, prettyErrors: false });
-  const at = (offset: number): string => {
-    const { line, col } = lines.linePos(offset);
-    return `${path}:${line}:${col}`;
-  };
-  const first = document.errors[0];
-  if (first !== undefined) throw new TwinkleError('CONFIG_INVALID', `${at(first.pos[0])}: ${first.message}`);
-  if (document.contents === null) return [];
-  if (!isMap(document.contents)) {
-    throw new TwinkleError(
-      'CONFIG_INVALID',
-      `${at(document.contents.range?.[0] ?? 0)}: expected a mapping such as \`port: 8000\` but found something else`,
-    );
+  return yamlEntries(await parseYaml(text, path));
+}
+
+/** The entries of a document. @throws `CONFIG_INVALID` when it is no mapping */
+function yamlEntries(tree: Located | null): YamlEntry[] {
+  if (tree === null) return [];
+  if (!isMap(tree.value)) {
+    const expected = 'expected a mapping such as `port: 8000` but found something else';
+    throw new TwinkleError('CONFIG_INVALID', `${tree.origin.at}: ${expected}`);
   }
-  /** Of a key where there is one: a value may begin lines later. */
-  const placeOf = (path: readonly (string | number)[]): string | null => {
-    const parent: unknown = path.length === 1 ? document.contents : document.getIn(path.slice(0, -1), true);
-    const last = path.at(-1);
-    const key = isMap(parent)
-      ? parent.items.find((pair) => isScalar(pair.key) && pair.key.value === last)?.key
-      : isCollection(parent)
-        ? parent.get(last, true)
-        : null;
-    const offset = (key as { range?: readonly number[] } | null | undefined)?.range?.[0];
-    return offset === undefined ? null : at(offset);
-  };
-  return document.contents.items.map((pair) => {
-    const offset = (isScalar(pair.key) ? pair.key.range?.[0] : undefined) ?? 0;
-    if (!isScalar(pair.key) || typeof pair.key.value !== 'string') {
-      throw new TwinkleError('CONFIG_INVALID', `${at(offset)}: expected a name before the colon`);
-    }
-    const value: unknown = document.toJS({ mapAsMap: false })[pair.key.value];
-    const name = pair.key.value;
-    const origin = { source: 'yaml', name, at: at(offset) } as const;
-    return { key: kebabCase(name), value, origin, place: (path) => placeOf([name, ...path]) };
-  });
+  return [...tree.value].map(([name, item]) => ({
+    ...{ key: kebabCase(name), value: plain(item), origin: item.origin },
+    place: (path) => inside(item, path)?.origin.at ?? null,
+  }));
 }

@@ -4,7 +4,7 @@
  */
 import type TypeBox from 'typebox';
 
-export type { Static, TOptional, TProperties, TSchema, TUnknown } from 'typebox';
+export type { Static, TLiteral, TOptional, TProperties, TSchema, TUnknown } from 'typebox';
 
 type Json = Record<string, unknown>;
 type Builders = Pick<

@@ -1,8 +1,8 @@
 /** Request parts against their schemas: nothing is coerced, removed or defaulted, and a refusal names the field and what it expects. */
 import { Ajv, type ErrorObject } from 'ajv';
 import { TwinkleError } from '../../errors.js';
+import { describeSchema, describeValue, type SchemaNode } from '../../util/describe-schema.js';
 import { nearest } from '../../util/did-you-mean.js';
-import { describeSchema, describeValue, type SchemaNode } from './describe-schema.js';
 
 /** `/messages/0/role` → `messages[0].role`. */
 function fieldName(pointer: string): string {

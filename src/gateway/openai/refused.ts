@@ -3,7 +3,7 @@
  * Each is refused by name, save for the values that ask for what is done anyway.
  */
 import { TwinkleError } from '../../errors.js';
-import { describeValue } from '../http/describe-schema.js';
+import { describeValue } from '../../util/describe-schema.js';
 
 type Harmless = (value: unknown) => boolean;
 

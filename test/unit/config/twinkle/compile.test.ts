@@ -1,0 +1,435 @@
+// biome-ignore-all lint/suspicious/noTemplateCurlyInString: references of OmegaConf look like templates
+import { describe, expect, it, test } from 'vitest';
+import { printJson, printYaml } from '../../../../src/cli/twinkle/print-tree.js';
+import type { SamplerApplication } from '../../../../src/config/twinkle/types.js';
+import { compile, FIXTURES, model } from './support.js';
+
+const first = async (yaml: string, env = {}) => (await compile(yaml, env)).config.applications[0];
+const refusal = async (yaml: string): Promise<string> =>
+  await compile(yaml).then(
+    () => '(fine)',
+    (error: { code: string; message: string }) => `${error.code} ${error.message}`,
+  );
+
+describe('files of the documents and of the peer', () => {
+  test.each([...FIXTURES.keys()])('%s is right, and so is what is printed of it', async (name) => {
+    const { config, resolved, warnings } = await compile(FIXTURES.get(name) as string);
+    expect(config.applications.map(({ kind }) => kind)).toContain('server');
+    expect(warnings).toHaveLength(name.startsWith('seed') ? 1 : 0);
+    expect((await compile(await printYaml(resolved, true))).config).toEqual(config);
+    expect((await compile(printJson(resolved, false))).config).toEqual(config);
+  });
+
+  it('the three nodes of the seed: four GPUs, two GPUs and four processes', async () => {
+    const { config, warnings } = await compile(FIXTURES.get('seed-nodes.yaml') as string);
+    expect(config.applications).toMatchObject([
+      {
+        kind: 'model',
+        backend: 'transformers',
+        modelId: 'Qwen/Qwen3.5-4B',
+        modelName: 'Qwen/Qwen3.5-4B',
+        prefixes: ['/api/v1/model/Qwen/Qwen3.5-4B', '/models/Qwen/Qwen3.5-4B'],
+        devices: { type: 'GPU', ranks: 4, perNode: 4, mesh: { dp: 4, dataParts: 4 } },
+      },
+      { kind: 'sampler', engine: 'vllm', devices: { ranks: 2, perNode: 2, perWorker: 1 } },
+      { kind: 'processor', prefixes: ['/api/v1/processor', '/processors'], processes: 4, processesPerNode: 4 },
+      { kind: 'server', prefixes: ['/api/v1'], modelsPerToken: 30, supportedModels: null },
+    ]);
+    expect(warnings).toEqual([expect.stringMatching(/^s\.yaml:33:9: `ranks` of a CPU group .* here 4/)]);
+  });
+
+  it('the spelling of before is that of today', async () => {
+    const { config, warnings } = await compile(FIXTURES.get('seed-megatron.yaml') as string);
+    expect(config.applications[1]).toMatchObject({
+      kind: 'model',
+      backend: 'megatron',
+      modelId: 'ms://Qwen/Qwen3.5-4B',
+      maxLoras: 1,
+      maxLength: 10_240,
+      adapterTimeoutMs: 30_000,
+      queue: { requests: 100, tokens: 10_000, windowMs: 1000, maxInputTokens: 10_000, executionTimeoutMs: 120_000 },
+      deployment: {
+        replicas: 1,
+        autoscaling: null,
+        resources: { CPU: 0.1 },
+        envVars: { TWINKLE_TRUST_REMOTE_CODE: '0' },
+      },
+    });
+    expect(config).toMatchObject({ proxyLocation: 'EveryNode', http: { host: '0.0.0.0', port: 8000 } });
+    expect(warnings).toEqual(['s.yaml:27:7: `use_megatron` is the spelling of before; write `backend: megatron`']);
+    const again = await compile(
+      (FIXTURES.get('seed-transformers.yaml') as string).replace('use_megatron: false', 'backend: transformers'),
+    );
+    expect(again.warnings).toEqual([]);
+  });
+
+  it('two devices for each process of a sampler', async () => {
+    const { applications } = (await compile(FIXTURES.get('cookbook-megatron.yaml') as string)).config;
+    expect(applications[1]).toMatchObject({
+      kind: 'sampler',
+      maxModelLen: 32_768,
+      engineArgs: { gpu_memory_utilization: 0.75, max_lora_rank: 32 },
+      devices: { ranks: 4, perWorker: 2, mesh: { world: 4, dp: 2, tp: 2 } },
+    });
+    expect((applications[1] as SamplerApplication).engineArgs).not.toHaveProperty('max_model_len');
+  });
+});
+
+describe('defaults', () => {
+  it('of everything', async () => {
+    const { config, warnings } = await compile('# nothing\n');
+    expect(config).toEqual({
+      namespace: 'twinkle_cluster',
+      proxyLocation: 'HeadOnly',
+      http: { host: 'localhost', port: 8000 },
+      telemetry: {
+        enabled: false,
+        serviceName: 'twinkle-server',
+        endpoint: 'http://localhost:4317',
+        debug: false,
+        exportIntervalMs: 30_000,
+        resourceAttributes: {},
+      },
+      persistence: { mode: 'memory' },
+      applications: [],
+    });
+    expect(warnings).toEqual(['s.yaml:1:1: there are no `applications`: nothing is served']);
+  });
+
+  it('task_queue is what queue_config does not say', async () => {
+    const top = 'task_queue: {rps_limit: 7, queue_timeout: 9}';
+    const app = await first(model('queue_config: {rps_limit: 8}', top));
+    expect(app).toMatchObject({ queue: { requests: 8, queueTimeoutMs: 9000, tokens: 16_000 } });
+  });
+
+  it('0 is no limit, and so is a queue that is not enabled', async () => {
+    const none = { requests: null, tokens: null, maxInputTokens: null };
+    expect(await first(model('queue_config: {enabled: false}'))).toMatchObject({ queue: none });
+    const zeros = model('queue_config: {rps_limit: 0, tps_limit: 0, execution_timeout: 0}');
+    expect(await first(zeros)).toMatchObject({ queue: { requests: null, tokens: null, executionTimeoutMs: null } });
+  });
+
+  it('an empty block is one that was not written', async () => {
+    const { config } = await compile('http_options:\npersistence:\napplications:\n');
+    expect(config).toMatchObject({ http: { port: 8000 }, persistence: { mode: 'memory' }, applications: [] });
+  });
+});
+
+describe('values', () => {
+  it('variables are read as what belongs there', async () => {
+    const { config, resolved } = await compile(
+      'http_options: {port: "${oc.env:P}"}\ntelemetry: {enabled: "${oc.env:E}"}\n',
+      {
+        P: '8123',
+        E: 'yes',
+      },
+    );
+    expect(config).toMatchObject({ http: { port: 8123 }, telemetry: { enabled: true } });
+    expect(await printYaml(resolved, true)).toContain('port: 8123 # environment, P\n');
+  });
+
+  it('text in quotes is a number where only a number may be', async () => {
+    expect(await refusal('http_options: {port: "80x"}\n')).toContain(
+      'expected an integer from 0 to 65535 but received "80x"',
+    );
+    expect((await compile('http_options: {port: "0080"}\n')).config.http.port).toBe(80);
+    expect((await compile('ray_namespace: "12"\n')).config.namespace).toBe('12');
+  });
+
+  it('a relative path is absolute', async () => {
+    const { config } = await compile('persistence: {mode: file, file_path: state.json}\n');
+    expect(config.persistence).toEqual({ mode: 'file', path: '/base/state.json' });
+  });
+
+  it('replicas, resources and variables of a deployment', async () => {
+    const yaml = `${model()}    deployments:
+      - name: free text
+        max_ongoing_requests: 5
+        autoscaling_config: {min_replicas: 1, max_replicas: 4, target_ongoing_requests: 3, upscale_delay_s: 0}
+        ray_actor_options: {num_cpus: 0.5, num_gpus: 1, resources: {disk: 2}, runtime_env: {env_vars: {A: b}}}
+`;
+    expect(await first(yaml)).toMatchObject({
+      deployment: {
+        replicas: 4,
+        maxOngoing: 5,
+        autoscaling: { min: 1, max: 4, targetOngoing: 3, upscaleDelayMs: 0 },
+        resources: { CPU: 0.5, GPU: 1, disk: 2 },
+        envVars: { A: 'b' },
+      },
+    });
+  });
+
+  it('the first deployment counts', async () => {
+    const { config, warnings } = await compile(`${model()}    deployments: [{num_replicas: 2}, {num_replicas: 3}]\n`);
+    expect(config.applications[0]?.deployment.replicas).toBe(2);
+    expect(warnings).toEqual([expect.stringContaining('only the first counts')]);
+  });
+
+  it.each([
+    ['/api/v1/model/a/b', 'a/b', ['/api/v1/model/a/b']],
+    ['/models/a/b/', 'a/b', ['/api/v1/model/a/b', '/models/a/b']],
+    ['/api/v1/models/x', 'x', ['/api/v1/model/x', '/api/v1/models/x']],
+    ['/', 'a/b', ['/api/v1/model/a/b']],
+    ['/elsewhere', 'a/b', ['/api/v1/model/a/b', '/elsewhere']],
+    ['/api/v1/modelling', 'a/b', ['/api/v1/model/a/b', '/api/v1/modelling']],
+  ])('route_prefix %s is of model %s', async (written, modelName, prefixes) => {
+    expect(await first(model().replace('/api/v1/model/a/b', written))).toMatchObject({ modelName, prefixes });
+  });
+
+  it.each([
+    ['ms://Qwen/Q', 'Qwen/Q'],
+    ['hf://Qwen/Q', 'Qwen/Q'],
+    ['/models/q', 'models/q'],
+    ['./q', 'q'],
+    ['~/q', 'q'],
+    ['demo', 'demo'],
+  ])('without a path, %s goes by %s', async (id, modelName) => {
+    const yaml = model()
+      .replace('model_id: a/b', `model_id: ${id}`)
+      .replace(/ {4}route_prefix.*\n/, '');
+    expect(await first(yaml)).toMatchObject({ modelName, modelId: id });
+  });
+});
+
+describe('mistakes', () => {
+  it('all of them are told, in the order of the file', async () => {
+    const said = await refusal(`http_option: {port: 1}
+telemetry: {enabled: maybe}
+${model('max_lora: 3\nqueue_config: {rps_limit: -1}').trimStart()}`);
+    expect(said.split('\n')).toEqual([
+      'CONFIG_INVALID 4 mistakes:',
+      's.yaml:1:1: `http_option`: unknown key; did you mean `http_options`?',
+      's.yaml:2:13: `telemetry.enabled`: expected true or false but received "maybe"',
+      's.yaml:12:7: `applications[0].args.max_lora`: unknown key; did you mean `max_loras`?',
+      's.yaml:13:22: `applications[0].args.queue_config.rps_limit`: expected a number of 0 or more but received -1',
+      '',
+    ]);
+  });
+
+  it.each([
+    ['no mapping', '- a\n', 's.yaml:1:1: expected an object but received'],
+    ['a block that is none', 'persistence: file\n', '`persistence`: expected an object but received "file"'],
+    [
+      'an unknown mode',
+      'persistence: {mode: files}\n',
+      'expected one of memory, file, redis but received "files"; did you mean file?',
+    ],
+    [
+      'a file without a path',
+      'persistence: {mode: file}\n',
+      's.yaml:1:1: `persistence`: `file_path` is missing: mode file needs it',
+    ],
+    ['no URL', 'persistence: {mode: redis, redis_url: "host:1"}\n', 'expected a URL such as redis://host:6379/0'],
+    [
+      'both spellings',
+      'telemetry: {}\ntelemetry_config: {}\n',
+      's.yaml:2:1: `telemetry_config`: is the spelling of before of `telemetry`',
+    ],
+    ['a kind that there is not', 'applications: [{name: a, import_path: modell}]\n', 'did you mean model?'],
+    [
+      'an application without a name',
+      'applications: [{import_path: processor}]\n',
+      's.yaml:1:16: `applications[0]`: `name` is missing',
+    ],
+    [
+      'args that are none',
+      'applications: [{name: a, import_path: model, args: 3}]\n',
+      'expected an object but received 3',
+    ],
+    ['no devices', model().replace(/ {6}device_group.*\n/, ''), '`device_group` is missing'],
+    [
+      'both backends',
+      model('use_megatron: true\nbackend: mock'),
+      'says megatron, and `backend` says mock; leave it out',
+    ],
+    [
+      'a path of no model',
+      model().replace('/api/v1/model/a/b', 'model'),
+      'expected a path that begins with `/` but received "model"',
+    ],
+    [
+      'mesh and ranks',
+      model().replace('dp_size: 2', 'dp_size: 4'),
+      's.yaml:9:7: `applications[0].args.device_mesh`: its sizes give 4 ranks, and `device_group.ranks` are 2; they have to be equal',
+    ],
+    [
+      'mesh and world',
+      model().replace('dp_size: 2', 'dp_size: 2, world_size: 3'),
+      'is 3, and the sizes (dp_size 2) give 2',
+    ],
+    ['ulysses', model().replace('dp_size: 2', 'dp_size: 2, ulysses_size: 4'), '4 ranks cannot share a sequence'],
+    ['experts', model().replace('dp_size: 2', 'dp_size: 2, ep_size: 3'), '3 does not divide the 2 ranks of the mesh'],
+    [
+      'ranks and a mesh of ranks',
+      model().replace('dp_size: 2', 'dp_size: 2, mesh: [0, 1], mesh_dim_names: [dp]'),
+      'says the sizes, and so does dp_size; leave one out',
+    ],
+    [
+      'a crooked mesh',
+      model().replace('dp_size: 2', 'mesh: [[0, 1], [2]], mesh_dim_names: [dp, tp]'),
+      'expected ranks as lists of lists of equal lengths',
+    ],
+    [
+      'a rank twice in a mesh',
+      model().replace('dp_size: 2', 'mesh: [0, 0], mesh_dim_names: [dp]'),
+      'a rank is named twice',
+    ],
+    [
+      'a dimension without a name',
+      model().replace('dp_size: 2', 'mesh: [[0, 1]], mesh_dim_names: [dp]'),
+      'expected 2 names, one for each dimension',
+    ],
+    [
+      'a dimension that there is not',
+      model().replace('dp_size: 2', 'mesh: [0, 1], mesh_dim_names: [pd]'),
+      'there is no dimension `pd`',
+    ],
+    ['a rank twice', model().replace('ranks: 2', 'ranks: [1, 1]'), 'a rank is named twice'],
+    ['no rank', model().replace('ranks: 2', 'ranks: 0'), 'expected at least one rank'],
+    [
+      'other devices of the mesh',
+      model().replace('{dp_size: 2}', '{dp_size: 2, device_type: npu}'),
+      'is npu, and that of device_group is cuda',
+    ],
+    [
+      'a device that there is not',
+      model().replace('device_type: cuda', 'device_type: cud'),
+      'expected cuda, npu or CPU but received "cud"; did you mean `cuda`?',
+    ],
+    ['devices that cannot be given out', sampler('gpus_per_worker: 3, ranks: 4'), '4 ranks cannot be given out by 3'],
+    [
+      'a process on two nodes',
+      sampler('gpus_per_worker: 4, ranks: 4'),
+      'the 4 devices of a process are of one node, and nproc_per_node is 2',
+    ],
+    [
+      'tensor parallel twice',
+      sampler('gpus_per_worker: 2, ranks: 4', 'dp_size: 1, tp_size: 4'),
+      'is 2, and tp_size of device_mesh is 4',
+    ],
+    [
+      'two devices for one that trains',
+      model().replace('ranks: 2', 'ranks: 2, gpus_per_worker: 2'),
+      'a process that trains has one device',
+    ],
+    ['an engine argument', sampler('ranks: 2', 'dp_size: 2', 'max_num_seq: 1'), 'did you mean `max-num-seqs`?'],
+    [
+      'an engine argument that the group says',
+      sampler('ranks: 2', 'dp_size: 2', 'tensor_parallel_size: 2'),
+      'is what device_group and device_mesh say; leave it out',
+    ],
+    [
+      'a length',
+      sampler('ranks: 2', 'dp_size: 2', 'max_model_len: 4k'),
+      'expected a whole number of tokens but received "4k"',
+    ],
+    [
+      'replicas that train all parameters',
+      `${model('train_mode: full')}    deployments: [{num_replicas: 2}]\n`,
+      'trains all parameters, in one replica, and there may be 2',
+    ],
+    [
+      'an option of a deployment',
+      `${model()}    deployments: [{max_ongoing_request: 2}]\n`,
+      'applications[0].deployments[0].max_ongoing_request`: unknown field; did you mean `max_ongoing_requests`?',
+    ],
+    [
+      'bounds of replicas',
+      `${model()}    deployments: [{autoscaling_config: {min_replicas: 3, max_replicas: 2}}]\n`,
+      'max_replicas (2) is less than min_replicas (3)',
+    ],
+    [
+      'a number as a variable',
+      `${model()}    deployments: [{ray_actor_options: {runtime_env: {env_vars: {A: 1}}}}]\n`,
+      'expected text but received 1; write it in quotes',
+    ],
+    [
+      'a variable of ours',
+      `${model()}    deployments: [{ray_actor_options: {runtime_env: {env_vars: {RANK: "1"}}}}]\n`,
+      'is set for each process by its device group',
+    ],
+    [
+      'packages',
+      `${model()}    deployments: [{ray_actor_options: {runtime_env: {pip: [x]}}}]\n`,
+      'processes run in one environment of Python',
+    ],
+    [
+      'a name twice',
+      `${model()}  - {name: m, import_path: processor}\n`,
+      '"m" is the name of applications[0], too; names must differ',
+    ],
+    [
+      'a second server',
+      'applications: [{name: a, import_path: server}, {name: b, import_path: server}]\n',
+      'is a second server',
+    ],
+    [
+      'a path twice',
+      `${model()}  - {name: p, import_path: processor, route_prefix: /api/v1/model/a/b}\n`,
+      'clients find application "m" at /api/v1/model/a/b already',
+    ],
+    [
+      'a processor on GPUs',
+      'applications: [{name: p, import_path: processor, args: {device_group: {name: g, ranks: 1}, device_mesh: {}}}]\n',
+      'a processor runs on CPUs: write CPU',
+    ],
+    [
+      'half a group',
+      'applications: [{name: p, import_path: processor, args: {device_group: {name: g, ranks: 1, device_type: CPU}}}]\n',
+      'has one of device_group and device_mesh',
+    ],
+    [
+      'another address of the server',
+      'applications: [{name: s, import_path: server, args: {http_options: {port: 1}}}]\n',
+      'differs from that of the file (localhost:8000)',
+    ],
+    [
+      'a model that has no name',
+      model().replace('model_id: a/b', 'model_id: null').replace('/api/v1/model/a/b', '/x'),
+      '`model_id` is missing, and route_prefix names no model',
+    ],
+  ])('%s', async (_name, yaml, message) => {
+    const said = await refusal(yaml);
+    expect(said).toContain(message);
+    expect(said).toMatch(/^CONFIG_INVALID (\d mistakes:\n)?s\.yaml:\d+:\d+: /);
+  });
+
+  it.each([
+    [
+      'a name that nothing serves',
+      `${model()}  - {name: s, import_path: server, args: {supported_models: [a/c]}}\n`,
+      'no application serves a/c; did you mean `a/b`?',
+    ],
+    [
+      'a key without a use',
+      'persistence: {mode: memory, redis_url: "redis://x"}\n',
+      'mode memory has no use for `redis_url`',
+    ],
+    [
+      'a name of an actor',
+      'applications: [{name: s, import_path: server, args: {server_config: {actor_name: x}}}]\n',
+      '`actor_name` has no meaning here',
+    ],
+    [
+      'arguments of a rehearsal',
+      sampler('ranks: 2', 'dp_size: 2', 'max_num_seqs: 1').replace('vllm', 'mock'),
+      'the mock engine makes no use of `max_num_seqs`',
+    ],
+  ])('only warned of: %s', async (_name, yaml, message) => {
+    expect((await compile(yaml)).warnings).toContainEqual(expect.stringContaining(message));
+  });
+});
+
+function sampler(group: string, mesh = 'dp_size: 4', args = ''): string {
+  return `applications:
+  - name: s
+    import_path: sampler
+    args:
+      model_id: a/b
+      sampler_type: vllm
+      nproc_per_node: 2
+      engine_args: {${args}}
+      device_group: {name: g, ${group}}
+      device_mesh: {${mesh}}
+`;
+}
