@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable, Iterable, Sequence
 from itertools import accumulate
 
+from .copying import copy
 from .protocol import SlabPlace
 from .wire import Buffer
 
@@ -29,7 +30,7 @@ def write_parts(memory: mmap.mmap, at: int, parts: Sequence[Buffer], sizes: Sequ
     target = memoryview(memory)
     for part, size, begin in zip(parts, sizes, laid_out(sizes, at), strict=False):
         if size > 0:
-            target[begin : begin + size] = memoryview(part).cast("B")
+            copy(target[begin : begin + size], memoryview(part).cast("B"))
 
 
 class Slabs:
