@@ -14,7 +14,7 @@ const allowed = {
   supervisor: ['supervisor', 'transport', 'engines', 'native/types', 'config', 'observability', 'protocol', 'util', 'errors'],
   serving: ['serving', 'supervisor/gang-machine', 'transport/channel', 'observability', 'protocol', 'util', 'errors'],
   training: ['training', 'serving/types', 'store', 'observability', 'protocol', 'util', 'errors'],
-  actors: ['actors', 'scheduler', 'cluster/api', 'cluster/group-spec', 'cluster/types', 'supervisor/launcher', 'supervisor/rank-log', 'transport/framed-socket', 'transport/door', 'transport/door-knock', 'native/types', 'observability', 'protocol', 'util', 'errors'],
+  actors: ['actors', 'scheduler', 'cluster/api', 'cluster/group-spec', 'cluster/types', 'supervisor/launcher', 'supervisor/rank-log', 'transport/framed-socket', 'transport/door', 'transport/door-draw', 'transport/door-knock', 'transport/door-reach', 'native/types', 'observability', 'protocol', 'util', 'errors'],
   work: ['work', 'actors/methods', 'cluster/api', 'transport/framed-socket', 'native/types', 'protocol', 'util', 'errors'],
   gateway: ['gateway', 'serving/types', 'training/types', 'training/checkpoint-path', 'config/types', 'observability', 'protocol', 'util', 'errors'],
   runtime: ['runtime', 'actors', 'work', 'gateway', 'serving', 'training', 'supervisor', 'cluster', 'scheduler', 'store', 'transport', 'tensor', 'engines', 'python', 'native', 'config', 'observability', 'protocol', 'util', 'errors'],

@@ -116,8 +116,8 @@ export function readFrame(stream: Readable): Promise<Fields> {
   });
 }
 
-/** 0: not here yet. */
-function sizeOf(bytes: Buffer | null): number {
+/** Bytes of a frame behind its first four; 0: those are not here yet. @throws `PROTOCOL` */
+export function sizeOf(bytes: Buffer | null): number {
   if (bytes === null) return 0;
   if (bytes.byteLength < 4) throw new TwinkleError('CHANNEL_CLOSED', `${GONE}: it was closed within a frame`);
   const size = bytes.readUInt32LE();
@@ -125,7 +125,8 @@ function sizeOf(bytes: Buffer | null): number {
   throw new TwinkleError('PROTOCOL', `the other end of a door announced ${size} bytes, where 1 to ${LARGEST} may come`);
 }
 
-function fieldsOf(packed: Buffer): Fields {
+/** What a frame says. @throws `PROTOCOL` */
+export function fieldsOf(packed: Buffer): Fields {
   let said: unknown;
   try {
     said = packr.unpack(packed);

@@ -9,7 +9,7 @@ import { WithBody } from '../client.js';
 import { type ObjectDesk, SERVICE } from '../object-desk.js';
 import type { Memory } from '../slab-store.js';
 import { IN_BLOCK, sizeOf } from '../value-size.js';
-import { fetchInto, type Knock } from './fetch.js';
+import { type Draw, fetchInto } from './fetch.js';
 import type { Questions } from './questions.js';
 import { readAgain } from './read-again.js';
 import type { Ways } from './ways.js';
@@ -18,7 +18,7 @@ export interface BoxObjectsOptions {
   /** Of this box. */
   readonly desk: ObjectDesk;
   readonly questions: Questions;
-  readonly ways: Pick<Ways, 'knock' | 'has'>;
+  readonly ways: Pick<Ways, 'draw' | 'has'>;
 }
 
 export class BoxObjects {
@@ -90,8 +90,8 @@ export class BoxObjects {
 
   async #read(node: string, id: string, to: Memory, signal?: AbortSignal): Promise<void> {
     const { ways } = this.#options;
-    const knock: Knock = (want, end) => ways.knock(node, want, end);
-    const read = (): Promise<void> => fetchInto(knock, { t: 'object', id }, to, signal);
+    const draw: Draw = (want, begin, end) => ways.draw(node, want, begin, end);
+    const read = (): Promise<void> => fetchInto(draw, { t: 'object', id }, to, signal);
     try {
       await readAgain(read, () => ways.has(node), signal);
     } catch (error) {

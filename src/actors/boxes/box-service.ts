@@ -267,7 +267,7 @@ export class BoxService implements AsyncDisposable {
     if (wanted === undefined) return;
     const { envs, welcome } = this.#options;
     const fetched = (key: string) => (path: string) =>
-      fetchFile((want, end) => this.#ways.knock(welcome.head, want, end), { t: 'folder', key }, path);
+      fetchFile((want) => this.#ways.knock(welcome.head, want), { t: 'folder', key }, path);
     await Promise.all(keysOf(wanted).map((key) => envs.folders.bring(driver, python, key, fetched(key))));
   }
 

@@ -1,8 +1,9 @@
 /** The other boxes of a head: their agents join here. Knows which is which; what one says is its `FarBox`'s business. */
 import { TwinkleError } from '../../errors.js';
 import type { Logger } from '../../observability/logger.js';
-import type { Knocked } from '../../transport/door-knock.js';
-import { knock } from '../../transport/door-knock.js';
+import { draw } from '../../transport/door-draw.js';
+import { type Knocked, knock } from '../../transport/door-knock.js';
+import type { DoorPlace } from '../../transport/door-reach.js';
 import type { NodeService } from '../node-service.js';
 import { boxHello, bytesOf } from './box-methods.js';
 import { FarBox } from './far-box.js';
@@ -96,7 +97,7 @@ export class Boxes implements AsyncDisposable {
       ...{ node, link, host: service, head: this.#options.node, first: this.#numbers.get(node) ?? 0 },
       workerEnded: (at, path) => this.#workerEnded(at, path),
       read: (at, id, to, signal) =>
-        fetchInto((want, end) => this.knock(at, want, end), { t: 'object', id }, to, signal),
+        fetchInto(async (want, begin, end) => draw(this.#place(at), want, begin, end), { t: 'object', id }, to, signal),
     });
     this.#joined.get(node)?.box.left('its agent joined again');
     this.#joined.set(node, { box, door });
@@ -124,14 +125,19 @@ export class Boxes implements AsyncDisposable {
 
   /** A stream to another box. Throws `NODE_LOST`, and what `knock` throws. */
   async knock(node: string, want: object, signal?: AbortSignal): Promise<Knocked> {
-    const door = this.#joined.get(node)?.door;
-    if (door === undefined) throw new TwinkleError('NODE_LOST', `node ${node} has left`);
-    return await knock({ ...door, key: bytesOf(door.key) }, want, signal);
+    return await knock(this.#place(node), want, signal);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     for (const node of [...this.#joined.keys()]) this.left(node, 'the head ends');
     await this.#relays[Symbol.asyncDispose]();
+  }
+
+  /** Throws `NODE_LOST`. */
+  #place(node: string): DoorPlace {
+    const door = this.#joined.get(node)?.door;
+    if (door === undefined) throw new TwinkleError('NODE_LOST', `node ${node} has left`);
+    return { ...door, key: bytesOf(door.key) };
   }
 
   #box(node: string): FarBox {

@@ -2,7 +2,10 @@
 import { open, rm } from 'node:fs/promises';
 import { pipeline } from 'node:stream/promises';
 import { TwinkleError } from '../../errors.js';
-import type { Knock } from './fetch.js';
+import type { Knocked } from '../../transport/door-knock.js';
+
+/** A stream from the box that has it. */
+export type Knock = (want: object) => Promise<Knocked>;
 
 /**
  * Write what is wanted to that path, whose folder is there. When this throws, nothing is left of it.

@@ -1,8 +1,11 @@
 /** The ways from a box to others, whose doors its head tells it: streams to them, and where their workers can be called here. */
 import { TwinkleError } from '../../errors.js';
 import type { Logger } from '../../observability/logger.js';
+import { draw } from '../../transport/door-draw.js';
 import { type Knocked, knock } from '../../transport/door-knock.js';
+import type { DoorPlace } from '../../transport/door-reach.js';
 import { bytesOf } from './box-methods.js';
+import type { Draw } from './fetch.js';
 import { Relays } from './relays.js';
 import type { Doors } from './words.js';
 
@@ -45,9 +48,12 @@ export class Ways implements AsyncDisposable {
 
   /** A stream to another box. Throws `NODE_LOST`, and what `knock` throws. */
   async knock(node: string, want: object, signal?: AbortSignal): Promise<Knocked> {
-    const door = this.has(node) ? this.#doors[node] : undefined;
-    if (door === undefined) throw new TwinkleError('NODE_LOST', `node ${node} has left`);
-    return await knock({ ...door, key: bytesOf(door.key) }, want, signal);
+    return await knock(this.#door(node), want, signal);
+  }
+
+  /** Bytes from another box. Throws `NODE_LOST`, and what `draw` throws. */
+  async draw(node: string, ...what: Parameters<Draw>): Promise<void> {
+    await draw(this.#door(node), ...what);
   }
 
   /** Where a client of this box calls the worker that has that path on its own. Throws as {@link Relays.reach}. */
@@ -58,6 +64,12 @@ export class Ways implements AsyncDisposable {
   /** A worker of another box cannot be called any more. */
   workerEnded(node: string, path: string): void {
     this.#relays.ended(node, path);
+  }
+
+  #door(node: string): DoorPlace {
+    const door = this.has(node) ? this.#doors[node] : undefined;
+    if (door === undefined) throw new TwinkleError('NODE_LOST', `node ${node} has left`);
+    return { ...door, key: bytesOf(door.key) };
   }
 
   /** Ends all streams. */

@@ -7,7 +7,8 @@ import { Packr } from 'msgpackr';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { TwinkleError } from '../../../src/errors.js';
 import { type Door, openDoor, type Serve } from '../../../src/transport/door.js';
-import { type DoorPlace, knock } from '../../../src/transport/door-knock.js';
+import { knock } from '../../../src/transport/door-knock.js';
+import type { DoorPlace } from '../../../src/transport/door-reach.js';
 import { deferred } from '../../../src/util/deferred.js';
 import { until } from '../actors/played-client.js';
 

@@ -7,9 +7,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { doorService, type OutgoingObject } from '../../../../src/actors/boxes/door-service.js';
+import type { Draw } from '../../../../src/actors/boxes/fetch.js';
 import { TwinkleError } from '../../../../src/errors.js';
 import { type Door, openDoor } from '../../../../src/transport/door.js';
+import { draw } from '../../../../src/transport/door-draw.js';
 import { type Knocked, knock } from '../../../../src/transport/door-knock.js';
+import type { DoorPlace } from '../../../../src/transport/door-reach.js';
 
 export class DoorKit implements AsyncDisposable {
   readonly folder = mkdtempSync(join(tmpdir(), 'twinkle-door-'));
@@ -47,7 +50,15 @@ export class DoorKit implements AsyncDisposable {
   }
 
   knock(want: object, signal?: AbortSignal): Promise<Knocked> {
-    return knock({ host: '127.0.0.1', port: this.door.port, key: this.#key }, want, signal);
+    return knock(this.#place, want, signal);
+  }
+
+  draw(...what: Parameters<Draw>): Promise<void> {
+    return draw(this.#place, ...what);
+  }
+
+  get #place(): DoorPlace {
+    return { host: '127.0.0.1', port: this.door.port, key: this.#key };
   }
 
   /** A worker of that name; returns its socket's path. */

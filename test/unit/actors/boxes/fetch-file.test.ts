@@ -3,8 +3,7 @@ import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import type { Knock } from '../../../../src/actors/boxes/fetch.js';
-import { fetchFile } from '../../../../src/actors/boxes/fetch-file.js';
+import { fetchFile, type Knock } from '../../../../src/actors/boxes/fetch-file.js';
 import type { Knocked } from '../../../../src/transport/door-knock.js';
 import { DoorKit } from './door-kit.js';
 
@@ -17,7 +16,7 @@ let fetching: Knock;
 beforeEach(async () => {
   kit = await DoorKit.make();
   path = join(kit.folder, 'there.zip');
-  fetching = (want, signal) => kit.knock(want, signal);
+  fetching = (want) => kit.knock(want);
 });
 afterEach(() => kit[Symbol.asyncDispose]());
 

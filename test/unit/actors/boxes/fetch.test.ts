@@ -2,20 +2,20 @@ import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { Duplex } from 'node:stream';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { fetchInto, type Knock } from '../../../../src/actors/boxes/fetch.js';
+import { type Draw, fetchInto } from '../../../../src/actors/boxes/fetch.js';
 import type { Memory } from '../../../../src/actors/slab-store.js';
+import { TwinkleError } from '../../../../src/errors.js';
 import { until } from '../played-client.js';
 import { DoorKit, readAll } from './door-kit.js';
 
 const MIB = 2 ** 20;
 
 let kit: DoorKit;
-let fetching: Knock;
+let fetching: Draw;
 beforeEach(async () => {
   kit = await DoorKit.make();
-  fetching = (want, signal) => kit.knock(want, signal);
+  fetching = (...what) => kit.draw(...what);
 });
 afterEach(() => kit[Symbol.asyncDispose]());
 
@@ -127,10 +127,12 @@ describe('bytes of an object', () => {
   });
 
   it('that are too many, or have no room any more, are an error', async () => {
-    const said: Knock = () => {
-      const stream = new Duplex({ read() {}, write: (_chunk, _encoding, done) => done() });
-      stream.push(Buffer.alloc(9));
-      return Promise.resolve({ stream, answer: { size: 8 } });
+    const said: Draw = async (_want, begin) => {
+      const target = begin({ size: 8 });
+      expect(target.room().byteLength).toBe(8);
+      target.filled(8);
+      expect(target.room().byteLength).toBe(0);
+      throw new TwinkleError('PROTOCOL', 'more came');
     };
     await expect(fetchInto(said, {}, room(8))).rejects.toMatchObject({ code: 'PROTOCOL' });
     object('o1', Buffer.alloc(MIB));
