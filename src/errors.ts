@@ -90,6 +90,7 @@ export const ERRORS = {
   SERIALIZATION: { ...invalid, title: 'A value cannot travel to another process.' },
   OBJECT_LOST: { ...internal, status: 410, title: 'An object has no value any more.' },
   SESSION_ENDED: { ...invalid, status: 410, type: 'not_found_error', title: 'A session has ended, or never was.' },
+  SESSION_NOT_FOUND: { ...invalid, status: 404, type: 'not_found_error', title: 'No such session.' },
   SAMPLER_NOT_FOUND: { ...invalid, status: 404, type: 'not_found_error', title: 'No such sampling session.' },
   RUN_NOT_FOUND: { ...invalid, status: 404, type: 'not_found_error', title: 'No such training run.' },
   CHECKPOINT_NOT_FOUND: { ...invalid, status: 404, type: 'not_found_error', title: 'No such checkpoint.' },

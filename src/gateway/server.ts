@@ -18,6 +18,7 @@ import { operationRoutes } from './operations.js';
 import { operatorRoutes } from './operator/routes.js';
 import { relayRoutes } from './relay/routes.js';
 import { tinkerRoutes } from './tinker/routes.js';
+import { twinkleRoutes } from './twinkle/routes.js';
 import type { GatewayOptions } from './types.js';
 
 /** How long answers may take to leave when the gateway closes, in ms. */
@@ -65,6 +66,7 @@ export const gatewayPlugin: FastifyPluginAsync<GatewayOptions> = async (app, opt
     ...operationRoutes(app, context),
     ...(context.control === null ? [] : operatorRoutes(context.control, context.authMode)),
     ...(context.training === null ? [] : tinkerRoutes(context.training, context.authenticate)),
+    ...(context.training === null ? [] : twinkleRoutes(context.training, context)),
   ]);
   app.addHook('preClose', () =>
     context.live.shutdown(

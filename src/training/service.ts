@@ -85,6 +85,7 @@ export class LocalTrainingService implements TrainingService, Disposable {
   readonly #sampling: Sampling;
   readonly #journal: TrainingJournal | null;
   readonly #sweeper: NodeJS.Timeout;
+  readonly #maxRuns: number;
   #restored = false;
 
   constructor(options: ServiceOptions) {
@@ -92,6 +93,7 @@ export class LocalTrainingService implements TrainingService, Disposable {
     const { checkpointFolder, checkpointStore: store = null, journalFolder: folder } = options;
     const rules = { ...DEFAULT_RULES, ...options.rules };
     const counts = tenantCounts(rules);
+    this.#maxRuns = rules.maxRuns;
     this.#inference = inference;
     this.#models = new BaseModels(inference, trainers);
     this.#host = host;
@@ -162,6 +164,12 @@ export class LocalTrainingService implements TrainingService, Disposable {
 
   capabilities(): readonly Capability[] {
     return capabilitiesOf(this.#inference.models(), this.#trainers);
+  }
+
+  capacity(): { readonly most: number; readonly used: number } {
+    const models = this.#inference.models().filter(({ names }) => this.#trainers.trains(names[0] ?? '')).length;
+    const resident = this.watch.runs().filter(({ state }) => state === 'starting' || state === 'ready');
+    return { most: models * this.#maxRuns, used: resident.length };
   }
 
   createSession(tenant: string, session: NewSession): SessionInfo {

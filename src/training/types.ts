@@ -171,6 +171,8 @@ export interface TrainingService {
    */
   written(): Promise<void> | null;
   capabilities(): readonly Capability[];
+  /** Runs that fit on the ranks of all models at a time, and those that are there; others are parked. */
+  capacity(): { readonly most: number; readonly used: number };
   createSession(tenant: string, session: NewSession): SessionInfo;
   /** The session lives on. */
   heartbeat(tenant: string, session: string): void;

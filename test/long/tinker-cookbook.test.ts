@@ -7,7 +7,7 @@ import { promisify } from 'node:util';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { DEMO_MODEL } from '../../src/config/package-root.js';
 import { CliServer } from '../support/cli.js';
-import { cookbookPython } from '../support/cookbook-python.js';
+import { cookbookPython } from '../support/layered-python.js';
 
 let home: string;
 let server: CliServer;

@@ -8,10 +8,16 @@ import { TwinkleError } from '../../errors.js';
 export const LOCAL_TENANT = 'local';
 
 const BEARER = /^bearer +(\S+) *$/i;
+/** As Twinkle's clients may write it. */
+const BARE = /^(?:bearer +)?(\S+) *$/i;
 
-/** The key that a request shows: `Authorization: Bearer`, else `X-API-Key`; null without one. */
+/** The key that a request shows: `Twinkle-Authorization`, `Authorization: Bearer`, else `X-API-Key`; null without one. */
 function shownKey(headers: IncomingHttpHeaders): string | null {
-  const { authorization } = headers;
+  const { authorization, 'twinkle-authorization': twinkle } = headers;
+  if (typeof twinkle === 'string') {
+    const key = BARE.exec(twinkle)?.[1];
+    if (key !== undefined) return key;
+  }
   if (authorization !== undefined) {
     const key = BEARER.exec(authorization)?.[1];
     if (key !== undefined) return key;

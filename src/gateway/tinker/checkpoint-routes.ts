@@ -5,12 +5,12 @@ import { TwinkleError } from '../../errors.js';
 import { type Static, Type } from '../../protocol/type.js';
 import { type CheckpointPath, KINDS, type NamedKind, pathText, readPath } from '../../training/checkpoint-path.js';
 import type { Checkpoint } from '../../training/types/checkpoints.js';
-import type { RunInfo } from '../../training/types.js';
 import type { RouteSpec } from '../http/routes.js';
 import { Id, optional, Request, SeqId } from './fields.js';
 import { readBy } from './reader.js';
-import { checkScope, countOf, type TinkerCall, type TinkerRoutes } from './route.js';
+import { checkScope, type TinkerCall, type TinkerRoutes } from './route.js';
 import { shapeOf } from './run-shape.js';
+import { page, type SavedRun, savedRuns } from './saved-runs.js';
 import { Ttl } from './saving-routes.js';
 
 const WeightsInfo = Type.Object({ tinker_path: Type.String() });
@@ -40,43 +40,6 @@ function checkpointOf({ bytes, expires, path, public: isPublic, time, userMetada
   };
 }
 
-type ListedRun = Pick<RunInfo, 'id' | 'baseModel' | 'rank' | 'corrupted' | 'lastRequest' | 'userMetadata'>;
-
-interface SavedRun {
-  readonly run: ListedRun;
-  /** What was saved of it last, to go on from and to sample from. */
-  readonly last: Checkpoint | null;
-  readonly lastSampler: Checkpoint | null;
-}
-
-/** Those of living sessions, and those of which something was saved. */
-function runsOf({ tenant, training }: TinkerCall): SavedRun[] {
-  const saved = new Map<string, Checkpoint>();
-  const last = new Map<string, Checkpoint>();
-  for (const checkpoint of training.checkpoints.of(tenant)) {
-    saved.set(checkpoint.path.run, checkpoint);
-    last.set(`${checkpoint.path.run}/${checkpoint.path.kind}`, checkpoint);
-  }
-  const living = training.runs(tenant);
-  const known = new Set(living.map(({ id }) => id));
-  const ended = [...saved.values()].filter(({ path }) => !known.has(path.run));
-  return [
-    ...ended.map(({ path, run, runMetadata, time }) => ({
-      id: path.run,
-      baseModel: run.baseModel,
-      rank: run.rank,
-      corrupted: false,
-      lastRequest: time,
-      userMetadata: runMetadata,
-    })),
-    ...living,
-  ].map((run) => ({
-    run,
-    last: last.get(`${run.id}/weights`) ?? null,
-    lastSampler: last.get(`${run.id}/sampler_weights`) ?? null,
-  }));
-}
-
 function runOf({ last, lastSampler, run }: SavedRun): object {
   return {
     training_run_id: run.id,
@@ -91,23 +54,16 @@ function runOf({ last, lastSampler, run }: SavedRun): object {
   };
 }
 
-/** A page of a list, and where it is in it. */
-function page<T>({ request }: TinkerCall, all: readonly T[]) {
-  const limit = countOf(request, 'limit', 20);
-  const offset = countOf(request, 'offset', 0);
-  return { items: all.slice(offset, offset + limit), cursor: { offset, limit, total_count: all.length } };
-}
-
 function listRuns(call: TinkerCall): object {
   checkScope(call.request);
-  const { cursor, items } = page(call, runsOf(call));
+  const { cursor, items } = page(call, savedRuns(call));
   return { training_runs: items.map(runOf), cursor };
 }
 
 function showRun(call: TinkerCall): object {
   checkScope(call.request);
   const id = paramsOf(call).id;
-  const found = runsOf(call).find(({ run }) => run.id === id);
+  const found = savedRuns(call).find(({ run }) => run.id === id);
   // Says that there is none.
   return runOf(found ?? { run: call.training.run(call.tenant, id), last: null, lastSampler: null });
 }

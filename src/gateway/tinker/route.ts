@@ -6,8 +6,8 @@ import type { TSchema } from '../../protocol/type.js';
 import type { TrainingService } from '../../training/types.js';
 import type { Authenticate } from '../http/auth.js';
 import { callOf } from '../http/call.js';
+import { DETAIL_ERRORS } from '../http/detail-errors.js';
 import type { RouteSpec } from '../http/routes.js';
-import { TINKER_ERRORS } from './errors.js';
 import { noProjects } from './fields.js';
 import { Repeats } from './repeats.js';
 
@@ -40,7 +40,14 @@ export function judged<T>(call: TinkerCall, run: string, seqId: number, make: ()
 
 type Answer = (call: TinkerCall) => unknown;
 
-const traits = { errors: TINKER_ERRORS } as const;
+const traits = { errors: DETAIL_ERRORS } as const;
+
+/** Where the routes of an API are, and under which heading they are listed. */
+export interface RouteFamily {
+  /** Before each path. */
+  readonly prefix: string;
+  readonly tag: string;
+}
 
 /** Makes the routes of one service. An `answer` gives the body of the 200. */
 export class TinkerRoutes {
@@ -49,6 +56,7 @@ export class TinkerRoutes {
   constructor(
     readonly training: TrainingService,
     readonly authenticate: Authenticate,
+    readonly family: RouteFamily = { prefix: '/api/v1/', tag: 'tinker' },
   ) {}
 
   post(path: string, summary: string, body: TSchema, answer: Answer): RouteSpec {
@@ -105,7 +113,8 @@ export class TinkerRoutes {
   }
 
   #route(methods: RouteSpec['methods'], path: string, summary: string, handler: RouteSpec['handler']): RouteSpec {
-    return { access: 'keyed', tag: 'tinker', traits, methods, url: `/api/v1/${path}`, summary, handler };
+    const { prefix, tag } = this.family;
+    return { access: 'keyed', tag, traits, methods, url: `${prefix}${path}`, summary, handler };
   }
 
   #handler(answer: Answer): RouteSpec['handler'] {

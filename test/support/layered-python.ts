@@ -1,4 +1,4 @@
-/** The environment of tinker-cookbook's recipes: the transformers engine's test environment and what the recipes need on top. */
+/** Environments of clients that few tests need: the transformers engine's test environment, and what they need on top. */
 import { execFile } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -10,13 +10,19 @@ import { testPython } from './pythons.js';
 
 const run = promisify(execFile);
 
-/** Its Python; the environment is made the first time, outside the checkout (400 MB, a minute). */
-export async function cookbookPython(): Promise<string> {
-  const list = join(PACKAGE_ROOT, 'python-workers', 'requirements', 'test-cookbook.txt');
+/** Of tinker-cookbook's recipes: its Python (400 MB, a minute). */
+export const cookbookPython = (): Promise<string> => layered('cookbook');
+
+/** Of `twinkle_client`: its Python (300 MB, half a minute). */
+export const twinklePython = (): Promise<string> => layered('twinkle');
+
+/** Made the first time, outside the checkout, of `test-<name>.txt` without what that depends on. */
+async function layered(name: string): Promise<string> {
+  const list = join(PACKAGE_ROOT, 'python-workers', 'requirements', `test-${name}.txt`);
   const under = await testPython();
   const key = createHash('sha256').update(readFileSync(list)).update(under).digest('hex').slice(0, 16);
   const cache = process.env.XDG_CACHE_HOME ?? join(homedir(), '.cache');
-  const folder = join(cache, 'twinkle-node', `cookbook-${key}`);
+  const folder = join(cache, 'twinkle-node', `${name}-${key}`);
   const python = join(folder, 'bin', 'python');
   const ready = join(folder, '.ready');
   if (existsSync(ready)) return python;
