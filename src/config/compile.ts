@@ -151,6 +151,7 @@ function splitYaml(
   const engineArgs: WrittenEngineArg[] = [];
   const mappings: Written[] = [];
   let llmConfigs: WrittenLlmConfigs | null = null;
+  refuseTwinkleFile(entries);
   for (const { key, value, origin, place } of entries) {
     if (key === 'llm-configs') llmConfigs = { value, origin, place };
     else if (key === 'engine-args') mappings.push({ value, origin });
@@ -170,6 +171,19 @@ function splitYaml(
 
 const RAY_FILE = '; of an application file of Ray Serve write only the `llm_configs` of its `args`, at the top';
 
+const TWINKLE_KINDS: readonly unknown[] = ['server', 'model', 'sampler', 'processor'];
+
+/** Before its keys are called unknown, one after another. */
+function refuseTwinkleFile(entries: readonly YamlEntry[]): void {
+  const applications = entries.find(({ key }) => key === 'applications');
+  const items: unknown[] = Array.isArray(applications?.value) ? applications.value : [];
+  if (!items.some((item) => TWINKLE_KINDS.includes((item as { import_path?: unknown } | null)?.import_path))) return;
+  throw new TwinkleError(
+    'CONFIG_INVALID',
+    `${located((applications as YamlEntry).origin)}this is the file of a Twinkle Server, by which \`serve\` cannot start yet; \`twinkle-node check-config\` says whether it is right`,
+  );
+}
+
 /** Variables that others of our parts read; all else that begins with TWINKLE_ is unknown. */
 const OTHER_VARIABLES = [
   'TWINKLE_ACL_LIBRARY',
@@ -185,6 +199,8 @@ const OTHER_VARIABLES = [
   'TWINKLE_NOSET_CUDA_VISIBLE_DEVICES',
   'TWINKLE_NPU_SMI',
   'TWINKLE_NVML_LIBRARY',
+  'TWINKLE_PRINT_FORMAT',
+  'TWINKLE_SERVER_CONFIG',
 ];
 
 /** A mistyped variable would be ignored in silence: say what was probably meant. Far words are other programs' business. */

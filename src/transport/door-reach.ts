@@ -56,12 +56,16 @@ function reach(place: DoorPlace, signal: AbortSignal | undefined, onread?: OnRea
   return new Promise((resolve, reject) => {
     context ??= createSecureContext(TLS);
     const socket = connectTls({
-      ...{ ...SOCKET, host, port, secureContext: context },
+      ...{ host, port, allowHalfOpen: SOCKET.allowHalfOpen, secureContext: context },
       ...(onread === undefined ? {} : { onread }),
       ...(session === undefined ? {} : { session }),
       minDHSize: 2048,
       pskCallback: () => ({ psk: key, identity: IDENTITY }),
       checkServerIdentity: () => undefined, // the key is its identity: there is no certificate
+    });
+    // Node passes these on to sockets without TLS only, and forgets the delay before there is a connection.
+    socket.once('connect', () => {
+      socket.setNoDelay(SOCKET.noDelay).setKeepAlive(SOCKET.keepAlive, SOCKET.keepAliveInitialDelay);
     });
     endLater(socket);
     let reason = 'it was closed';

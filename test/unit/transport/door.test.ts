@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 import type { Duplex, Readable } from 'node:stream';
 import { connect as connectTls, type TLSSocket } from 'node:tls';
@@ -128,6 +129,17 @@ async function breakable(): Promise<{ port: number; break(): void; [Symbol.dispo
   };
 }
 
+/** What the kernel waits for on the connection that has that local port: `02` is to ask whether the other end is there. */
+function timer(port: number | undefined): { readonly kind: string; readonly seconds: number } {
+  const hex = Number(port).toString(16).toUpperCase().padStart(4, '0');
+  const fields = readFileSync('/proc/net/tcp', 'utf8')
+    .split('\n')
+    .map((line) => line.trim().split(/\s+/))
+    .find(([, local, , state]) => local?.endsWith(`:${hex}`) && state === '01');
+  const [kind = '', when = '0'] = fields?.[5]?.split(':') ?? [];
+  return { kind, seconds: Number.parseInt(when, 16) / 100 };
+}
+
 describe('streams through a door', () => {
   it('carry bytes both ways once the want is accepted, with what the answer says', async () => {
     serve = (want, accept) => void accept({ size: 7, of: want.id }).end('the end');
@@ -137,6 +149,19 @@ describe('streams through a door', () => {
     expect(served).toEqual([{ t: 'object', id: 'o1' }]);
     stream.end();
     await closed(stream);
+  });
+
+  it('ask whether the other end is there, from both ends, after 5 s of silence', async () => {
+    serve = (_want, accept) => void accept();
+    const { stream } = await knock(place, {});
+    const { localPort, remotePort } = stream as TLSSocket;
+    // Nothing is on its way when both timers are those of keep-alive.
+    await until(() => [timer(localPort), timer(remotePort)].every(({ kind }) => kind === '02'));
+    for (const { seconds } of [timer(localPort), timer(remotePort)]) {
+      expect(seconds).toBeGreaterThan(0);
+      expect(seconds).toBeLessThanOrEqual(5);
+    }
+    stream.destroy();
   });
 
   it('end each way for itself', async () => {
