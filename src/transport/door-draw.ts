@@ -42,9 +42,13 @@ export async function draw(
   socket.resume();
   try {
     await drawing.over;
+    socket.destroy();
+  } catch (error) {
+    // What is decrypted already may still be written where it was to go, until the socket has closed.
+    if (!socket.closed) await new Promise((resolve) => socket.once('close', resolve).destroy());
+    throw error;
   } finally {
     signal?.removeEventListener('abort', withdraw);
-    socket.destroy();
   }
 }
 

@@ -89,9 +89,10 @@ function reach(place: DoorPlace, signal: AbortSignal | undefined, onread?: OnRea
       reason = `no answer within ${PATIENCE_MS} ms`;
       closed();
     }, PATIENCE_MS);
-    // For as long as it lives: whoever uses the stream sees it close.
+    // For as long as it lives: whoever uses the stream sees it close. Of what is no TLS Node only says so, and waits for more.
     socket.on('error', (error) => {
       reason = error.message;
+      socket.destroy();
     });
     socket.on('session', (fresh: Buffer) => remember(opener, fresh));
     socket.once('secureConnect', reached).once('close', closed);

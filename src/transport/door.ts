@@ -116,7 +116,7 @@ export class Door implements AsyncDisposable {
   /** It has the key. */
   async #greet(socket: TLSSocket): Promise<void> {
     endLater(socket);
-    socket.on('error', () => {}); // whoever uses the stream sees it close
+    socket.on('error', () => socket.destroy()); // whoever uses the stream sees it close
     const over = deferred<void>();
     let accepted = false;
     const accept: Accept = (answer = {}) => {

@@ -9,7 +9,7 @@ export const LOCAL_TENANT = 'local';
 
 const BEARER = /^bearer +(\S+) *$/i;
 /** As Twinkle's clients may write it. */
-const BARE = /^(?:bearer +)?(\S+) *$/i;
+const BARE = /^(?:bearer +)?(?!bearer *$)(\S+) *$/i;
 
 /** The key that a request shows: `Twinkle-Authorization`, `Authorization: Bearer`, else `X-API-Key`; null without one. */
 function shownKey(headers: IncomingHttpHeaders): string | null {

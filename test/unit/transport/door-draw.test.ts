@@ -1,8 +1,13 @@
 import { randomBytes } from 'node:crypto';
+import { once } from 'node:events';
+import { type AddressInfo, connect, createServer } from 'node:net';
+import type { Duplex } from 'node:stream';
 import { afterEach, expect, it } from 'vitest';
 import { type Accept, type Door, openDoor, type Serve } from '../../../src/transport/door.js';
 import { draw, type Target } from '../../../src/transport/door-draw.js';
+import { knock } from '../../../src/transport/door-knock.js';
 import type { DoorPlace } from '../../../src/transport/door-reach.js';
+import { until } from '../actors/played-client.js';
 
 const KEY = randomBytes(32);
 let door: Door | null = null;
@@ -27,6 +32,8 @@ function target(size: number, window = size): Target & { readonly bytes: Buffer;
     },
   };
 }
+
+const closed = (stream: Duplex) => new Promise<void>((resolve) => stream.once('close', resolve));
 
 const said = (bytes: Buffer) => (_want: object, accept: Accept) => {
   accept({ size: bytes.length }).end(bytes);
@@ -107,6 +114,57 @@ it('is withdrawn while it waits, while it draws, and before', async () => {
   end.abort();
   await expect(waiting).rejects.toMatchObject({ code: 'ABORTED' });
   await expect(draw(waits, {}, () => target(1), end.signal)).rejects.toMatchObject({ code: 'ABORTED' });
+});
+
+it('what is no TLS ends it, at both ends', async () => {
+  const over: string[] = [];
+  const inside = await serving(async (_want, accept) => {
+    const stream = accept({});
+    stream.once('close', () => over.push('served'));
+    stream.resume();
+    await closed(stream);
+  });
+  // Between both ends: it lets all pass, and then says something of its own to either.
+  const between = createServer((near) => {
+    const far = connect(inside.port, '127.0.0.1');
+    for (const socket of [near, far]) socket.on('error', () => {});
+    near.pipe(far, { end: false });
+    far.pipe(near, { end: false });
+    garbage = () => {
+      near.write('garbage that is no record');
+      far.write('garbage that is no record');
+    };
+  });
+  let garbage = (): void => {};
+  await once(between.listen(0, '127.0.0.1'), 'listening');
+  const place = { ...inside, port: (between.address() as AddressInfo).port };
+  const drawn = draw(place, {}, () => {
+    setImmediate(() => garbage());
+    return target(9);
+  });
+  await expect(drawn).rejects.toMatchObject({ code: 'CHANNEL_CLOSED' });
+  await until(() => over.length === 1);
+  const { stream } = await knock(place, {});
+  garbage();
+  await closed(stream);
+  between.close();
+});
+
+it('writes nothing any more once it has been withdrawn', async () => {
+  const place = await serving(said(Buffer.alloc(20_000_000, 1)));
+  for (let round = 0; round < 5; round++) {
+    const end = new AbortController();
+    const to = target(20_000_000, 5000);
+    const { filled } = to;
+    to.filled = function (bytes: number) {
+      filled.call(this, bytes);
+      if (this.at > 1_000_000) queueMicrotask(() => end.abort());
+    };
+    await expect(draw(place, {}, () => to, end.signal)).rejects.toMatchObject({ code: 'ABORTED' });
+    const before = to.bytes.indexOf(0);
+    for (let turn = 0; turn < 20; turn++) await new Promise((resolve) => setImmediate(resolve));
+    expect(to.bytes.indexOf(0)).toBe(before);
+  }
 });
 
 it('nobody there, and another key', async () => {

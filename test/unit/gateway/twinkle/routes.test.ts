@@ -189,7 +189,9 @@ describe('keys', () => {
     expect(await seen({ 'twinkle-authorization': 'key' })).toBe(1);
     expect(await seen({ 'twinkle-authorization': 'bearer key', authorization: 'Bearer else' })).toBe(1);
     expect(await seen({ 'twinkle-authorization': 'else', authorization: 'Bearer key' })).toBe(0);
-    expect(await seen({ 'twinkle-authorization': '', authorization: 'Bearer key' })).toBe(1);
+    for (const none of ['', 'Bearer', 'bearer ']) {
+      expect(await seen({ 'twinkle-authorization': none, authorization: 'Bearer key' })).toBe(1);
+    }
     expect(await seen({ authorization: 'Bearer key' })).toBe(1);
     expect(await seen({})).toBe(0);
   });
