@@ -1,6 +1,7 @@
 /** A value inside of something that a user wrote, with its path and its place: for readers of nested configuration. Pure. */
 import { TwinkleError } from '../errors.js';
 import { didYouMean } from '../util/did-you-mean.js';
+import { shownValue } from './secrets.js';
 import { located, type Origin } from './settings.js';
 
 /** Path inside of a value → `serve.yaml:3:7`; null where that is not known. */
@@ -37,7 +38,7 @@ export class Field {
 
   /** The error for a value of the wrong form. */
   wrong(expected: string, advice = ''): TwinkleError {
-    const received = JSON.stringify(this.value) ?? typeof this.value;
+    const received = JSON.stringify(shownValue(String(this.path.at(-1) ?? ''), this.value)) ?? typeof this.value;
     const shown = received.length > 200 ? `${received.slice(0, 200)}…` : received;
     return this.refused(`expected ${expected} but received ${shown}`, advice);
   }

@@ -14,7 +14,7 @@ export interface Located {
 export type LocatedMap = ReadonlyMap<string, Located>;
 
 /** Values of a document, those of its aliases each time counted: no file that a person wrote has more. */
-const MOST_VALUES = 100_000;
+export const MOST_VALUES = 100_000;
 
 /**
  * Parse one document. Aliases and merge keys (`<<`) are followed.

@@ -48,7 +48,7 @@ export function readPath(text: string, param = 'path'): CheckpointPath {
   throw new TwinkleError('CHECKPOINT_NOT_FOUND', `there is no checkpoint \`${text.slice(0, 200)}\` here`, { param });
 }
 
-export const isNamedKind = (kind: string): kind is NamedKind => kind in KINDS;
+export const isNamedKind = (kind: string): kind is NamedKind => Object.hasOwn(KINDS, kind);
 
 /** What can be a tenant, a checkpoint or a file of one. */
 export const isName = (text: string): boolean => NAME.test(text);

@@ -1,5 +1,6 @@
 /** Values with their places as YAML or JSON. Secrets are masked. Pure. */
 import type { Document } from 'yaml';
+import { shownText } from '../../config/secrets.js';
 import type { Origin } from '../../config/settings.js';
 import { isItems, isMap, type Located, type Scalar } from '../../config/yaml-tree.js';
 
@@ -56,9 +57,7 @@ function whence({ source, name, at }: Origin): string {
   return source === 'env' ? `environment, ${name}` : (at ?? source);
 }
 
-const SECRET = /(^|_)(token|key|secret|password|passwd|credentials?)$/i;
-
+/** A text that is read again as it is: `${` would be a reference. */
 function masked(key: string, value: Scalar): Scalar {
-  if (typeof value !== 'string' || value === '') return value;
-  return SECRET.test(key) ? '***' : value.replace(/^(\w+:\/\/[^/@]*:)[^/@]*@/, '$1***@');
+  return typeof value === 'string' ? shownText(key, value).replaceAll('${', '\\${') : value;
 }

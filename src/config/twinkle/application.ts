@@ -1,13 +1,14 @@
 /** One of `applications`, from fields that fit their schema. */
 import { entry, inside, type Located, plain } from '../yaml-tree.js';
 import type { TwinkleSource } from './compile.js';
+import { readNumber } from './complete.js';
 import { readDeployments } from './deployment.js';
 import { readDevices } from './device-group.js';
 import type { Problems } from './problems.js';
 import { limitsOf } from './queue-limits.js';
 import { routeOf, wrongPrefix } from './routes.js';
 import type { ArgsOf, FileFields } from './schema.js';
-import type { Application, DeviceGroup, QueueLimits } from './types.js';
+import type { Application, QueueLimits } from './types.js';
 
 type Fields = FileFields['applications'][number];
 
@@ -41,7 +42,10 @@ export function compileApplication(app: Located, source: TwinkleSource, problems
     return { kind, ...common, prefixes: routeOf(kind, written, '').prefixes, ...processesOf(field, problems) };
   const args = plain(field) as ArgsOf<'model'> | ArgsOf<'sampler'>;
   const devices = readDevices(
-    { group: args.device_group, mesh: args.device_mesh, perNode: args.nproc_per_node },
+    {
+      ...{ group: args.device_group, mesh: args.device_mesh, perNode: args.nproc_per_node },
+      several: kind === 'sampler',
+    },
     field,
     problems,
   );
@@ -54,7 +58,7 @@ export function compileApplication(app: Located, source: TwinkleSource, problems
     const where = entry(field, 'engine_args');
     const { max_model_len: maxModelLen = null, ...others } = (given ?? {}) as Record<string, unknown>;
     return {
-      ...{ kind, ...onDevices, devices: workersOf(devices, field, problems), engine },
+      ...{ kind, ...onDevices, devices, engine },
       maxModelLen: lengthOf(maxModelLen, entry(where, 'max_model_len'), problems),
       engineArgs: checkedArgs(engine, others, where, source, problems),
     };
@@ -72,29 +76,12 @@ export function compileApplication(app: Located, source: TwinkleSource, problems
       `trains all parameters, in one replica, and there may be ${deployment.replicas}`,
     );
   }
-  if (devices.perWorker > 1)
-    problems.add(
-      entry(entry(field, 'device_group'), 'gpus_per_worker').origin,
-      'a process that trains has one device; leave it out',
-    );
   return {
     ...{ kind, ...onDevices, devices, backend, maxLoras, maxLength },
     full: mode === 'full',
     adapterTimeoutMs: (adapter?.adapter_timeout ?? 1800) * 1000,
     adapterMaxLifetimeMs: (adapter?.adapter_max_lifetime ?? 36_000) * 1000,
   };
-}
-
-/** A process of a sampler has as many devices as `gpus_per_worker` says, or else as the mesh has tensor parallel ranks. */
-function workersOf(devices: DeviceGroup, args: Located, problems: Problems): DeviceGroup {
-  const group = entry(args, 'device_group');
-  const { tp } = devices.mesh;
-  const written = entry(group, 'gpus_per_worker');
-  if (written === group) return { ...devices, perWorker: tp };
-  if (tp > 1 && tp !== devices.perWorker) {
-    problems.add(written.origin, `is ${devices.perWorker}, and tp_size of device_mesh is ${tp}; they have to be equal`);
-  }
-  return devices;
 }
 
 /** What the device group says. */
@@ -126,7 +113,8 @@ function checkedArgs(
   return engineArgs(name, right, (sentence) => problems.warn(where.origin, sentence));
 }
 
-function lengthOf(written: unknown, { origin }: Located, problems: Problems): number | null {
+function lengthOf(said: unknown, { origin }: Located, problems: Problems): number | null {
+  const written = typeof said === 'string' ? (readNumber(said) ?? said) : said;
   if (written === null || (Number.isSafeInteger(written) && (written as number) > 0)) return written as number | null;
   problems.add(origin, `expected a whole number of tokens but received ${JSON.stringify(written)}`);
   return null;
@@ -147,7 +135,7 @@ function processesOf(
     if (group !== mesh) problems.add(field.origin, 'has one of device_group and device_mesh; write both or none');
     return { processes: most ?? 1, processesPerNode: most ?? 1, queue: limits };
   }
-  const { type, ranks } = readDevices({ group, mesh, perNode: most ?? 1 }, field, problems);
+  const { type, ranks } = readDevices({ group, mesh, perNode: most ?? 1, several: false }, field, problems);
   if (type !== 'CPU')
     problems.add(entry(entry(field, 'device_group'), 'device_type').origin, 'a processor runs on CPUs: write CPU');
   return { processes: ranks, processesPerNode: most ?? ranks, queue: limits };

@@ -61,15 +61,24 @@ const WORDS: ReadonlyMap<string, boolean> = new Map([
   ...['false', 'no', 'off', '0'].map((word) => [word, false] as const),
 ]);
 
+/** What text says of a switch, as YAML 1.1 and pydantic read it; null: nothing. */
+export function readTruth(text: string): boolean | null {
+  return WORDS.get(text.trim().toLowerCase()) ?? null;
+}
+
+/** What text says as a number; null: nothing. */
+export function readNumber(text: string): number | null {
+  return /^\s*[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?\s*$/i.test(text) ? Number(text) : null;
+}
+
 /** Text stays text wherever text may be. */
 function readText(schema: FileSchema, text: string): Scalar {
   const branches = schema.anyOf ?? [schema];
   if (branches.some(({ type, const: word }) => type === 'string' && (word === undefined || word === text))) return text;
   for (const { type } of branches) {
-    if ((type === 'integer' || type === 'number') && /^\s*[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?\s*$/i.test(text))
-      return Number(text);
-    const truth = type === 'boolean' ? WORDS.get(text.trim().toLowerCase()) : undefined;
-    if (truth !== undefined) return truth;
+    const number = type === 'integer' || type === 'number' ? readNumber(text) : null;
+    const truth = type === 'boolean' ? readTruth(text) : null;
+    if (number !== null || truth !== null) return number ?? truth;
   }
   return text;
 }

@@ -3,6 +3,7 @@ import { Field } from '../field.js';
 import { readDeployment } from '../llm-deployment.js';
 import type { Bundle } from '../types.js';
 import { inside, isItems, isMap, type Located, type LocatedMap, plain } from '../yaml-tree.js';
+import { readNumber } from './complete.js';
 import type { Problems } from './problems.js';
 import type { TwinkleDeployment } from './types.js';
 
@@ -33,8 +34,14 @@ export function readDeployments(written: Located, problems: Problems): TwinkleDe
 
 function read(whole: Located, entries: LocatedMap, problems: Problems): TwinkleDeployment {
   // Its name is free text, and what follows is of the whole application here.
-  const { name: _, ray_actor_options: actor, ...others } = Object.fromEntries(entries);
-  const { runtime_env: env, num_gpus: gpus, ...held } = isMap(actor?.value) ? Object.fromEntries(actor.value) : {};
+  const { name: _, ray_actor_options: actor, request_router_config: router, ...others } = numbersIn(entries);
+  if (router !== undefined) {
+    problems.add(
+      router.origin,
+      'requests of a session go to its replica, others to the one with least to do; leave it out',
+    );
+  }
+  const { runtime_env: env, num_gpus: gpus, ...held } = isMap(actor?.value) ? numbersIn(actor.value) : {};
   const rest = new Map(Object.entries(others));
   if (actor !== undefined)
     rest.set('ray_actor_options', isMap(actor.value) ? { ...actor, value: new Map(Object.entries(held)) } : actor);
@@ -51,8 +58,18 @@ function read(whole: Located, entries: LocatedMap, problems: Problems): TwinkleD
     maxOngoing,
     maxQueued,
     resources: amounts as Bundle,
-    envVars: env === undefined ? {} : readEnv(env, problems),
+    envVars: env === undefined || env.value === null ? {} : readEnv(env, problems),
   };
+}
+
+/** Entries with text that is a number read as one, blocks within included: but for `runtime_env`, whose variables are text. */
+function numbersIn(entries: LocatedMap): Record<string, Located> {
+  const read = (located: Located): Located => {
+    const { origin, value } = located;
+    if (isMap(value)) return { origin, value: new Map(Object.entries(numbersIn(value))) };
+    return typeof value === 'string' ? { origin, value: readNumber(value) ?? value } : located;
+  };
+  return Object.fromEntries([...entries].map(([key, item]) => [key, key === 'runtime_env' ? item : read(item)]));
 }
 
 function fieldOf(located: Located): Field {
@@ -74,8 +91,7 @@ function readEnv(env: Located, problems: Problems): Record<string, string> {
   for (const [name, value] of fieldOf(env).fields(['env_vars'], refused).get('env_vars')?.entries() ?? []) {
     if (!/^[A-Za-z_][A-Za-z0-9_]*$/.test(name)) problems.add(value.origin, 'is no name of a variable');
     else if (OURS.test(name)) problems.add(value.origin, 'is set for each process by its device group; leave it out');
-    else if (typeof value.value !== 'string')
-      problems.add(value.origin, `expected text but received ${JSON.stringify(value.value)}; write it in quotes`);
+    else if (typeof value.value !== 'string') problems.add(value.origin, 'expected text; write it in quotes');
     else result[name] = value.value;
   }
   return result;

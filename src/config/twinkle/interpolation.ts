@@ -5,7 +5,7 @@
 import { TwinkleError } from '../../errors.js';
 import { didYouMean } from '../../util/did-you-mean.js';
 import { located } from '../settings.js';
-import { inside, isItems, isMap, type Located, type Scalar } from '../yaml-tree.js';
+import { inside, isItems, isMap, type Located, MOST_VALUES, type Scalar } from '../yaml-tree.js';
 
 type Env = Readonly<Record<string, string | undefined>>;
 type Path = readonly (string | number)[];
@@ -24,6 +24,7 @@ export function interpolate(root: Located, env: Env): Located {
 class Interpolation {
   /** Values that are being resolved: a reference to one of them goes in circles. */
   readonly #under = new Set<Located>();
+  #count = 0;
 
   constructor(
     private readonly root: Located,
@@ -32,13 +33,15 @@ class Interpolation {
 
   resolve(node: Located, path: Path): Located {
     const { value, origin } = node;
+    this.#count += 1;
+    if (this.#count > MOST_VALUES) throw wrong(node, `references make more than ${MOST_VALUES} values of the file`);
     if (isItems(value)) return { origin, value: value.map((item, index) => this.resolve(item, [...path, index])) };
     if (isMap(value)) {
       const entries = [...value].map(([key, item]) => [key, this.resolve(item, [...path, key])] as const);
       return { origin, value: new Map(entries) };
     }
     if (typeof value !== 'string' || !value.includes('${')) return node;
-    if (this.#under.has(node)) throw wrong(node, `\`${value}\` refers to itself`);
+    if (this.#under.has(node)) throw wrong(node, 'it refers to itself');
     this.#under.add(node);
     try {
       return this.#text(node, value, path);
@@ -59,7 +62,7 @@ class Interpolation {
       return String(meant.value);
     });
     if (/(^|[^\\])\$\{/.test(text.replace(REFERENCE, ''))) {
-      throw wrong(node, `\`${text}\`: references within references, and those without an end, are not read`);
+      throw wrong(node, 'references within references, and those without an end, are not read');
     }
     return { origin: found.find(({ origin }) => origin.source === 'env')?.origin ?? node.origin, value };
   }
@@ -69,10 +72,10 @@ class Interpolation {
     if (resolver === null) return this.#valueOf(node, said.trim(), path);
     const [, name = '', rest = ''] = resolver;
     if (name !== 'oc.env') throw wrong(node, `\`\${${said}}\`: of resolvers there is oc.env`);
-    const [variable = '', ...more] = rest.split(',').map((word) => word.trim());
-    const set = this.env[variable];
-    if (set !== undefined) return { origin: { source: 'env', name: variable, at: null }, value: set };
-    if (more.length > 0) return { origin: node.origin, value: unquoted(more.join(',')) };
+    const [, variable = '', standard = null] = /^\s*([^,]*?)\s*(?:,(.*))?$/s.exec(rest) ?? [];
+    const set = Object.hasOwn(this.env, variable) ? this.env[variable] : undefined;
+    if (set !== undefined) return { origin: { source: 'env', name: variable, at: node.origin.at }, value: set };
+    if (standard !== null) return { origin: node.origin, value: unquoted(standard.trim()) };
     throw wrong(node, `\`\${${said}}\`: ${variable} is not set; set it, or write \${oc.env:${variable},default}`);
   }
 

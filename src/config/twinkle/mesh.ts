@@ -8,8 +8,6 @@ type Written = ArgsOf<'model'>['device_mesh'];
 
 /** Sizes whose product is the world, as modelscope/twinkle orders them. */
 const AXES = ['fsdp', 'pp', 'dp', 'cp', 'tp'] as const;
-/** What `mesh_dim_names` may name. */
-const NAMES: readonly string[] = [...AXES, 'ep', 'ep_fsdp'];
 const SIZES = ['world_size', ...AXES.map((axis) => `${axis}_size`)];
 
 /** @param field where it was written; problems are told at its entries */
@@ -70,21 +68,28 @@ function ofRanks({ mesh_dim_names: names }: Written, field: Located, problems: P
     return { world: 1, ...sizes };
   }
   const ranks = (plain(mesh) as unknown[]).flat(Number.POSITIVE_INFINITY) as number[];
-  if (new Set(ranks).size !== ranks.length) problems.add(mesh.origin, 'a rank is named twice');
-  if (names?.length !== shape.length) {
+  if (ranks.some((rank, at) => rank !== at)) {
     problems.add(
-      entry(field, 'mesh_dim_names').origin,
-      `expected ${shape.length} names, one for each dimension of \`mesh\`, but received ${names?.length ?? 'none'}`,
+      mesh.origin,
+      `expected the ranks from 0 to ${ranks.length - 1} in their order; others are not laid out here`,
     );
+  }
+  const named = entry(field, 'mesh_dim_names').origin;
+  if (names?.length !== shape.length) {
+    const received = names?.length ?? 'none';
+    problems.add(named, `expected ${shape.length} names, one for each dimension of \`mesh\`, but received ${received}`);
     return { world: ranks.length, ...sizes };
   }
+  const known: readonly string[] = AXES;
+  const unknown = names.filter((name) => !known.includes(name));
+  for (const name of unknown)
+    problems.add(named, `\`${name}\` is no dimension of \`mesh\`; there are ${AXES.join(', ')}`);
+  const order = names.map((name) => known.indexOf(name));
+  if (unknown.length === 0 && order.some((place, at) => at > 0 && place <= (order[at - 1] as number))) {
+    problems.add(named, `expected each once, in the order ${AXES.join(', ')}, in which ranks are laid out`);
+  }
   names.forEach((name, at) => {
-    if (!NAMES.includes(name))
-      problems.add(
-        entry(field, 'mesh_dim_names').origin,
-        `there is no dimension \`${name}\`; there are ${NAMES.join(', ')}`,
-      );
-    else if (name in sizes) sizes[name as keyof typeof sizes] *= shape[at] as number;
+    if (name in sizes) sizes[name as keyof typeof sizes] = shape[at] as number;
   });
   return { world: ranks.length, ...sizes };
 }

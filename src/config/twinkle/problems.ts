@@ -9,7 +9,7 @@ export class Problems {
   /** @param what a sentence about the value of that origin */
   add(origin: Origin, what: string): void {
     const name = origin.name === '' ? '' : `\`${origin.name}\`: `;
-    this.#found.push({ at: origin.at ?? '', text: `${located(origin)}${name}${what}` });
+    this.#push(origin.at ?? '', `${located(origin)}${name}${what}`);
   }
 
   /** What a reader of a single value threw. Anything but `CONFIG_INVALID` and `USAGE` is thrown on. */
@@ -17,12 +17,17 @@ export class Problems {
     if (!(error instanceof TwinkleError) || !['CONFIG_INVALID', 'USAGE'].includes(error.code)) throw error;
     const placed = /^(\S+:\d+:\d+): /.exec(error.message);
     const at = placed?.[1] ?? origin.at ?? '';
-    this.#found.push({ at, text: placed === null ? `${located(origin)}${error.message}` : error.message });
+    this.#push(at, placed === null ? `${located(origin)}${error.message}` : error.message);
   }
 
   /** What goes on nevertheless. The same sentence is said once, at its first place. */
   warn(origin: Origin, what: string): void {
     if (!this.#warnings.some((warning) => warning.endsWith(what))) this.#warnings.push(`${located(origin)}${what}`);
+  }
+
+  /** What several applications have from one place is said once. */
+  #push(at: string, text: string): void {
+    if (!this.#found.some((known) => known.text === text)) this.#found.push({ at, text });
   }
 
   get warnings(): readonly string[] {

@@ -55,13 +55,15 @@ export function refuseShared(
   }[],
   problems: Problems,
 ): void {
-  const owners = new Map<string, string>();
+  const owners = new Map<string, { name: string; origin: Located['origin'] }>();
   for (const { name, prefixes, origin } of applications) {
     for (const prefix of prefixes) {
       const owner = owners.get(prefix);
-      if (owner !== undefined && owner !== name)
-        problems.add(origin, `clients find application "${owner}" at ${prefix} already`);
-      owners.set(prefix, owner ?? name);
+      owners.set(prefix, owner ?? { name, origin });
+      if (owner === undefined || owner.name === name) continue;
+      // Of the two the one that somebody wrote: a server may be there by itself.
+      const [at, other] = origin.source === 'default' ? [owner.origin, name] : [origin, owner.name];
+      problems.add(at, `clients find application "${other}" at ${prefix} already`);
     }
   }
 }

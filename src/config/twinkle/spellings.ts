@@ -1,16 +1,20 @@
 /** Spellings of before, which documents still show: each becomes that of today, and is named once. Pure. */
 import { isItems, isMap, type Located, type LocatedMap } from '../yaml-tree.js';
+import { readTruth } from './complete.js';
 import type { Problems } from './problems.js';
 
 /** At the top. */
-const RENAMED: Readonly<Record<string, string>> = { telemetry_config: 'telemetry', persistence_config: 'persistence' };
+const RENAMED: ReadonlyMap<string, string> = new Map([
+  ['telemetry_config', 'telemetry'],
+  ['persistence_config', 'persistence'],
+]);
 
 /** The tree in the names of today, places kept. */
 export function respell(root: Located, problems: Problems): Located {
   if (!isMap(root.value)) return root;
   const fields = new Map<string, Located>();
   for (const [key, item] of root.value) {
-    const today = RENAMED[key];
+    const today = RENAMED.get(key);
     if (today === undefined) fields.set(key, item);
     else if (root.value.has(today))
       problems.add(item.origin, `is the spelling of before of \`${today}\`, which is written, too; leave it out`);
@@ -19,7 +23,7 @@ export function respell(root: Located, problems: Problems): Located {
       fields.set(today, item);
     }
   }
-  const { applications } = Object.fromEntries(fields);
+  const applications = fields.get('applications');
   if (isItems(applications?.value)) {
     const items = applications.value.map((one) => ofApplication(one, fields.get('task_queue')?.value, problems));
     fields.set('applications', { ...applications, value: items });
@@ -45,9 +49,9 @@ function ofApplication(app: Located, queue: unknown, problems: Problems): Locate
 function megatron(fields: Map<string, Located>, problems: Problems): void {
   const written = fields.get('use_megatron');
   if (written === undefined) return;
-  const truth = String(written.value).toLowerCase();
-  if (truth !== 'true' && truth !== 'false') return; // an unknown key, as any other
-  const today = truth === 'true' ? 'megatron' : 'transformers';
+  const truth = readTruth(String(written.value));
+  if (truth === null) return; // an unknown key, as any other
+  const today = truth ? 'megatron' : 'transformers';
   const backend = fields.get('backend');
   fields.delete('use_megatron');
   if (backend === undefined) {

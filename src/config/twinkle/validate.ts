@@ -2,6 +2,7 @@
 import { Ajv, type ErrorObject } from 'ajv';
 import { describeSchema, describeValue } from '../../util/describe-schema.js';
 import { didYouMean, nearest } from '../../util/did-you-mean.js';
+import { shownValue } from '../secrets.js';
 import { inside, type Located, plain } from '../yaml-tree.js';
 import type { FileSchema } from './complete.js';
 import type { Problems } from './problems.js';
@@ -62,8 +63,17 @@ function report(
     const words = (schema.anyOf ?? []).flatMap((branch) => (typeof branch.const === 'string' ? [branch.const] : []));
     const near = typeof data === 'string' ? nearest(data, words) : null;
     const advice = near === null ? '' : `; did you mean ${near}?`;
-    problems.add(found.origin, `expected ${describeSchema(schema)} but received ${describeValue(data)}${advice}`);
+    const received =
+      typeof data === 'number' && !Number.isFinite(data)
+        ? String(data)
+        : describeValue(shownValue(lastName(path), data));
+    problems.add(found.origin, `expected ${describeSchema(schema)} but received ${received}${advice}`);
   }
+}
+
+/** Of the innermost field. */
+function lastName(path: readonly (string | number)[]): string {
+  return String(path.findLast((step) => typeof step === 'string') ?? '');
 }
 
 /** The value there. Numbers may be names of entries, too. */

@@ -1,3 +1,4 @@
+// biome-ignore-all lint/suspicious/noTemplateCurlyInString: references of OmegaConf look like templates
 import { rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
@@ -79,15 +80,26 @@ describe('print-config', () => {
   });
 
   test('no secrets', async () => {
-    const env = 'deployments: [{ray_actor_options: {runtime_env: {env_vars: {HF_TOKEN: hf_s3cret, MODE: plain}}}}]';
+    const env =
+      'deployments: [{ray_actor_options: {runtime_env: {env_vars: {HF_TOKEN: hf_s3cret, PGPASSWORD: s3cret, B: "git+https://u:s3/cret@h", TOKENIZERS_PARALLELISM: "false", MODE: plain}}}}]';
     write(
-      `persistence: {mode: redis, redis_url: "redis://user:s3cret@h:1/0", key_prefix: "p:"}\n${model()}    ${env}\n`,
+      `persistence: {mode: redis, redis_url: "redis://user:s3cret@h:1/0?password=s3cret", key_prefix: "p:"}\n${model()}    ${env}\n`,
     );
     expect(await session.run('print-config', 's.yaml')).toBe(0);
-    expect(session.stdout).toContain('redis_url: redis://user:***@h:1/0\n');
+    expect(session.stdout).toContain('redis_url: redis://***@h:1/0?password=***\n');
     expect(session.stdout).toContain('HF_TOKEN: "***"');
     expect(session.stdout).toContain('MODE: plain');
-    expect(session.stdout).not.toContain('s3cret');
+    expect(session.stdout).toContain('TOKENIZERS_PARALLELISM: "false"');
+    expect(session.stdout).not.toMatch(/s3\/?cret/);
+  });
+
+  test('what looks like a reference is text again', async () => {
+    write('ray_namespace: \\${foo}\n');
+    expect(await session.run('print-config', 's.yaml')).toBe(0);
+    write(session.stdout);
+    session.stdout = '';
+    expect(await session.run('print-config', 's.yaml', '--format', 'json')).toBe(0);
+    expect(session.stdout).toContain('"ray_namespace": "\\\\${foo}"');
   });
 
   test.each([

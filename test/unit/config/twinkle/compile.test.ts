@@ -272,7 +272,7 @@ ${model('max_lora: 3\nqueue_config: {rps_limit: -1}').trimStart()}`);
     [
       'a rank twice in a mesh',
       model().replace('dp_size: 2', 'mesh: [0, 0], mesh_dim_names: [dp]'),
-      'a rank is named twice',
+      'expected the ranks from 0 to 1 in their order',
     ],
     [
       'a dimension without a name',
@@ -282,7 +282,7 @@ ${model('max_lora: 3\nqueue_config: {rps_limit: -1}').trimStart()}`);
     [
       'a dimension that there is not',
       model().replace('dp_size: 2', 'mesh: [0, 1], mesh_dim_names: [pd]'),
-      'there is no dimension `pd`',
+      '`pd` is no dimension of `mesh`; there are fsdp, pp, dp, cp, tp',
     ],
     ['a rank twice', model().replace('ranks: 2', 'ranks: [1, 1]'), 'a rank is named twice'],
     ['no rank', model().replace('ranks: 2', 'ranks: 0'), 'expected at least one rank'],
@@ -341,7 +341,7 @@ ${model('max_lora: 3\nqueue_config: {rps_limit: -1}').trimStart()}`);
     [
       'a number as a variable',
       `${model()}    deployments: [{ray_actor_options: {runtime_env: {env_vars: {A: 1}}}}]\n`,
-      'expected text but received 1; write it in quotes',
+      'env_vars.A`: expected text; write it in quotes',
     ],
     [
       'a variable of ours',
@@ -392,6 +392,77 @@ ${model('max_lora: 3\nqueue_config: {rps_limit: -1}').trimStart()}`);
     const said = await refusal(yaml);
     expect(said).toContain(message);
     expect(said).toMatch(/^CONFIG_INVALID (\d mistakes:\n)?s\.yaml:\d+:\d+: /);
+  });
+
+  it.each([
+    [
+      'dimensions in another order',
+      'mesh: [[0, 1], [2, 3]], mesh_dim_names: [tp, dp]',
+      'expected each once, in the order fsdp',
+    ],
+    ['a dimension twice', 'mesh: [[0, 1], [2, 3]], mesh_dim_names: [dp, dp]', 'expected each once'],
+    [
+      'ranks in another order',
+      'mesh: [[0, 2], [1, 3]], mesh_dim_names: [dp, tp]',
+      'expected the ranks from 0 to 3 in their',
+    ],
+    ['experts as a dimension', 'mesh: [0, 1, 2, 3], mesh_dim_names: [ep]', '`ep` is no dimension of `mesh`'],
+    [
+      'processes that have several, by the mesh',
+      'dp_size: 1, tp_size: 4',
+      'the 4 devices of a process are of one node',
+    ],
+  ])('a layout that is not to be had: %s', async (_name, mesh, message) => {
+    expect(await refusal(sampler('ranks: 4', mesh))).toContain(message);
+  });
+
+  it('a mesh of ranks is that of its sizes', async () => {
+    const sizes = await first(sampler('ranks: 4', 'dp_size: 2, tp_size: 2'));
+    const ranks = await first(sampler('ranks: 4', 'mesh: [[0, 1], [2, 3]], mesh_dim_names: [dp, tp]'));
+    expect(ranks).toEqual(sizes);
+    expect(sizes).toMatchObject({ devices: { perWorker: 2, mesh: { dp: 2, tp: 2 } } });
+  });
+
+  it.each(['constructor', '__proto__', 'toString', 'hasOwnProperty'])('%s is a word like any other', async (word) => {
+    expect(await refusal(`${word}: 1\n`)).toMatch(/^CONFIG_INVALID s\.yaml:1:1: `\w+`: unknown key; there are/);
+    expect(await refusal(model().replace('type: cuda', `type: ${word}`))).toContain('expected cuda, npu or CPU');
+    expect(await refusal(`ray_namespace: \${oc.env:${word}}\n`)).toContain(`${word} is not set`);
+    expect(await refusal(`applications: [{name: a, import_path: ${word}}]\n`)).toContain(
+      'expected one of server, model',
+    );
+  });
+
+  it('what several applications have from one place is said once', async () => {
+    const app = (name: string): string => `  - {name: ${name}, import_path: processor, route_prefix: /${name}}\n`;
+    const said = await refusal(`task_queue: {rps_limit: -1}\napplications:\n${app('a')}${app('b')}`);
+    expect(said).toMatch(/^CONFIG_INVALID s\.yaml:1:14: `task_queue.rps_limit`: expected a number of 0 or more/);
+  });
+
+  it('a path that is taken by the server that is there by itself', async () => {
+    const said = await refusal(model().replace('/api/v1/model/a/b', '/api/v1'));
+    expect(said).toContain('s.yaml:4:5: `applications[0].route_prefix`: clients find application "server" at /api/v1');
+  });
+
+  it('numbers of the environment in a deployment, and a block with nothing in it', async () => {
+    const more = '{num_replicas: "${oc.env:R,2}", ray_actor_options: {num_cpus: "0.5", num_gpus: "1", runtime_env: }}';
+    expect(await first(`${model()}    deployments: [${more}]\n`)).toMatchObject({
+      deployment: { replicas: 2, resources: { CPU: 0.5, GPU: 1 }, envVars: {} },
+    });
+    expect(await first(sampler('ranks: 4', 'dp_size: 4', 'max_model_len: "${oc.env:L,4096}"'))).toMatchObject({
+      maxModelLen: 4096,
+    });
+  });
+
+  it.each([
+    ['persistence: "redis://:s3cret@h"\n'],
+    ['persistence: {mode: redis, redis_url: "x://:s3cret@h/y"}\n'],
+    ['persistence: {mode: redis, redis_url: "redis://:s3cret@${h${a}}"}\n'],
+    [`${model()}    deployments: [{ray_actor_options: {runtime_env: {env_vars: {HF_TOKEN: 53, B_S3CRET: 7331}}}}]\n`],
+    [`${model()}    deployments: [{ray_actor_options: {runtime_env: {env_vars: ["HF_TOKEN=s3cret"]}}}]\n`],
+  ])('a mistake shows no secret: %j', async (yaml) => {
+    const said = await refusal(yaml);
+    expect(said).toMatch(/^CONFIG_INVALID/);
+    expect(said).not.toMatch(/s3cret|7331/);
   });
 
   it.each([

@@ -21,8 +21,8 @@ it.each([
   ['an empty variable is set', 'b: ${oc.env:EMPTY,x}\n', { b: '' }],
   [
     'a default',
-    'b: ${oc.env:NOPE,8000}\nc: "${oc.env:NOPE, \'a b\'}"\nd: ${oc.env:NOPE,null}\n',
-    { b: '8000', c: 'a b', d: null },
+    'b: ${oc.env:NOPE,8000}\nc: "${oc.env:NOPE, \'a,  b\'}"\nd: ${oc.env:NOPE,null}\n',
+    { b: '8000', c: 'a,  b', d: null },
   ],
 ])('%s', async (_name, yaml, expected) => {
   expect(plain(await resolve(yaml))).toMatchObject(expected);
@@ -45,11 +45,25 @@ it.each([
   });
 });
 
+it('references that multiply are refused before they fill the memory', async () => {
+  const lines = ['a0: [1, 1, 1, 1, 1, 1, 1, 1, 1, 1]'];
+  for (let at = 1; at < 10; at++)
+    lines.push(
+      `a${at}: [${Array(10)
+        .fill(`"\${a${at - 1}}"`)
+        .join(', ')}]`,
+    );
+  await expect(resolve(lines.join('\n'))).rejects.toMatchObject({
+    code: 'CONFIG_INVALID',
+    message: expect.stringContaining('references make more than 100000 values'),
+  });
+});
+
 describe('origins', () => {
   it('are those of what was referred to, and of variables', async () => {
     const tree = await resolve('a: 1\nb: ${a}\nc: ${oc.env:PORT}\nd: p${oc.env:PORT}\n');
     expect(inside(tree, ['b'])?.origin.at).toBe('a.yaml:1:1');
-    expect(inside(tree, ['c'])?.origin).toEqual({ source: 'env', name: 'PORT', at: null });
-    expect(inside(tree, ['d'])?.origin).toEqual({ source: 'env', name: 'PORT', at: null });
+    expect(inside(tree, ['c'])?.origin).toEqual({ source: 'env', name: 'PORT', at: 'a.yaml:3:1' });
+    expect(inside(tree, ['d'])?.origin).toEqual({ source: 'env', name: 'PORT', at: 'a.yaml:4:1' });
   });
 });

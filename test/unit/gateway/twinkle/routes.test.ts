@@ -167,6 +167,7 @@ describe('runs and checkpoints', () => {
     ['GET', 'checkpoint_path/nobody/weights/one', 400],
     ['GET', 'checkpoint_path/00000000-0000-0000-0000-000000000000:train:0/weights/one', 404],
     ['GET', 'checkpoint_path/00000000-0000-0000-0000-000000000000:train:0/weight/one', 404],
+    ['GET', 'checkpoint_path/00000000-0000-0000-0000-000000000000:train:0/constructor/one', 404],
     ['GET', 'checkpoint_path/00000000-0000-0000-0000-000000000000:train:0/weights/..%2Fone', 400],
   ] as const)('%s %s: %i', async (method, path, status) => {
     const answer = await ask(method, `twinkle/${path}`);
