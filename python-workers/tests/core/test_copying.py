@@ -48,7 +48,7 @@ def test_who_has_no_numpy_has_no_threads(monkeypatch: pytest.MonkeyPatch) -> Non
 
 def test_memory_of_another_size_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1})
-    with pytest.raises(ValueError):
+    with pytest.raises(ValueError, match="different structures"):
         copying.copy(memoryview(bytearray(copying.LARGE)), memoryview(bytes(copying.LARGE + 1)))
 
 
