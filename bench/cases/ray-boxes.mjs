@@ -64,11 +64,8 @@ async function tcpGBs() {
   const total = 2 ** 30;
   const part = Buffer.alloc(2 ** 20);
   const server = createServer((socket) => {
-    const more = () => {
-      for (let sent = 0; sent < total; sent += part.length) socket.write(part);
-      socket.end();
-    };
-    more();
+    for (let sent = 0; sent < total; sent += part.length) socket.write(part);
+    socket.end();
   });
   await once(server.listen(0, '127.0.0.1'), 'listening');
   const begun = performance.now();

@@ -19,6 +19,7 @@ import { environmentLayer, type Layer, located, type Origin, Settings, type Writ
 import { withSleep } from './sleep-while-training.js';
 import { checkTrainShard } from './train-shard.js';
 import { compileTraining } from './training.js';
+import { KINDS } from './twinkle/kinds.js';
 import type { EngineName, ModelConfig, OfferedDevice, ServeConfig } from './types.js';
 import type { YamlEntry } from './yaml-file.js';
 
@@ -171,13 +172,12 @@ function splitYaml(
 
 const RAY_FILE = '; of an application file of Ray Serve write only the `llm_configs` of its `args`, at the top';
 
-const TWINKLE_KINDS: readonly unknown[] = ['server', 'model', 'sampler', 'processor'];
-
 /** Before its keys are called unknown, one after another. */
 function refuseTwinkleFile(entries: readonly YamlEntry[]): void {
   const applications = entries.find(({ key }) => key === 'applications');
   const items: unknown[] = Array.isArray(applications?.value) ? applications.value : [];
-  if (!items.some((item) => TWINKLE_KINDS.includes((item as { import_path?: unknown } | null)?.import_path))) return;
+  const kinds: readonly unknown[] = KINDS;
+  if (!items.some((item) => kinds.includes((item as { import_path?: unknown } | null)?.import_path))) return;
   throw new TwinkleError(
     'CONFIG_INVALID',
     `${located((applications as YamlEntry).origin)}this is the file of a Twinkle Server, by which \`serve\` cannot start yet; \`twinkle-node check-config\` says whether it is right`,

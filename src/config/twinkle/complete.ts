@@ -16,14 +16,14 @@ export function complete(schema: FileSchema, located: Located): Located {
   const { origin, value } = located;
   const { properties, items } = schema;
   if (value === null && !takesNull(schema) && schema.default !== undefined)
-    return complete(schema, standard(schema, origin.name));
+    return complete(schema, locatedDefault(schema.default, origin.name));
   if (isMap(value)) {
     const branch = properties === undefined ? branchOf(schema, 'object') : schema;
     if (branch?.properties === undefined) return located;
     const filled = new Map<string, Located>();
     for (const [key, field] of Object.entries(branch.properties)) {
       const name = origin.name === '' ? key : `${origin.name}.${key}`;
-      const written = value.get(key) ?? (field.default === undefined ? null : standard(field, name));
+      const written = value.get(key) ?? (field.default === undefined ? null : locatedDefault(field.default, name));
       if (written !== null) filled.set(key, complete(field, written));
     }
     for (const [key, item] of value) if (!filled.has(key)) filled.set(key, item);
@@ -42,10 +42,6 @@ function takesNull({ anyOf }: FileSchema): boolean {
 
 function branchOf({ anyOf }: FileSchema, type: string): FileSchema | null {
   return anyOf?.find((branch) => branch.type === type) ?? null;
-}
-
-function standard({ default: value }: FileSchema, name: string): Located {
-  return locatedDefault(value, name);
 }
 
 function locatedDefault(value: unknown, name: string): Located {

@@ -3,6 +3,7 @@
  * docs/twinkle-server.md.
  */
 import { type Static, type TLiteral, type TProperties, type TSchema, Type } from '../../protocol/type.js';
+import { KINDS } from './kinds.js';
 
 const block = <P extends TProperties>(properties: P, options = {}) =>
   Type.Object(properties, { additionalProperties: false, ...options });
@@ -187,7 +188,7 @@ export const FILE = block({
     block({
       name: text('unlike all others'),
       route_prefix: Type.String({ default: '/', description: 'where clients find it' }),
-      import_path: oneOf(['server', 'model', 'sampler', 'processor'], { description: 'what it is' }),
+      import_path: oneOf(KINDS, { description: 'what it is' }),
       args: Type.Object({}, { default: {} }),
       deployments: Type.Array(Type.Object({}), {
         default: [],

@@ -7,16 +7,18 @@ import { inside, type Located, plain } from '../yaml-tree.js';
 import type { FileSchema } from './complete.js';
 import type { Problems } from './problems.js';
 
+/** Keeps what it has compiled, by schema: several applications are of one kind. */
+const ajv = new Ajv({
+  strict: true,
+  allowUnionTypes: true,
+  allErrors: true,
+  verbose: true,
+  meta: false,
+  validateSchema: false,
+});
+
 /** @returns whether it fits; else `problems` has why not */
 export function validate(schema: FileSchema, part: Located, problems: Problems): boolean {
-  const ajv = new Ajv({
-    strict: true,
-    allowUnionTypes: true,
-    allErrors: true,
-    verbose: true,
-    meta: false,
-    validateSchema: false,
-  });
   const check = ajv.compile(schema);
   if (check(plain(part))) return true;
   for (const error of telling(check.errors ?? [])) report(error, part, problems);
@@ -30,7 +32,7 @@ function telling(errors: readonly ErrorObject[]): ErrorObject[] {
     .map(({ instancePath }) => instancePath);
   const within = (path: string): boolean => real.some((one) => path === one || path.startsWith(`${one}/`));
   return errors.filter(({ keyword, schema, instancePath, parentSchema }) => {
-    if (keyword === 'anyOf') return alternatives(schema) > 1 && real.includes(instancePath);
+    if (keyword === 'anyOf') return alternatives(schema) > 1;
     return !within(instancePath) && (parentSchema as FileSchema).type !== 'null';
   });
 }

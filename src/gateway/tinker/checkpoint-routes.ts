@@ -10,7 +10,7 @@ import { Id, optional, Request, SeqId } from './fields.js';
 import { readBy } from './reader.js';
 import { checkScope, type TinkerCall, type TinkerRoutes } from './route.js';
 import { shapeOf } from './run-shape.js';
-import { page, type SavedRun, savedRuns } from './saved-runs.js';
+import { iso, page, runFields, type SavedRun, savedOf, savedRun, savedRuns } from './saved-runs.js';
 import { Ttl } from './saving-routes.js';
 
 const WeightsInfo = Type.Object({ tinker_path: Type.String() });
@@ -25,8 +25,6 @@ const CopyWeights = Request({
 });
 const KeepFor = Type.Object({ ttl_seconds: Ttl });
 
-const iso = (ms: number): string => new Date(ms).toISOString();
-
 function checkpointOf({ bytes, expires, path, public: isPublic, time, userMetadata }: Checkpoint): object {
   return {
     checkpoint_id: `${path.kind}/${path.name}`,
@@ -40,19 +38,7 @@ function checkpointOf({ bytes, expires, path, public: isPublic, time, userMetada
   };
 }
 
-function runOf({ last, lastSampler, run }: SavedRun): object {
-  return {
-    training_run_id: run.id,
-    base_model: run.baseModel,
-    model_owner: 'me',
-    ...shapeOf(run.rank),
-    corrupted: run.corrupted,
-    last_request_time: iso(run.lastRequest),
-    last_checkpoint: last === null ? null : checkpointOf(last),
-    last_sampler_checkpoint: lastSampler === null ? null : checkpointOf(lastSampler),
-    user_metadata: run.userMetadata,
-  };
-}
+const runOf = (saved: SavedRun): object => runFields(saved, checkpointOf);
 
 function listRuns(call: TinkerCall): object {
   checkScope(call.request);
@@ -62,15 +48,11 @@ function listRuns(call: TinkerCall): object {
 
 function showRun(call: TinkerCall): object {
   checkScope(call.request);
-  const id = paramsOf(call).id;
-  const found = savedRuns(call).find(({ run }) => run.id === id);
-  // Says that there is none.
-  return runOf(found ?? { run: call.training.run(call.tenant, id), last: null, lastSampler: null });
+  return runOf(savedRun(call, paramsOf(call).id));
 }
 
 function listCheckpoints(call: TinkerCall): object {
-  const { id } = paramsOf(call);
-  const all = call.training.checkpoints.of(call.tenant).filter(({ path }) => path.run === id);
+  const all = savedOf(call, paramsOf(call).id);
   if (all.length === 0) showRun(call);
   return { checkpoints: all.map(checkpointOf) };
 }

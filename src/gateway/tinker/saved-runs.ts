@@ -2,6 +2,7 @@
 import type { Checkpoint } from '../../training/types/checkpoints.js';
 import type { RunInfo } from '../../training/types.js';
 import { countOf, type TinkerCall } from './route.js';
+import { shapeOf } from './run-shape.js';
 
 /** What is listed of a run. */
 export type ListedRun = Pick<RunInfo, 'id' | 'baseModel' | 'rank' | 'corrupted' | 'lastRequest' | 'userMetadata'>;
@@ -41,6 +42,38 @@ export function savedRuns({ tenant, training }: Pick<TinkerCall, 'tenant' | 'tra
     lastSampler: last.get(`${run.id}/sampler_weights`) ?? null,
   }));
 }
+
+/** One of them. Throws `RUN_NOT_FOUND`. */
+export function savedRun(call: Pick<TinkerCall, 'tenant' | 'training'>, id: string): SavedRun {
+  const found = savedRuns(call).find(({ run }) => run.id === id);
+  // Says that there is none.
+  return found ?? { run: call.training.run(call.tenant, id), last: null, lastSampler: null };
+}
+
+/** What was saved of it. */
+export function savedOf(
+  { tenant, training }: Pick<TinkerCall, 'tenant' | 'training'>,
+  id: string,
+): readonly Checkpoint[] {
+  return training.checkpoints.of(tenant).filter(({ path }) => path.run === id);
+}
+
+/** The fields of a run in lists. @param checkpointOf those of a checkpoint */
+export function runFields({ last, lastSampler, run }: SavedRun, checkpointOf: (one: Checkpoint) => object): object {
+  return {
+    training_run_id: run.id,
+    base_model: run.baseModel,
+    model_owner: 'me',
+    ...shapeOf(run.rank),
+    corrupted: run.corrupted,
+    last_request_time: iso(run.lastRequest),
+    last_checkpoint: last === null ? null : checkpointOf(last),
+    last_sampler_checkpoint: lastSampler === null ? null : checkpointOf(lastSampler),
+    user_metadata: run.userMetadata,
+  };
+}
+
+export const iso = (ms: number): string => new Date(ms).toISOString();
 
 /** A page of a list, and where it is in it. */
 export function page<T>({ request }: Pick<TinkerCall, 'request'>, all: readonly T[]) {

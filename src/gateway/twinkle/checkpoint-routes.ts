@@ -5,7 +5,7 @@ import type { Checkpoint } from '../../training/types/checkpoints.js';
 import type { RouteSpec } from '../http/routes.js';
 import type { TinkerCall, TinkerRoutes } from '../tinker/route.js';
 import { shapeOf } from '../tinker/run-shape.js';
-import { page, type SavedRun, savedRuns } from '../tinker/saved-runs.js';
+import { iso, page, runFields, type SavedRun, savedOf, savedRun, savedRuns } from '../tinker/saved-runs.js';
 
 const WeightsInfo = Type.Object({ twinkle_path: Type.String() }, { additionalProperties: false });
 
@@ -14,7 +14,6 @@ const SCHEME = 'twinkle://';
 const OTHER_SCHEME = 'tinker://';
 
 const twinklePath = (path: CheckpointPath): string => pathText(path).replace(OTHER_SCHEME, SCHEME);
-const iso = (ms: number): string => new Date(ms).toISOString();
 
 function checkpointOf({ bytes, path, public: isPublic, run, time, userMetadata }: Checkpoint): object {
   return {
@@ -33,33 +32,16 @@ function checkpointOf({ bytes, path, public: isPublic, run, time, userMetadata }
   };
 }
 
-function runOf({ last, lastSampler, run }: SavedRun): object {
-  return {
-    training_run_id: run.id,
-    base_model: run.baseModel,
-    model_owner: 'me',
-    save_dir: null,
-    ...shapeOf(run.rank),
-    corrupted: run.corrupted,
-    last_request_time: iso(run.lastRequest),
-    last_checkpoint: last === null ? null : checkpointOf(last),
-    last_sampler_checkpoint: lastSampler === null ? null : checkpointOf(lastSampler),
-    user_metadata: run.userMetadata,
-  };
-}
+const runOf = (saved: SavedRun): object => ({ ...runFields(saved, checkpointOf), save_dir: null });
 
 const paramsOf = ({ request }: TinkerCall) => request.params as { id: string; kind: string; name: string };
 
 function showRun(call: TinkerCall): object {
-  const { id } = paramsOf(call);
-  const found = savedRuns(call).find(({ run }) => run.id === id);
-  // Says that there is none.
-  return runOf(found ?? { run: call.training.run(call.tenant, id), last: null, lastSampler: null });
+  return runOf(savedRun(call, paramsOf(call).id));
 }
 
 function listCheckpoints(call: TinkerCall): object {
-  const { id } = paramsOf(call);
-  const all = call.training.checkpoints.of(call.tenant).filter(({ path }) => path.run === id);
+  const all = savedOf(call, paramsOf(call).id);
   if (all.length === 0) showRun(call);
   const { cursor, items } = page(call, all);
   return { checkpoints: items.map(checkpointOf), cursor };

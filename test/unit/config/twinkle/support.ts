@@ -29,3 +29,28 @@ applications:
       nproc_per_node: 2
 ${args.replaceAll(/^/gm, '      ')}
 `;
+
+/** The first application of the file. */
+export const first = async (yaml: string, env = {}) => (await compile(yaml, env)).config.applications[0];
+
+/** Code and message of what is wrong with it. */
+export const refusal = async (yaml: string): Promise<string> =>
+  await compile(yaml).then(
+    () => '(fine)',
+    (error: { code: string; message: string }) => `${error.code} ${error.message}`,
+  );
+
+/** One sampler application of vLLM. */
+export function sampler(group: string, mesh = 'dp_size: 4', args = ''): string {
+  return `applications:
+  - name: s
+    import_path: sampler
+    args:
+      model_id: a/b
+      sampler_type: vllm
+      nproc_per_node: 2
+      engine_args: {${args}}
+      device_group: {name: g, ${group}}
+      device_mesh: {${mesh}}
+`;
+}
