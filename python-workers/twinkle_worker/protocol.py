@@ -41,10 +41,20 @@ class Call(msgspec.Struct, frozen=True, tag_field="t", tag="call"):
     params: Any
 
 
+class ClearGradientParams(msgspec.Struct, frozen=True):
+    """A run whose gradient is to be forgotten; weights and moments stay."""
+
+    run: str
+
+
 class CreateRunParams(msgspec.Struct, frozen=True):
     """A new run: a LoRA adapter of the base model, or all of it, and its gradient.
 
     rank: of its LoRA; 0: the parameters of the model themselves are trained
+    alpha: of its LoRA, whose update is alpha / rank * B A
+    dropout: share of the numbers of its LoRA’s input that passes with backward leave out, 0 to less than 1
+    rslora: the update is alpha / sqrt(rank) * B A
+    init: of A: default | gaussian, as PEFT’s init_lora_weights
     """
 
     run: str
@@ -53,6 +63,11 @@ class CreateRunParams(msgspec.Struct, frozen=True):
     train_attn: bool
     train_mlp: bool
     train_unembed: bool
+    alpha: float
+    dropout: float
+    targets: list[str] | None
+    rslora: bool
+    init: str
 
 
 class Credit(msgspec.Struct, frozen=True, tag_field="t", tag="credit"):
@@ -87,6 +102,34 @@ class DetokenizeResult(msgspec.Struct, frozen=True):
     """`DetokenizeResult` of the wire contract."""
 
     text: str
+
+
+class EncodeParams(msgspec.Struct, frozen=True):
+    """Conversations to be made sequences to train on.
+
+    conversations: objects with `messages` as OpenAI has them, and `tools`
+    template_kwargs: for the chat template
+    truncation: what happens to longer ones: raise | left | right
+    """
+
+    conversations: list[Any]
+    system: str | None
+    template_kwargs: dict[str, Any]
+    max_length: int | None
+    truncation: str
+
+
+class EncodedConversations(msgspec.Struct, frozen=True):
+    """`EncodedConversations` of the wire contract.
+
+    tokens: bytes: int32
+    labels: bytes: int32; of each token the next where it is of an answer, else -100
+    lengths: tokens of each conversation
+    """
+
+    tokens: Any
+    labels: Any
+    lengths: list[int]
 
 
 class End(msgspec.Struct, frozen=True, tag_field="t", tag="end"):
@@ -169,6 +212,27 @@ class GenerateParams(msgspec.Struct, frozen=True, omit_defaults=True):
     n: int
     echo: bool
     adapter: str | None = None
+
+
+class GradientNorm(msgspec.Struct, frozen=True):
+    """`GradientNorm` of the wire contract.
+
+    norm: that a step would clip
+    """
+
+    norm: float
+
+
+class GradientNormParams(msgspec.Struct, frozen=True):
+    """A run whose gradient’s norm is asked for; the gradient stays.
+
+    gradient_scale: what the norm is multiplied by, as if the gradient were
+    norm_type: p of the norm, at least 1; 0: infinity
+    """
+
+    run: str
+    gradient_scale: float
+    norm_type: float
 
 
 class Hello(msgspec.Struct, frozen=True, tag_field="t", tag="hello"):
@@ -328,11 +392,17 @@ class Open(msgspec.Struct, frozen=True, tag_field="t", tag="open"):
     credits: int
 
 
-class OptimStepParams(msgspec.Struct, frozen=True):
-    """One step of AdamW; the gradient is zero afterwards.
+class OptimStepParams(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One step of an optimizer; the gradient is zero afterwards.
 
-    weight_decay: decoupled, as torch.optim.AdamW
-    grad_clip_norm: global L2 norm; 0: none
+    weight_decay: decoupled in adamw, added to the gradient in adam and sgd
+    grad_clip_norm: global norm, of norm_type; 0: none
+    kind: adamw | adam | sgd, as in torch.optim; absent: adamw. A run that changes it begins anew
+    gradient_scale: what the gradient is multiplied by before it is clipped; absent: 1
+    norm_type: p of the norm, at least 1; 0: infinity; absent: 2
+    momentum: of sgd; absent: 0
+    nesterov: of sgd; absent: false
+    dampening: of sgd; absent: 0
     """
 
     run: str
@@ -342,6 +412,12 @@ class OptimStepParams(msgspec.Struct, frozen=True):
     eps: float
     weight_decay: float
     grad_clip_norm: float
+    kind: str | None = None
+    gradient_scale: float | None = None
+    norm_type: float | None = None
+    momentum: float | None = None
+    nesterov: bool | None = None
+    dampening: float | None = None
 
 
 class Phase(msgspec.Struct, frozen=True, tag_field="t", tag="phase"):
@@ -700,6 +776,9 @@ METHOD_PARAMS: dict[str, Any] = {
     "train_drop": RunParams,
     "train_pass": TrainPassParams,
     "train_step": OptimStepParams,
+    "train_norm": GradientNormParams,
+    "train_zero": ClearGradientParams,
+    "train_encode": EncodeParams,
     "train_save": SaveRunParams,
     "train_load": LoadRunParams,
     "train_release": Any,

@@ -16,6 +16,12 @@ export interface Calls {
   train_drop: { params: T.RunParams; result: null };
   train_pass: { params: T.TrainPassParams; result: T.TrainPassResult };
   train_step: { params: T.OptimStepParams; result: T.TrainMetrics };
+  /** The norm of a gradient as a step would clip it. */
+  train_norm: { params: T.GradientNormParams; result: T.GradientNorm };
+  /** Forgets a gradient. */
+  train_zero: { params: T.ClearGradientParams; result: null };
+  /** Conversations as sequences; needs no run. */
+  train_encode: { params: T.EncodeParams; result: T.EncodedConversations };
   train_save: { params: T.SaveRunParams; result: T.SavedBytes };
   train_load: { params: T.LoadRunParams; result: null };
   /** Gives back what memory of its device it has and does not use. */
@@ -44,6 +50,9 @@ export const METHODS = {
   train_drop: ['RunParams', null],
   train_pass: ['TrainPassParams', 'TrainPassResult'],
   train_step: ['OptimStepParams', 'TrainMetrics'],
+  train_norm: ['GradientNormParams', 'GradientNorm'],
+  train_zero: ['ClearGradientParams', null],
+  train_encode: ['EncodeParams', 'EncodedConversations'],
   train_save: ['SaveRunParams', 'SavedBytes'],
   train_load: ['LoadRunParams', null],
   train_release: [null, null],

@@ -18,6 +18,18 @@ export const CreateRunParams = Type.Object(
     train_attn: Flag,
     train_mlp: Flag,
     train_unembed: Flag,
+    alpha: Type.Number({ description: 'of its LoRA, whose update is alpha / rank * B A' }),
+    dropout: Type.Number({
+      description: 'share of the numbers of its LoRA’s input that passes with backward leave out, 0 to less than 1',
+    }),
+    targets: Nullable(
+      Type.Array(Str, {
+        description:
+          'the last words of names of linear layers, as PEFT’s target_modules; null: as the train_ flags say',
+      }),
+    ),
+    rslora: Type.Boolean({ description: 'the update is alpha / sqrt(rank) * B A' }),
+    init: Type.String({ description: 'of A: default | gaussian, as PEFT’s init_lora_weights' }),
   },
   {
     $id: 'CreateRunParams',
@@ -121,12 +133,46 @@ export const OptimStepParams = Type.Object(
     beta1: Num,
     beta2: Num,
     eps: Num,
-    weight_decay: Type.Number({ description: 'decoupled, as torch.optim.AdamW' }),
-    grad_clip_norm: Type.Number({ description: 'global L2 norm; 0: none' }),
+    weight_decay: Type.Number({ description: 'decoupled in adamw, added to the gradient in adam and sgd' }),
+    grad_clip_norm: Type.Number({ description: 'global norm, of norm_type; 0: none' }),
+    kind: Type.Optional(
+      Type.String({
+        description: 'adamw | adam | sgd, as in torch.optim; absent: adamw. A run that changes it begins anew',
+      }),
+    ),
+    gradient_scale: Type.Optional(
+      Type.Number({ description: 'what the gradient is multiplied by before it is clipped; absent: 1' }),
+    ),
+    norm_type: Type.Optional(Type.Number({ description: 'p of the norm, at least 1; 0: infinity; absent: 2' })),
+    momentum: Type.Optional(Type.Number({ description: 'of sgd; absent: 0' })),
+    nesterov: Type.Optional(Type.Boolean({ description: 'of sgd; absent: false' })),
+    dampening: Type.Optional(Type.Number({ description: 'of sgd; absent: 0' })),
   },
-  { $id: 'OptimStepParams', description: 'One step of AdamW; the gradient is zero afterwards.' },
+  { $id: 'OptimStepParams', description: 'One step of an optimizer; the gradient is zero afterwards.' },
 );
 export type OptimStepParams = Static<typeof OptimStepParams>;
+
+export const GradientNormParams = Type.Object(
+  {
+    run: Str,
+    gradient_scale: Type.Number({ description: 'what the norm is multiplied by, as if the gradient were' }),
+    norm_type: Type.Number({ description: 'p of the norm, at least 1; 0: infinity' }),
+  },
+  { $id: 'GradientNormParams', description: 'A run whose gradient’s norm is asked for; the gradient stays.' },
+);
+export type GradientNormParams = Static<typeof GradientNormParams>;
+
+export const GradientNorm = Type.Object(
+  { norm: Type.Number({ description: 'that a step would clip' }) },
+  { $id: 'GradientNorm' },
+);
+export type GradientNorm = Static<typeof GradientNorm>;
+
+export const ClearGradientParams = Type.Object(
+  { run: Str },
+  { $id: 'ClearGradientParams', description: 'A run whose gradient is to be forgotten; weights and moments stay.' },
+);
+export type ClearGradientParams = Static<typeof ClearGradientParams>;
 
 export const SaveRunParams = Type.Object(
   {
@@ -160,3 +206,31 @@ export const TrainMetrics = Type.Object(
   { $id: 'TrainMetrics' },
 );
 export type TrainMetrics = Static<typeof TrainMetrics>;
+
+export const EncodeParams = Type.Object(
+  {
+    conversations: Type.Array(Type.Unknown(), {
+      description: 'objects with `messages` as OpenAI has them, and `tools`',
+    }),
+    system: Nullable(Type.String({ description: 'what those begin with that begin with a user' })),
+    template_kwargs: Type.Record(Str, Type.Unknown(), { description: 'for the chat template' }),
+    max_length: Nullable(Type.Integer({ description: 'tokens of a sequence' })),
+    truncation: Type.String({ description: 'what happens to longer ones: raise | left | right' }),
+  },
+  { $id: 'EncodeParams', description: 'Conversations to be made sequences to train on.' },
+);
+export type EncodeParams = Static<typeof EncodeParams>;
+
+export const EncodedConversations = Type.Object(
+  {
+    tokens: Type.Unknown({ description: 'bytes: int32' }),
+    labels: Type.Unknown({ description: 'bytes: int32; of each token the next where it is of an answer, else -100' }),
+    lengths: Type.Array(Int, { description: 'tokens of each conversation' }),
+  },
+  { $id: 'EncodedConversations' },
+);
+export interface EncodedConversations {
+  tokens: Uint8Array;
+  labels: Uint8Array;
+  lengths: number[];
+}

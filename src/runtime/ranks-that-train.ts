@@ -15,7 +15,9 @@ const DEADLINE = { deadlineMs: 3_600_000 } as const;
 type Method = Parameters<Trainer['call']>[0];
 
 /** Those that need memory for activations, gradients and what an optimizer computes with. */
-const IN_TURN: ReadonlySet<Method> = new Set<Method>(['train_pass', 'train_step']);
+const IN_TURN: ReadonlySet<Method> = new Set<Method>(['train_pass', 'train_step', 'train_norm']);
+/** Every rank has the same weights, and the same tokenizer: one of them is enough. */
+const BY_ONE: ReadonlySet<Method> = new Set<Method>(['train_save', 'train_encode']);
 /** The allocator gives back within milliseconds; a rank that does not will be found by its beats. */
 const RELEASE = { deadlineMs: 10_000 } as const;
 
@@ -28,8 +30,7 @@ export function trainerOver(gang: Gang, turns: DeviceTurns | null = null): Train
     const channels = channelsOf(gang);
     const [lead, ...others] = channels;
     if (lead === undefined) throw new TwinkleError('RANK_FAILED', `gang ${gang.spec.id} has no ranks`);
-    // Every rank has the same weights: one of them saves.
-    if (others.length === 0 || method === 'train_save') return await lead.call(method, params, DEADLINE);
+    if (others.length === 0 || BY_ONE.has(method)) return await lead.call(method, params, DEADLINE);
     return await callAll(channels, method, params);
   };
   return {

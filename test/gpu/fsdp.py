@@ -22,7 +22,7 @@ from transformers import AutoModelForCausalLM, Qwen3Config
 from twinkle_worker.training.base_model import BaseModel
 from twinkle_worker.training.data_parallel import DataParallel
 from twinkle_worker.training.sharding import ShardedLayers
-from twinkle_worker.training.spec import AdamParams, Datum, LoraSpec, Work
+from twinkle_worker.training.spec import Datum, LoraSpec, StepParams, Work
 from twinkle_worker.training.trainer import Trainer, TrainerOptions
 
 SHAPES = {
@@ -33,7 +33,7 @@ SHAPES = {
     "32b": (151936, 5120, 64, 25600, 64, 8, 128),
 }
 """Of Qwen3: vocabulary, hidden size, layers, intermediate size, heads, key heads, size of a head."""
-STEP = AdamParams(learning_rate=1e-4)
+STEP = StepParams(learning_rate=1e-4)
 NOISE = 1.5
 """Kernels on GPUs add up in whatever order: a gradient near zero changes its sign by that, and Adam's first step with it. So a model
 differs from itself, too; spread it may differ by so much more."""

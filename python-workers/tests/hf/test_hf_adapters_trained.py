@@ -14,7 +14,7 @@ from transformers import AutoModelForCausalLM
 
 from twinkle_worker.engines.base import Engine
 from twinkle_worker.training.base_model import BaseModel
-from twinkle_worker.training.spec import AdamParams, Datum, LoraSpec, Work
+from twinkle_worker.training.spec import Datum, LoraSpec, StepParams, Work
 from twinkle_worker.training.trainer import Trainer
 
 GAP = 1e-5
@@ -37,7 +37,7 @@ def test_sampling_and_training_agree(
     trainer.create("run", LoraSpec(rank=rank, seed=3, train_unembed=unembed))
     for salt in range(3):
         trainer.forward_backward([work(some_tokens(30, salt), some_tokens(30, salt + 9))])
-        trainer.optim_step("run", AdamParams(learning_rate=2e-2))
+        trainer.optim_step("run", StepParams(learning_rate=2e-2))
     trainer.snapshot("run").write(tmp_path / "saved")
     engine = load(kind)
     load_adapter(engine, "saved", tmp_path / "saved")

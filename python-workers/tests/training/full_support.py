@@ -13,7 +13,7 @@ from transformers import LlamaConfig
 
 from twinkle_worker.training.base_model import BaseModel
 from twinkle_worker.training.full_run import FullRun
-from twinkle_worker.training.spec import AdamParams, Datum, FullSpec, Work
+from twinkle_worker.training.spec import Datum, FullSpec, StepParams, Work
 from twinkle_worker.training.trainer import Trainer, TrainerOptions
 
 ALL = FullSpec()
@@ -37,13 +37,13 @@ CONFIGS: dict[str, Any] = {"tied": QWEN3, "untied": UNTIED}
 class PlainLoop:
     """torch.optim.AdamW and autograd over the parameters of a model, one sequence at a time."""
 
-    def __init__(self, model: Any, names: Sequence[str], params: AdamParams) -> None:
+    def __init__(self, model: Any, names: Sequence[str], params: StepParams) -> None:
         self.model = model.requires_grad_(False)
         self.parameters: list[nn.Parameter] = [model.get_parameter(name) for name in names]
         for weight in self.parameters:
             weight.requires_grad_(True)
         betas = (params.beta1, params.beta2)
-        self.optimizer = torch.optim.AdamW(
+        self.optimizer: torch.optim.Optimizer = torch.optim.AdamW(
             self.parameters,
             lr=params.learning_rate,
             betas=betas,

@@ -14,7 +14,7 @@ import torch
 from training_support import Reference, make_model, make_trainer, work
 from transformers import Qwen3Config
 
-from twinkle_worker.training.spec import AdamParams, LoraSpec
+from twinkle_worker.training.spec import LoraSpec, StepParams
 
 CONFIG = Qwen3Config(
     vocab_size=3072,
@@ -27,7 +27,7 @@ CONFIG = Qwen3Config(
     max_position_embeddings=512,
     tie_word_embeddings=True,
 )
-STEP = AdamParams(learning_rate=1e-4)
+STEP = StepParams(learning_rate=1e-4)
 
 
 def cpu_seconds(action: Callable[[], object]) -> float:

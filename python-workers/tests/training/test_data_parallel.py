@@ -14,7 +14,7 @@ from twinkle_worker.training.base_model import BaseModel
 from twinkle_worker.training.data_parallel import DataParallel
 from twinkle_worker.training.passes import PassRunner
 from twinkle_worker.training.shares import share
-from twinkle_worker.training.spec import AdamParams, Work
+from twinkle_worker.training.spec import StepParams, Work
 from twinkle_worker.training.trainer import Trainer, TrainerOptions
 
 
@@ -101,4 +101,4 @@ def test_a_step_of_wrong_params_waits_for_nobody() -> None:
     trainer = Trainer(make_trainer().base, TrainerOptions(), DataParallel(0, SIZE, torch.device("cpu")))
     trainer.create("a", SPEC)
     with pytest.raises(Exception, match="finite number"):
-        trainer.optim_step("a", AdamParams(learning_rate=float("nan")))
+        trainer.optim_step("a", StepParams(learning_rate=float("nan")))

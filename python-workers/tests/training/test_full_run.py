@@ -21,6 +21,7 @@ from twinkle_worker.training.passes import PassRunner
 from twinkle_worker.training.spec import FullSpec, Work
 
 CLOSE = {"atol": 1e-5, "rtol": 1e-5}
+PLAIN_LORA: Any = (32, 0, None, False, "default")
 
 
 @pytest.mark.parametrize("kind", CONFIGS)
@@ -283,7 +284,7 @@ def test_no_memory_is_said_in_bytes_and_harms_nothing(monkeypatch: pytest.Monkey
 def test_rank_0_of_the_contract_is_a_full_run() -> None:
     calls = TrainerCalls.__new__(TrainerCalls)
     calls._trainer = make_trainer()
-    calls.create(CreateRunParams("run", 0, 5, True, False, True))
+    calls.create(CreateRunParams("run", 0, 5, True, False, True, *PLAIN_LORA))
     assert full(calls._trainer).spec == FullSpec(train_mlp=False)
     with pytest.raises(RequestError, match="alone"):
-        calls.create(CreateRunParams("lora", 4, None, True, True, True))
+        calls.create(CreateRunParams("lora", 4, None, True, True, True, *PLAIN_LORA))

@@ -16,7 +16,7 @@ from twinkle_worker.engines.hf.options import parse_options
 from twinkle_worker.protocol import LaunchSpec
 from twinkle_worker.training import loading
 from twinkle_worker.training.loading import open_trainer
-from twinkle_worker.training.spec import AdamParams, Datum, LoraSpec, Work
+from twinkle_worker.training.spec import Datum, LoraSpec, StepParams, Work
 from twinkle_worker.training.trainer import Trainer, TrainerOptions
 
 DEMO = Path(__file__).resolve().parents[2] / "demo_model" / "model"
@@ -35,7 +35,7 @@ def test_the_demo_model_learns_a_sentence(dtype: str) -> None:
     losses = []
     for _ in range(8):
         losses.append(good(trainer.forward_backward([one]))[0].metrics["loss:sum"])
-        trainer.optim_step("run", AdamParams(learning_rate=3e-3))
+        trainer.optim_step("run", StepParams(learning_rate=3e-3))
     assert losses[-1] < 0.5 * losses[0]
 
 

@@ -16,7 +16,7 @@ from twinkle_worker.protocol import LaunchSpec
 from twinkle_worker.training.adapter import Adapter
 from twinkle_worker.training.base_model import BaseModel
 from twinkle_worker.training.peft_export import adapter_config, named_tensors
-from twinkle_worker.training.spec import AdamParams, Datum, LoraSpec, Outcome, Work
+from twinkle_worker.training.spec import Datum, LoraSpec, Outcome, StepParams, Work
 from twinkle_worker.training.trainer import Trainer, TrainerOptions
 
 VOCABULARY = 96
@@ -34,7 +34,7 @@ QWEN3 = Qwen3Config(
     initializer_range=0.2,
 )
 SPEC = LoraSpec(rank=4, seed=5)
-STEP = AdamParams(learning_rate=1e-2)
+STEP = StepParams(learning_rate=1e-2)
 RL = {
     "importance_sampling": {},
     "ppo": {},
@@ -108,7 +108,7 @@ class Reference:
     def __init__(self, trainer: Trainer, adapter: Adapter, model: Any = None) -> None:
         spec, targets = adapter.spec, adapter.layout.targets
         config = adapter_config(spec, targets, trainer.base.targets.found, "tiny")
-        keys = ("r", "lora_alpha", "lora_dropout", "bias", "target_modules", "task_type")
+        keys = ("r", "lora_alpha", "lora_dropout", "use_rslora", "bias", "target_modules", "task_type")
         options = LoraConfig(**{key: config[key] for key in keys})
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of tied embeddings, whose head alone is trained here, too

@@ -7,13 +7,17 @@ from math import prod
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from twinkle_worker.engines.base import RequestError, TrainingCalls
 from twinkle_worker.engines.mock import MockEngine
-from twinkle_worker.engines.mock_training import LOGPROB, MockTraining
+from twinkle_worker.engines.mock_training import EMBEDDING, ENTROPY, LOGPROB, MockTraining
 from twinkle_worker.protocol import (
+    ClearGradientParams,
     CreateRunParams,
+    GradientNorm,
+    GradientNormParams,
     LoadRunParams,
     OptimStepParams,
     RunParams,
@@ -22,6 +26,10 @@ from twinkle_worker.protocol import (
     TrainPassParams,
     TrainWork,
 )
+
+PARTS = {"train_attn": True, "train_mlp": True, "train_unembed": True}
+PLAIN_LORA = {"alpha": 32, "dropout": 0, "targets": None, "rslora": False, "init": "default"}
+CREATE = CreateRunParams(run="a", rank=1, seed=None, **PARTS, **PLAIN_LORA)
 
 
 def work(run: str, shapes: list[list[int] | None]) -> TrainWork:
@@ -41,8 +49,7 @@ def step(run: str) -> OptimStepParams:
 @pytest.fixture
 def training() -> MockTraining:
     made = MockTraining()
-    params = CreateRunParams(run="a", rank=1, seed=None, train_attn=True, train_mlp=True, train_unembed=True)
-    assert made.train(params) is None
+    assert made.train(CREATE) is None
     return made
 
 
@@ -65,6 +72,17 @@ def test_steps_are_counted_by_run(training: MockTraining) -> None:
     training.train(RunParams(run="a"))
     with pytest.raises(RequestError, match="no run a"):
         training.train(step("a"))
+
+
+def test_a_gradient_that_there_is_not_has_a_norm_of_zero_and_can_be_forgotten(training: MockTraining) -> None:
+    for run in ("a", "b"):
+        norm, forget = GradientNormParams(run=run, gradient_scale=1, norm_type=2), ClearGradientParams(run=run)
+        if run == "a":
+            assert (training.train(norm), training.train(forget)) == (GradientNorm(norm=0), None)
+            continue
+        for params in (norm, forget):
+            with pytest.raises(RequestError, match="no run b"):
+                training.train(params)
 
 
 def test_what_cannot_be_is_said_work_by_work(training: MockTraining) -> None:
@@ -102,7 +120,29 @@ def test_ranks_answer_for_their_shares() -> None:
     parts = []
     for rank in range(2):
         made = MockTraining(rank, 2)
-        made.train(CreateRunParams(run="a", rank=1, seed=1, train_attn=True, train_mlp=True, train_unembed=True))
+        made.train(CREATE)
         parts.append(made.train(TrainPassParams(works=[work("a", lengths)])).outcomes[0])
     assert [shape for part in parts for shape in part.shapes] == lengths
     assert all(part.shapes for part in parts)
+
+
+def twinkle(loss: str, shapes: list[list[int] | None], **config: float) -> TrainWork:
+    return msgspec.structs.replace(work("a", shapes), loss=loss, config=config)
+
+
+def test_losses_of_the_other_api_answer_by_token_too(training: MockTraining) -> None:
+    works = [twinkle("twinkle.dpo", [[3], [2]]), twinkle("twinkle.grpo", [[2]], entropies=1)]
+    pairs, sampled = training.train(TrainPassParams(works=works)).outcomes
+    assert [(one.name, len(one.data)) for one in pairs.outputs] == [("logprobs", 20)]
+    assert [one.name for one in sampled.outputs] == ["logprobs", "entropies"]
+    assert array("f", sampled.outputs[1].data).tolist() == [ENTROPY] * 2
+
+
+@pytest.mark.parametrize("loss", ["twinkle.infonce", "twinkle.embedding"])
+def test_embeddings_need_no_targets(training: MockTraining, loss: str) -> None:
+    sent = msgspec.structs.replace(twinkle(loss, [[3], [2]]), inputs=[])
+    (outcome,) = training.train(TrainPassParams(works=[sent])).outcomes
+    assert outcome.failure is None
+    assert outcome.shapes == [[len(EMBEDDING)]] * 2
+    assert array("f", outcome.outputs[0].data).tolist() == pytest.approx([*EMBEDDING, *EMBEDDING])
+    assert [one.name for one in outcome.outputs] == ["embeddings"]

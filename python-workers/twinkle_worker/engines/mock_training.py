@@ -9,7 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from ..protocol import (
+    ClearGradientParams,
     CreateRunParams,
+    EncodedConversations,
+    EncodeParams,
+    GradientNorm,
+    GradientNormParams,
     LoadRunParams,
     OptimStepParams,
     RunParams,
@@ -28,6 +33,14 @@ from .base import RequestError
 
 LOGPROB = -0.5
 """Of every target."""
+
+ENTROPY = 0.25
+"""Of every token's distribution."""
+
+EMBEDDING = (0.6, 0.0, 0.8, 0.0)
+"""Of every datum."""
+
+_EMBEDDING_LOSSES = ("twinkle.infonce", "twinkle.embedding")
 
 CONFIG = "adapter_config.json"
 
@@ -55,6 +68,14 @@ class MockTraining:
             case OptimStepParams():
                 self._steps[params.run] = self._known(params.run) + 1
                 return TrainMetrics(metrics={"step:max": float(self._steps[params.run])})
+            case GradientNormParams():
+                self._known(params.run)
+                return GradientNorm(norm=0.0)
+            case ClearGradientParams():
+                self._known(params.run)
+                return None
+            case EncodeParams():
+                return _encoded(params)
             case SaveRunParams():
                 return self._save(Path(params.folder), self._known(params.run))
             case LoadRunParams():
@@ -80,19 +101,29 @@ class MockTraining:
         return self._steps[run]
 
     def _outcome(self, work: TrainWork) -> TrainOutcome:
-        targets = next((one for one in work.inputs if one.name == "target_tokens"), None)
-        if work.run not in self._steps or targets is None or None in targets.shapes:
-            problem = (
-                "every datum needs target_tokens" if work.run in self._steps else f"there is no run {work.run} here"
-            )
-            failure = TrainFailure(message=problem, user=True)
-            return TrainOutcome(failure=failure, shapes=[], outputs=[], metrics={})
+        if work.run not in self._steps:
+            return _failed(f"there is no run {work.run} here")
         mine = share(work.lengths, self._rank, self._ranks)
+        if work.loss in _EMBEDDING_LOSSES:
+            data = array("f", EMBEDDING) * len(mine)
+            loss = 0.0 if work.loss == "twinkle.embedding" else -LOGPROB * len(mine)
+            outputs = [TrainOutput(name="embeddings", data=data.tobytes())]
+            shapes = [[len(EMBEDDING)] for _ in mine]
+            return TrainOutcome(failure=None, shapes=shapes, outputs=outputs, metrics={"loss:sum": loss})
+        targets = next((one for one in work.inputs if one.name == "target_tokens"), None)
+        if targets is None or None in targets.shapes:
+            return _failed("every datum needs target_tokens")
         shapes = [shape for shape in targets.shapes[mine.start : mine.stop] if shape is not None]
         count = sum(prod(shape) for shape in shapes)
-        logprobs = array("f", [LOGPROB]) * count
-        outputs = [TrainOutput(name="logprobs", data=logprobs.tobytes())]
+        outputs = [TrainOutput(name="logprobs", data=(array("f", [LOGPROB]) * count).tobytes())]
+        if work.config.get("entropies") == 1:
+            outputs.append(TrainOutput(name="entropies", data=(array("f", [ENTROPY]) * count).tobytes()))
         return TrainOutcome(failure=None, shapes=shapes, outputs=outputs, metrics={"loss:sum": -LOGPROB * count})
+
+
+def _failed(problem: str) -> TrainOutcome:
+    failure = TrainFailure(message=problem, user=True)
+    return TrainOutcome(failure=failure, shapes=[], outputs=[], metrics={})
 
 
 def _saved_steps(folder: Path, optimizer: bool) -> int:
@@ -101,3 +132,20 @@ def _saved_steps(folder: Path, optimizer: bool) -> int:
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise RequestError("CHECKPOINT_NOT_FOUND", f"{folder.name} is no checkpoint of engine mock") from error
     return steps if optimizer else 0
+
+
+def _encoded(params: EncodeParams) -> EncodedConversations:
+    """Each byte is a token; what assistants say counts."""
+    tokens, labels, lengths = array("i"), array("i"), list[int]()
+    for conversation in params.conversations:
+        text = bytearray()
+        counts = bytearray()
+        for message in conversation.get("messages") or ():
+            head, said = f"{message.get('role')}: ".encode(), f"{message.get('content')}\n".encode()
+            text += head + said
+            counts += bytes(len(head)) + bytes([message.get("role") == "assistant"]) * len(said)
+        tokens.extend(text)
+        labels.extend(after if counted else -100 for after, counted in zip(text[1:], counts[1:], strict=True))
+        labels.append(-100)
+        lengths.append(len(text))
+    return EncodedConversations(tokens=tokens.tobytes(), labels=labels.tobytes(), lengths=lengths)

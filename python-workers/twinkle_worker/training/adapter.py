@@ -10,6 +10,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
+from .dropout import Dropout, mixed
 from .flat_run import FlatRun
 from .spec import LoraSpec
 from .targets import Target
@@ -52,16 +53,32 @@ class Adapter(FlatRun[dict[int, Pair]]):
     spec: with the seed that was drawn, where none was given
     """
 
-    def __init__(self, spec: LoraSpec, targets: Sequence[Target], device: torch.device) -> None:
-        """Weights are random by the seed: A uniform within 1 / sqrt(in), as PEFT starts it, and B zero."""
+    def __init__(self, spec: LoraSpec, targets: Sequence[Target], device: torch.device, place: int = 0) -> None:
+        """Weights are random by the seed, A as PEFT starts it, and B zero.
+
+        place: of this process among those that train the run, each of which leaves out others of its own rows
+        """
         seed = spec.seed if spec.seed is not None else secrets.randbits(63)
         self.spec = replace(spec, seed=seed)
         self.layout = AdapterLayout(targets, spec.rank)
-        self.scale = spec.alpha / spec.rank
+        self.scale = spec.scale
+        self._place = place
+        self._drawn = (0, 0)
         # Drawn on the CPU, so that a seed means the same weights on every device.
         start = torch.zeros(self.layout.size)
         generator = torch.Generator().manual_seed(seed)
         for a, _ in self.layout.views(start).values():
-            bound = 1 / math.sqrt(a.shape[1])
-            a.uniform_(-bound, bound, generator=generator)
+            if spec.init == "gaussian":
+                a.normal_(std=1 / spec.rank, generator=generator)
+            else:
+                bound = 1 / math.sqrt(a.shape[1])
+                a.uniform_(-bound, bound, generator=generator)
         super().__init__(start.to(device), self.layout.views)
+
+    def next_dropout(self) -> tuple[Dropout, ...]:
+        """Of the next work, as Slot has it: by the seed, the steps taken and the works since, so a run that is loaded goes on the same."""
+        if self.spec.dropout == 0:
+            return ()
+        step, works = self._drawn
+        self._drawn = self.step, works + 1 if step == self.step else 1
+        return (Dropout(self.spec.dropout, mixed(self.spec.seed or 0, self._place, *self._drawn)),)

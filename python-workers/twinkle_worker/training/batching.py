@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """Datums first to last (exclusive) of a work, and the rows that they take in the work's own flat tensors."""
+    """Datums (or groups of them) first to last (exclusive) of a work, and the rows that they take in the work's own flat tensors."""
 
     work: int
     first: int
@@ -20,7 +20,8 @@ class Part:
 def plan_passes(lengths: Sequence[Sequence[int]], max_tokens: int) -> list[list[Part]]:
     """Passes in which every datum of every work comes once, in order; a pass holds at most one part of a work.
 
-    lengths: tokens of each datum of each work. A pass holds at most ``max_tokens`` tokens, or one datum that alone is longer.
+    lengths: tokens of each datum of each work, or of each group that must stay together. A pass holds at most ``max_tokens`` tokens, or
+        one datum or group that alone is longer.
     """
     passes: list[list[Part]] = []
     room = 0

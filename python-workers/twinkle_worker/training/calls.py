@@ -7,13 +7,20 @@ from math import prod
 from pathlib import Path
 
 import torch
+from msgspec import structs
 from torch import Tensor
 
 from ..engines.base import Progress, RequestError
+from ..engines.hf.loading import load_tokenizer
 from ..engines.hf.options import parse_options
 from ..engines.sampling_defaults import sampling_defaults
 from ..protocol import (
+    ClearGradientParams,
     CreateRunParams,
+    EncodedConversations,
+    EncodeParams,
+    GradientNorm,
+    GradientNormParams,
     LaunchSpec,
     LoadParams,
     LoadRunParams,
@@ -31,8 +38,10 @@ from ..protocol import (
     TrainPassResult,
     TrainWork,
 )
+from .conversations import ConversationEncoder
+from .errors import UNSUPPORTED, TrainingError
 from .loading import open_trainer
-from .spec import AdamParams, Datum, FullSpec, LoraSpec, Outcome, Work
+from .spec import Datum, FullSpec, LoraSpec, Outcome, StepParams, Work
 from .trainer import TrainerOptions
 
 _DTYPES = {"float32": torch.float32, "int64": torch.int64}
@@ -44,7 +53,9 @@ class TrainerCalls:
     def __init__(self, params: LoadParams, launch: LaunchSpec, progress: Progress) -> None:
         options = dict(params.options)
         trainer = TrainerOptions(shard=options.pop("train_shard", False) is True)
-        self._trainer = open_trainer(params.model, parse_options(options), trainer, launch, progress)
+        self._options = parse_options(options)
+        self._encoder: ConversationEncoder | None = None
+        self._trainer = open_trainer(params.model, self._options, trainer, launch, progress)
         self.passes = 0
         self.tokens = 0
         base = self._trainer.base
@@ -69,6 +80,12 @@ class TrainerCalls:
     def create(self, params: CreateRunParams) -> None:
         """A new run; of rank 0, one that trains the model's own parameters. Raises TrainingError."""
         if params.rank == 0:
+            if params.targets is not None or params.dropout != 0:
+                raise TrainingError(
+                    UNSUPPORTED,
+                    "a run of rank 0 trains the model itself: targets and dropout are a LoRA's; leave them out, or take a rank from 1 on",
+                    "lora_config.rank",
+                )
             parts = FullSpec(params.train_attn, params.train_mlp, params.train_unembed)
             self._trainer.create_full(params.run, parts)
             return
@@ -78,6 +95,11 @@ class TrainerCalls:
             train_attn=params.train_attn,
             train_mlp=params.train_mlp,
             train_unembed=params.train_unembed,
+            alpha=params.alpha,
+            dropout=params.dropout,
+            targets=None if params.targets is None else tuple(params.targets),
+            rslora=params.rslora,
+            init=params.init,
         )
         self._trainer.create(params.run, spec)
 
@@ -94,15 +116,16 @@ class TrainerCalls:
 
     def step(self, params: OptimStepParams) -> TrainMetrics:
         """One step of a run. Raises TrainingError."""
-        adam = AdamParams(
-            learning_rate=params.learning_rate,
-            beta1=params.beta1,
-            beta2=params.beta2,
-            eps=params.eps,
-            weight_decay=params.weight_decay,
-            grad_clip_norm=params.grad_clip_norm,
-        )
-        return TrainMetrics(metrics=dict(self._trainer.optim_step(params.run, adam)))
+        said = {name: value for name, value in structs.asdict(params).items() if name != "run" and value is not None}
+        return TrainMetrics(metrics=self._trainer.optim_step(params.run, StepParams(**said)))
+
+    def norm(self, params: GradientNormParams) -> GradientNorm:
+        """What a step would clip. Raises TrainingError."""
+        return GradientNorm(norm=self._trainer.gradient_norm(params.run, params.gradient_scale, params.norm_type))
+
+    def clear(self, params: ClearGradientParams) -> None:
+        """Forget a gradient. Raises TrainingError."""
+        self._trainer.clear_gradient(params.run)
 
     def save(self, params: SaveRunParams) -> SavedBytes:
         """Write a run to a folder that does not exist yet. Raises TrainingError, and then nothing is there."""
@@ -115,6 +138,12 @@ class TrainerCalls:
     def load(self, params: LoadRunParams) -> None:
         """Make or replace a run by what was saved. Raises TrainingError, and then it is as before."""
         self._trainer.load(params.run, Path(params.folder), params.optimizer)
+
+    def encode(self, params: EncodeParams) -> EncodedConversations:
+        """Conversations as sequences. The tokenizer is loaded by the first. Raises RequestError."""
+        if self._encoder is None:
+            self._encoder = ConversationEncoder(load_tokenizer(self.card.model, self._options))
+        return self._encoder.encode(params)
 
     def release(self) -> None:
         """Give back what the allocator keeps of the device and nobody uses: others have their turn on it."""

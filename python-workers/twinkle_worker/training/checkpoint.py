@@ -20,16 +20,22 @@ from .targets import Targets
 
 
 def read_checkpoint(
-    folder: Path, manifest: Mapping[str, Any], targets: Targets, optimizer: bool, device: torch.device, max_rank: int
+    folder: Path,
+    manifest: Mapping[str, Any],
+    targets: Targets,
+    optimizer: bool,
+    device: torch.device,
+    max_rank: int,
+    place: int = 0,
 ) -> Adapter:
     """The run in ``folder``: with its moments and step if ``optimizer``, else as if it had taken none.
 
-    manifest: from read_manifest. Raises TrainingError for a folder that is torn or changed, or made for another model.
+    manifest: from read_manifest; place: as Adapter's. Raises TrainingError for a folder that is torn or changed, or made for another model.
     """
     found = noted(folder, manifest, LoraSpec, optimizer)
     spec, sums = found.spec, found.files
     spec.check(max_rank)
-    adapter = Adapter(spec, targets.select(spec), device)
+    adapter = Adapter(spec, targets.select(spec), device, place)
     weights = _tensors(folder, WEIGHTS, sums)
     _fill(adapter.layout, adapter.flat, weights, "", folder)
     _verified(folder, CONFIG, sums)
@@ -37,7 +43,7 @@ def read_checkpoint(
         moments = _tensors(folder, OPTIMIZER, sums)
         for kind, flat in zip(MOMENTS, adapter.moments(), strict=True):
             _fill(adapter.layout, flat, moments, f"{kind}.", folder)
-        adapter.step = found.step
+        adapter.step, adapter.optimizer = found.step, found.optimizer
     return adapter
 
 

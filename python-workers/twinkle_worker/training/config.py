@@ -7,10 +7,13 @@ from collections.abc import Mapping
 
 from .errors import INVALID, UNKNOWN, UNSUPPORTED, TrainingError
 from .losses import KNOWN_ELSEWHERE, LOSSES, Loss
+from .twinkle_losses import PLAIN, PREFIX, Options, twinkle_loss
 
 
-def loss_config(name: str, config: Mapping[str, float | str]) -> tuple[Loss, dict[str, float]]:
-    """The loss and its numbers with defaults filled in. Raises TrainingError."""
+def loss_config(name: str, config: Mapping[str, float | str]) -> tuple[Loss, dict[str, float], Options]:
+    """The loss, its numbers with defaults filled in, and options. Raises TrainingError."""
+    if name.startswith(PREFIX):
+        return twinkle_loss(name, config)
     loss = LOSSES.get(name)
     if loss is None:
         names = ", ".join(LOSSES)
@@ -33,4 +36,4 @@ def loss_config(name: str, config: Mapping[str, float | str]) -> tuple[Loss, dic
     low, high = numbers.get("clip_low_threshold", 0.0), numbers.get("clip_high_threshold", math.inf)
     if low > high:
         raise TrainingError(INVALID, f"clip_low_threshold {low} is over clip_high_threshold {high}", "loss_fn_config")
-    return loss, numbers
+    return loss, numbers, PLAIN

@@ -9,11 +9,14 @@ from typing import TYPE_CHECKING, Any
 from ..engines.base import Progress, RequestError, StepItem, lacks_package
 from ..engines.hf.model_files import checked_folder
 from ..protocol import (
+    ClearGradientParams,
     CreateRunParams,
     DetokenizeParams,
     DetokenizeResult,
+    EncodeParams,
     EngineStats,
     GenerateParams,
+    GradientNormParams,
     HttpParams,
     LaunchSpec,
     LoadParams,
@@ -31,6 +34,9 @@ if TYPE_CHECKING:
     from .calls import TrainerCalls
 
 log = logging.getLogger(__name__)
+
+_TOGETHER = (TrainPassParams, OptimStepParams, GradientNormParams)
+"""What ranks wait for each other in."""
 
 
 class TrainingEngine:
@@ -58,7 +64,7 @@ class TrainingEngine:
         except RequestError:
             raise
         except Exception as error:
-            if self._launch.world_size == 1 or not isinstance(params, TrainPassParams | OptimStepParams):
+            if self._launch.world_size == 1 or not isinstance(params, _TOGETHER):
                 raise
             log.critical("%s failed in this rank, and others may wait for it", method, exc_info=error)
             raise SystemExit(1) from error
@@ -75,6 +81,12 @@ class TrainingEngine:
                 return self._calls.compute(params)
             case OptimStepParams():
                 return self._calls.step(params)
+            case GradientNormParams():
+                return self._calls.norm(params)
+            case ClearGradientParams():
+                return self._calls.clear(params)
+            case EncodeParams():
+                return self._calls.encode(params)
             case SaveRunParams():
                 return self._calls.save(params)
             case LoadRunParams():

@@ -1,4 +1,4 @@
-"""The flat tensors of one run: weights, gradient and Adam's moments; and claims, by which works add to the gradient."""
+"""The flat tensors of one run: weights, gradient and an optimizer's moments; and claims, by which works add to the gradient."""
 
 from __future__ import annotations
 
@@ -9,17 +9,22 @@ from typing import Generic, TypeVar
 import torch
 from torch import Tensor
 
+from .spec import OPTIMIZERS
+
 Views = TypeVar("Views")
 """How a run takes a flat tensor apart."""
+Reduce = Callable[[Tensor], None]
+"""Adds a flat gradient up over ranks, in place."""
 
 
 class FlatRun(Generic[Views]):
     """One run.
 
     flat: weights, float32 [size]
-    exp_avg, exp_avg_sq: Adam's moments, float32 [size]; None before the first step
-    step: steps taken
+    exp_avg, exp_avg_sq: Adam's moments, float32 [size]; None before the first step. The momentum of SGD is in the first
+    step: steps taken of ``optimizer``, one of spec.OPTIMIZERS, whose the moments are
     accumulated: whether ``grad`` holds anything
+    summed: whether ``grad`` is the sum over all ranks already, and so the same on each
     """
 
     def __init__(self, flat: Tensor, views_of: Callable[[Tensor], Views]) -> None:
@@ -28,7 +33,9 @@ class FlatRun(Generic[Views]):
         self.exp_avg: Tensor | None = None
         self.exp_avg_sq: Tensor | None = None
         self.step = 0
+        self.optimizer = OPTIMIZERS[0]
         self.accumulated = False
+        self.summed = False
         self._views_of = views_of
         self._grad: tuple[Tensor, Views] | None = None
         self._claimed = False
@@ -43,6 +50,25 @@ class FlatRun(Generic[Views]):
         if self.exp_avg is None or self.exp_avg_sq is None:
             self.exp_avg, self.exp_avg_sq = torch.zeros_like(self.flat), torch.zeros_like(self.flat)
         return self.exp_avg, self.exp_avg_sq
+
+    def use(self, optimizer: str) -> None:
+        """Before a step of ``optimizer``: moments of another one are forgotten, and its steps."""
+        if optimizer != self.optimizer:
+            self.optimizer, self.step = optimizer, 0
+            for moment in self.moments():
+                moment.zero_()
+
+    def sum_up(self, reduce: Reduce | None) -> None:
+        """Make the gradient that of all ranks, unless it is; all must do it together. None: there are no others."""
+        if reduce is not None and not self.summed:
+            reduce(self.grad)
+            self.summed = self.accumulated = True
+
+    def divide(self, keeps: bool) -> None:
+        """Before any rank adds to the gradient: of one that is summed, one rank ``keeps`` all, and the others begin anew."""
+        if self.summed and not keeps:
+            self.grad.zero_()
+        self.summed = False
 
     def claim(self) -> Claim[Views]:
         """Room for the gradient of one work, to be committed or discarded.
@@ -61,7 +87,7 @@ class FlatRun(Generic[Views]):
         """Forget the accumulated gradient."""
         if self._grad is not None:
             self.grad.zero_()
-        self.accumulated = False
+        self.accumulated = self.summed = False
 
     def release(self) -> None:
         """What Claim calls at the end of the claim that is the gradient itself."""

@@ -23,13 +23,14 @@ from .spec import FullSpec
 class FullCheckpoint:
     """A checkpoint whose files are what was written: nothing in memory yet.
 
-    step: that it goes on from; None: it is to be loaded without the optimizer
+    step: that it goes on from, of ``optimizer``; None: it is to be loaded without
     tensors: file and shape by name, of weights and moments
     """
 
     folder: Path
     spec: FullSpec
     step: int | None
+    optimizer: str
     tensors: Mapping[str, tuple[Path, list[int]]]
 
     @staticmethod
@@ -43,7 +44,7 @@ class FullCheckpoint:
                     raise damaged(folder, f"{name} is not what was written")
             files = [folder / MASTER] if MASTER in sums else model_files(folder)
             tensors = tensors_in(*files, *([folder / OPTIMIZER] if optimizer else []))
-        return FullCheckpoint(folder, found.spec, found.step if optimizer else None, tensors)
+        return FullCheckpoint(folder, found.spec, found.step if optimizer else None, found.optimizer, tensors)
 
     def check(self, shapes: Mapping[str, Tensor]) -> None:
         """Raise TrainingError unless it has the weights, and moments where they are wanted, of parameters with these names and shapes."""
@@ -76,7 +77,7 @@ class FullCheckpoint:
                     for name, view in wanted.items():
                         if self.tensors[name][0] == file:
                             view.copy_(content.get_tensor(name))
-        run.step = self.step or 0
+        run.step, run.optimizer = self.step or 0, self.optimizer
         run.clear()
         run.publish()
 

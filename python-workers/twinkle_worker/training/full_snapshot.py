@@ -44,7 +44,7 @@ class FullSnapshot:
                     write_file(building / MASTER, flat_file((master, run.named(master))))
                 write_file(building / OPTIMIZER, moments_file([part.cpu() for part in run.moments()], run.named))
             sums = {file.name: checksum(file) for file in sorted(building.iterdir())}
-            (building / MANIFEST).write_bytes(manifest_of(run.spec, self.name, run.step, sums))
+            (building / MANIFEST).write_bytes(manifest_of(run, run.spec, self.name, sums))
             return sum(file.stat().st_size for file in building.iterdir())
 
 

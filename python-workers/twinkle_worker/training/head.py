@@ -22,21 +22,27 @@ _LEAST_ROWS = 16
 
 @dataclass(slots=True)
 class Scored:
-    """What came out for the rows of a part, as chunks: log-probabilities and weighted losses, float32 [n, K]."""
+    """What came out for the rows of a part, as chunks: log-probabilities and weighted losses, float32 [n, K], and entropies [n, 1].
+
+    Of a loss of embeddings: these, float32 [datums, H], in the place of log-probabilities, and losses [datums, 1].
+    """
 
     logprobs: list[Tensor] = field(default_factory=list)
     losses: list[Tensor] = field(default_factory=list)
+    entropies: list[Tensor] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
 class PassRows:
-    """Rows start to stop of a pass are rows ``offset`` and on of ``work``."""
+    """Rows start to stop of a pass are rows ``offset`` and on of ``work``; these are its groups, or datums, first to last (exclusive)."""
 
     start: int
     stop: int
     offset: int
     work: Prepared
     scored: Scored
+    first: int = 0
+    last: int = 0
 
 
 def score(base: BaseModel, hidden: Tensor, pieces: Sequence[PassRows], backward: bool) -> Tensor | None:
@@ -77,17 +83,42 @@ def _score_chunk(logits: Tensor, start: int, pieces: Sequence[PassRows], backwar
             offset = piece.offset + first + start - piece.start
             own = slice(offset, offset + last - first)
             targets = piece.work.targets[own]
-            found.append((piece, slice(first, last), own, targets, full[first:last].gather(1, targets)))
+            rows, options = full[first:last], piece.work.options
+            if options.temperature != 1.0:
+                rows.div_(options.temperature)
+            # Logits are gone once chances are written over them.
+            kept = rows.clone() if options.needs_entropies else None
+            found.append((piece, slice(first, last), own, targets, rows.gather(1, targets), kept))
     sums = full.exp_().sum(-1, keepdim=True)
     norms = sums.log()
-    for piece, rows, own, targets, picked in found:
+    for piece, rows, own, targets, picked, kept in found:
         logprobs = picked.sub_(norms[rows])
         inputs = {name: values[own] for name, values in piece.work.inputs.items()}
         losses, slopes = piece.work.loss.apply(logprobs, inputs, piece.work.numbers)
+        options, pull = piece.work.options, None
+        if kept is not None:
+            entropies, middle = _entropies(kept, full[rows], sums[rows])
+            piece.scored.entropies.append(entropies)
+            if options.entropy_coef > 0:
+                pull = options.entropy_coef * inputs.get("weights", torch.ones_like(entropies))
+                losses = losses - pull * entropies
+                kept.sub_(middle)
         piece.scored.logprobs.append(logprobs)
         piece.scored.losses.append(losses)
         if backward:
-            full[rows].mul_(slopes.sum(1, keepdim=True).div_(sums[rows]).neg_()).scatter_add_(1, targets, slopes)
+            factors = slopes.sum(1, keepdim=True)
+            if kept is not None and pull is not None:
+                # An entropy H goes back to a logit x of chance p as -p (x - middle).
+                factors = kept.mul_(pull).neg_().add_(factors)
+            full[rows].mul_(factors.div_(sums[rows]).neg_()).scatter_add_(1, targets, slopes)
+            if options.temperature != 1.0:
+                full[rows].div_(options.temperature)
     if not backward:
         return None
     return full.to(logits.dtype)
+
+
+def _entropies(logits: Tensor, exponentials: Tensor, sums: Tensor) -> tuple[Tensor, Tensor]:
+    """Of the distribution of each row [n, 1], and the mean of its logits; both shifted alike, rows [n, vocabulary]."""
+    middle = (logits * exponentials).sum(-1, keepdim=True).div_(sums)
+    return sums.log() - middle, middle

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 
 import torch
 from torch import Tensor
 
+from .checks import check_datum, field_of
 from .config import loss_config
-from .errors import INVALID, TOO_LONG, UNKNOWN, TrainingError
+from .contrast import EmbeddingLoss
+from .errors import INVALID, TrainingError
 from .flat_run import all_finite
+from .groups import groups_of, tokens_of, totals_of
 from .losses import Loss
 from .spec import Datum, Work
-
-_WHOLE = (torch.int64, torch.int32)
+from .twinkle_losses import PLAIN, Options
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +39,8 @@ class Prepared:
     order: place in the work of each datum here; first: number of the first datum for the caller
     lengths: tokens of each; shapes: of its target_tokens
     tokens: int64 [T]; targets: int64 [T, K]; inputs: float32 [T, K] by name. Datums with fewer than K targets are filled up with weight 0
+    groups: datums in each group that must be in one pass, the one of the most tokens first; None: each is by itself
+    anchors: where embeddings are contrasted, datums of each anchor, in order; where all are with all, they are one group
     """
 
     loss: Loss
@@ -47,24 +52,103 @@ class Prepared:
     tokens: Tensor
     targets: Tensor
     inputs: Mapping[str, Tensor]
+    options: Options = PLAIN
+    groups: tuple[int, ...] | None = None
+    anchors: tuple[int, ...] = ()
+
+    @property
+    def sizes(self) -> Sequence[int]:
+        """Tokens of each group, or of each datum where there are none; the first is the largest."""
+        return self.lengths if self.groups is None else tokens_of(self.groups, self.lengths)
+
+    def within(self, first: int, last: int) -> Sequence[int]:
+        """Tokens of each datum of groups ``first`` to ``last`` (exclusive), or of these datums."""
+        if self.groups is None:
+            return self.lengths[first:last]
+        start = sum(self.groups[:first])
+        return self.lengths[start : start + sum(self.groups[first:last])]
 
 
-def prepare(work: Work, limits: Limits, device: torch.device, first: int = 0) -> Prepared:
-    """Check and join. ``first``: number of its first datum, where the caller sent others before it. Raises TrainingError."""
-    loss, numbers = loss_config(work.loss, work.config)
+def prepare(
+    work: Work, limits: Limits, device: torch.device, first: int = 0, whole: Prepared | None = None
+) -> Prepared:
+    """Check and join. Raises TrainingError.
+
+    first: number of its first datum, where the caller sent others before it; whole: the work that these datums are a part of
+    """
+    loss, numbers, options = loss_config(work.loss, work.config)
+    _check_mode(work, loss, options)
     if not work.datums:
         raise TrainingError(INVALID, "expected at least one datum but received none", "data")
     for at, datum in enumerate(work.datums):
-        _check_shapes(at, datum, loss, limits)
-    # Equal lengths side by side attend as one batch; the longest first leaves the least room at the end of passes.
-    order = sorted(range(len(work.datums)), key=lambda at: -len(work.datums[at].tokens))
+        check_datum(at, datum, loss, limits.max_model_len)
+    groups = groups_of(loss, work.datums)
+    if groups is not None:
+        numbers.update(totals_of(loss, numbers, work.datums, groups) if whole is None else whole.numbers)
+    order, groups, anchors = _arranged(work.datums, groups, numbers)
     datums = [work.datums[at] for at in order]
     tokens = torch.cat([datum.tokens for datum in datums]).long()
     _check_ids(tokens, order, datums, limits.vocabulary, "model_input")
+    shapes: tuple[torch.Size, ...] = ()
+    targets, inputs = torch.empty(0, dtype=torch.int64), {}
+    if not isinstance(loss, EmbeddingLoss):
+        shapes = tuple(datum.inputs["target_tokens"].shape for datum in datums)
+        targets, inputs = _targeted(loss, order, datums, limits)
+    return Prepared(
+        loss=loss,
+        numbers=numbers,
+        order=tuple(order),
+        first=first,
+        lengths=tuple(len(datum.tokens) for datum in datums),
+        shapes=shapes,
+        tokens=tokens.to(device),
+        targets=targets.to(device),
+        inputs={name: values.to(device) for name, values in inputs.items()},
+        options=options,
+        groups=groups,
+        anchors=anchors,
+    )
+
+
+def _check_mode(work: Work, loss: Loss, options: Options) -> None:
+    """Raise TrainingError where a gradient is asked of what has none."""
+    if work.forward_only:
+        return
+    if options.disable_lora:
+        raise TrainingError(
+            INVALID,
+            "disable_lora asks the base model, which is not trained: it goes with forward only",
+            "loss_fn_config.disable_lora",
+        )
+    if isinstance(loss, EmbeddingLoss) and not loss.grouped:
+        raise TrainingError(INVALID, f"{work.loss} has no loss to go back from: it goes with forward only", "loss_fn")
+
+
+def _arranged(
+    datums: Sequence[Datum], groups: Sequence[int] | None, numbers: Mapping[str, float]
+) -> tuple[list[int], tuple[int, ...] | None, tuple[int, ...]]:
+    """The order of datums; the groups of a pass in that order, if any; and the sizes of groups of anchors."""
+    # Equal lengths side by side attend as one batch; the longest first leaves the least room at the end of passes.
+    if groups is None:
+        return sorted(range(len(datums)), key=lambda at: -len(datums[at].tokens)), None, ()
+    if numbers.get("use_batch"):
+        return list(range(len(datums))), (len(datums),), tuple(groups)
+    sizes = tokens_of(groups, [len(datum.tokens) for datum in datums])
+    begins = list(accumulate(groups, initial=0))
+    ranking = sorted(range(len(groups)), key=lambda at: -sizes[at])
+    order = [place for at in ranking for place in range(begins[at], begins[at] + groups[at])]
+    arranged = tuple(groups[at] for at in ranking)
+    return order, arranged, arranged
+
+
+def _targeted(
+    loss: Loss, order: Sequence[int], datums: Sequence[Datum], limits: Limits
+) -> tuple[Tensor, dict[str, Tensor]]:
+    """Targets and inputs end to end. Raises TrainingError for a token outside and for what is not finite."""
     width = max((datum.inputs["target_tokens"].shape[1:].numel() for datum in datums), default=1)
     targets = _join([datum.inputs["target_tokens"].long() for datum in datums], width)
     _check_ids(targets, order, datums, limits.vocabulary, "loss_fn_inputs.target_tokens")
-    names = {name for datum in datums for name in datum.inputs} - {"target_tokens"}
+    names = {name for datum in datums for name in datum.inputs} - {"target_tokens", *loss.optional}
     ragged = any(datum.inputs["target_tokens"].shape[1:].numel() != width for datum in datums)
     if ragged:
         names.add("weights")
@@ -74,57 +158,9 @@ def prepare(work: Work, limits: Limits, device: torch.device, first: int = 0) ->
         if not all_finite(inputs[name]):
             bad = _datum_of(int((~inputs[name].isfinite()).any(1).nonzero()[0]), order, datums)
             raise TrainingError(
-                INVALID, f"expected finite numbers but received NaN or infinity in datum {bad}", _field(bad, name)
+                INVALID, f"expected finite numbers but received NaN or infinity in datum {bad}", field_of(bad, name)
             )
-    return Prepared(
-        loss=loss,
-        numbers=numbers,
-        order=tuple(order),
-        first=first,
-        lengths=tuple(len(datum.tokens) for datum in datums),
-        shapes=tuple(datum.inputs["target_tokens"].shape for datum in datums),
-        tokens=tokens.to(device),
-        targets=targets.to(device),
-        inputs={name: values.to(device) for name, values in inputs.items()},
-    )
-
-
-def _check_shapes(at: int, datum: Datum, loss: Loss, limits: Limits) -> None:
-    tokens, inputs = datum.tokens, datum.inputs
-    if tokens.ndim != 1 or tokens.dtype not in _WHOLE or len(tokens) == 0:
-        raise TrainingError(
-            INVALID,
-            f"expected tokens int32 [N] with N at least 1 in datum {at} but received {_kind(tokens)}",
-            f"data[{at}].model_input",
-        )
-    if len(tokens) > limits.max_model_len:
-        raise TrainingError(
-            TOO_LONG,
-            f"datum {at} has {len(tokens)} tokens, over the {limits.max_model_len} of this model; cut or split it",
-            f"data[{at}].model_input",
-        )
-    for name in ("target_tokens", *loss.required):
-        if name not in inputs:
-            raise TrainingError(INVALID, f"datum {at} lacks the input {name!r} of this loss", _field(at, name))
-    shape = inputs["target_tokens"].shape
-    # First the one that the others are compared with: they come in any order.
-    for name in sorted(inputs, key=lambda one: one != "target_tokens"):
-        values = inputs[name]
-        if name not in ("target_tokens", "weights", *loss.required):
-            known = ", ".join(("target_tokens", *loss.required, "weights"))
-            raise TrainingError(
-                UNKNOWN, f"datum {at} has an input {name!r}, which is none of {known}", _field(at, name)
-            )
-        dtypes, dtype = (_WHOLE, "int64") if name == "target_tokens" else ((torch.float32,), "float32")
-        allowed = f"[{len(tokens)}]" + (f" or [{len(tokens)}, K]" if loss.many and name == "target_tokens" else "")
-        right = shape[:1] == (len(tokens),) and (len(shape) == 1 or (loss.many and len(shape) == 2 and shape[1] > 0))
-        if values.dtype not in dtypes or values.shape != shape or not right:
-            expected = allowed if name == "target_tokens" else f"{list(shape)}, the shape of target_tokens,"
-            raise TrainingError(
-                INVALID,
-                f"expected {name} {dtype} {expected} in datum {at} but received {_kind(values)}",
-                _field(at, name),
-            )
+    return targets, inputs
 
 
 def _check_ids(ids: Tensor, order: Sequence[int], datums: Sequence[Datum], vocabulary: int, field: str) -> None:
@@ -161,11 +197,3 @@ def _datum_of(row: int, order: Sequence[int], datums: Sequence[Datum]) -> int:
         if row < 0:
             return number
     raise IndexError(row)
-
-
-def _field(at: int, name: str) -> str:
-    return f"data[{at}].loss_fn_inputs.{name}"
-
-
-def _kind(values: Tensor) -> str:
-    return f"{str(values.dtype).removeprefix('torch.')} {list(values.shape)}"

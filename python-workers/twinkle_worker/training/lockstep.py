@@ -35,7 +35,7 @@ class LockstepRunner(PassRunner):
     def _together(self, group: Sequence[Job | None], backward: bool, max_tokens: int) -> None:
         """Run works of one kind together. If that fails on any rank, all forget it, and run each by itself, or in smaller passes."""
         jobs = [job for job in group if job is not None]
-        lengths = [job.work.lengths for job in jobs]
+        lengths = [job.work.sizes for job in jobs]
         longest = max((each[0] for each in lengths), default=max_tokens)
         attempts: list[Attempt] = []
         outcomes: list[Outcome] | None = None

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
+from torch import Tensor
 
 from .adapter import Pair
+from .dropout import Dropout
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,14 +19,29 @@ class Slot:
 
     weights: by target index, in the dtype to compute in
     grads: float32, to add gradients to; empty for a pass without backward
-    scale: of the update
+    scale: of the update, with what makes up for dropout
     works: how many are stacked; None: one, not stacked
+    dropout: of each work, for rows from their first on; empty: none
     """
 
     weights: dict[int, Pair]
     grads: dict[int, Pair]
     scale: float
     works: int | None = None
+    dropout: tuple[Dropout, ...] = ()
+
+    def at(self, row: int) -> Slot:
+        """The same for rows that begin with that one of the work's."""
+        if row == 0 or not self.dropout:
+            return self
+        return replace(self, dropout=tuple(one.at(row) for one in self.dropout))
+
+    def kept(self, index: int, x: Tensor) -> Tensor | None:
+        """What of the input ``x`` of a target is not left out, bool in its shape; None: all is kept. Always the same for a slot."""
+        if not self.dropout:
+            return None
+        parts = [one.at(-1 - index).kept(x.shape[-2:], x.device) for one in self.dropout]
+        return parts[0] if self.works is None else torch.stack(parts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +79,9 @@ class LoraContext:
     def window(self, start: int, stop: int) -> Iterator[None]:
         """While open, layers see only rows ``start`` to ``stop`` of the pass, counted from 0. No segment may be stacked."""
         inside = [
-            Segment(max(piece.start - start, 0), min(piece.stop, stop) - start, piece.slot)
+            Segment(
+                max(piece.start - start, 0), min(piece.stop, stop) - start, piece.slot.at(max(start - piece.start, 0))
+            )
             for piece in self.segments
             if piece.start < stop and piece.stop > start
         ]

@@ -50,7 +50,8 @@ class _RowsFunction(torch.autograd.Function):
         downs = []
         for piece, x, y in zip(parts, _pieces(rows, parts), _pieces(out, parts), strict=True):
             a, b = piece.slot.weights[index]
-            down = x.to(a.dtype) @ a.mT
+            kept = piece.slot.kept(index, x)
+            down = _only(x.to(a.dtype), kept) @ a.mT
             _add_product(y, down, b.mT, piece.slot.scale)
             downs.append(down)
         ctx.save_for_backward(rows, *downs)
@@ -71,12 +72,19 @@ class _RowsFunction(torch.autograd.Function):
             a, b = piece.slot.weights[ctx.index]
             grad_a, grad_b = piece.slot.grads[ctx.index]
             own, scale = y.to(a.dtype), piece.slot.scale
+            kept = piece.slot.kept(ctx.index, x)
             _add_product(grad_b, own.mT, down, scale)
             grad_down = own @ b
-            _add_product(grad_a, grad_down.mT, x.to(a.dtype), scale)
-            if below is not None:
+            _add_product(grad_a, grad_down.mT, _only(x.to(a.dtype), kept), scale)
+            if below is not None and kept is None:
                 _add_product(below, grad_down, a, scale)
+            elif below is not None:
+                below.add_(_only(grad_down @ a, kept), alpha=scale)
         return None if lower is None else lower.view(ctx.shape), None, None, None, None, None
+
+
+def _only(values: Tensor, kept: Tensor | None) -> Tensor:
+    return values if kept is None else torch.where(kept, values, 0.0)
 
 
 def _pieces(rows: Tensor, parts: Sequence[Segment]) -> list[Tensor]:

@@ -22,15 +22,25 @@ Terms = tuple[Tensor, Tensor]
 class Loss:
     """A loss.
 
-    required: inputs besides target_tokens; ``weights`` may be given to all, as factors
+    required: inputs besides target_tokens; ``weights`` may be given too, as factors, where it is ``weighted``
     config: numbers that it takes, with their defaults; None: must be given
     many: takes several targets per token, [N, K]
+    optional: inputs that may be given besides
+    elementwise: whether callers are given the loss of each token
     """
 
     terms: Callable[[Tensor, Inputs, Numbers], Terms]
     required: tuple[str, ...] = ("logprobs", "advantages")
     config: Mapping[str, float | None] | None = None
     many: bool = False
+    optional: tuple[str, ...] = ()
+    weighted: bool = True
+    elementwise: bool = False
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """All inputs that it takes."""
+        return ("target_tokens", *self.required, *self.optional, *(("weights",) if self.weighted else ()))
 
     def apply(self, lp: Tensor, inputs: Inputs, numbers: Numbers) -> Terms:
         """Terms of float32 log-probabilities ``lp`` [n, K], weighted; inputs are float32 [n, K]."""
@@ -72,7 +82,7 @@ def _dro(lp: Tensor, inputs: Inputs, numbers: Numbers) -> Terms:
 
 
 LOSSES: dict[str, Loss] = {
-    "cross_entropy": Loss(_cross_entropy, required=(), many=True),
+    "cross_entropy": Loss(_cross_entropy, required=(), many=True, elementwise=True),
     "importance_sampling": Loss(_importance_sampling),
     "ppo": Loss(_ppo, config={"clip_low_threshold": 0.8, "clip_high_threshold": 1.2}),
     # Older texts say 0.8 and 1.2. The newest ones, which clients of today are written by, say 0 and 4: it is the upper bound that

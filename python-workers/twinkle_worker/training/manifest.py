@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from .errors import DAMAGED, NO_CHECKPOINT, UNSUPPORTED, TrainingError
-from .spec import FullSpec, LoraSpec
+from .flat_run import FlatRun
+from .spec import OPTIMIZERS, FullSpec, LoraSpec
 
 MANIFEST, OPTIMIZER = "manifest.json", "optimizer.safetensors"
 FORMAT = 1
@@ -21,17 +22,25 @@ Spec = TypeVar("Spec", LoraSpec, FullSpec)
 
 @dataclass(frozen=True, slots=True)
 class Noted(Generic[Spec]):
-    """step: that the run had taken; files: SHA-256 by name"""
+    """step: that the run had taken, of ``optimizer``; files: SHA-256 by name"""
 
     spec: Spec
     step: int
+    optimizer: str
     files: Mapping[str, str]
 
 
-def manifest_of(spec: LoraSpec | FullSpec, base: str, step: int, files: Mapping[str, str]) -> bytes:
+def manifest_of(run: FlatRun[Any], spec: LoraSpec | FullSpec, base: str, files: Mapping[str, str]) -> bytes:
     """The content of MANIFEST. ``base``: the model, as users know it; ``files``: SHA-256 by name."""
     kind = "full" if isinstance(spec, FullSpec) else "lora"
-    noted = {"format": FORMAT, "base_model": base, kind: asdict(spec), "step": step, "files": dict(files)}
+    noted = {
+        "format": FORMAT,
+        "base_model": base,
+        kind: asdict(spec),
+        "step": run.step,
+        "optimizer": run.optimizer,
+        "files": dict(files),
+    }
     return json.dumps(noted, indent=1, sort_keys=True).encode()
 
 
@@ -62,7 +71,9 @@ def noted(folder: Path, manifest: Mapping[str, Any], make: Callable[..., Spec], 
     """
     try:
         spec = make(**manifest["full" if is_full(manifest) else "lora"])
-        found = Noted(spec, int(manifest["step"]), dict(manifest["files"]))
+        # Older ones name no optimizer: there was one only.
+        kind = OPTIMIZERS[OPTIMIZERS.index(manifest.get("optimizer", OPTIMIZERS[0]))]
+        found = Noted(spec, int(manifest["step"]), kind, dict(manifest["files"]))
     except (KeyError, TypeError, ValueError) as error:
         raise damaged(folder, f"its manifest lacks something ({error})") from error
     if optimizer and OPTIMIZER not in found.files:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import logging
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from .contrast import EmbeddingLoss
 from .errors import ENGINE, MEMORY, NON_FINITE, TrainingError
 from .flat_run import Claim
 from .head import Scored
@@ -23,26 +25,33 @@ def outcome_of(work: Prepared, scored: Scored, claim: Claim[Any] | None) -> Outc
     """What the caller gets, on the CPU and in the caller's order and shapes."""
     logprobs = torch.cat(scored.logprobs).cpu()
     losses = torch.cat(scored.losses).cpu()
+    embedded = isinstance(work.loss, EmbeddingLoss)
+    rows = (1,) * len(work.lengths) if embedded else work.lengths
     total = losses.sum(dtype=torch.float64).item()
     if not math.isfinite(total + logprobs.sum(dtype=torch.float64).item()):
-        return Outcome(error=_not_finite(work, losses + logprobs))
+        return Outcome(error=_not_finite(work, rows, losses + logprobs))
     if claim is not None and not claim.finite():
         return Outcome(
             error=TrainingError(NON_FINITE, "the gradient came out as NaN or infinite; nothing was added up")
         )
     outputs: list[dict[str, Tensor]] = [{} for _ in work.order]
-    for number, shape, lp, loss in zip(
-        work.order, work.shapes, logprobs.split(work.lengths), losses.split(work.lengths), strict=True
-    ):
+    if embedded:
+        for number, vector in zip(work.order, logprobs, strict=True):
+            outputs[number]["embeddings"] = vector
+        return Outcome(outputs, {"loss:sum": total})
+    for number, shape, lp, loss in zip(work.order, work.shapes, logprobs.split(rows), losses.split(rows), strict=True):
         width = shape[1:].numel()
         outputs[number]["logprobs"] = lp[:, :width].reshape(shape)
-        if work.loss.many:
+        if work.loss.elementwise:
             outputs[number]["elementwise_loss"] = loss[:, :width].reshape(shape)
+    if work.options.entropies:
+        for number, own in zip(work.order, torch.cat(scored.entropies)[:, 0].cpu().split(rows), strict=True):
+            outputs[number]["entropies"] = own
     return Outcome(outputs, {"loss:sum": total})
 
 
-def _not_finite(work: Prepared, values: Tensor) -> TrainingError:
-    for place, own in sorted(zip(work.order, values.split(work.lengths), strict=True), key=lambda pair: pair[0]):
+def _not_finite(work: Prepared, rows: Sequence[int], values: Tensor) -> TrainingError:
+    for place, own in sorted(zip(work.order, values.split(rows), strict=True), key=lambda pair: pair[0]):
         if not bool(own.isfinite().all()):
             number = work.first + place
             return TrainingError(

@@ -6,7 +6,7 @@ What was added up is held apart until :meth:`PassRunner.settle`, so that several
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -15,32 +15,41 @@ from torch import Tensor
 from .adapter import Adapter
 from .base_model import BaseModel
 from .batching import Part, plan_passes
+from .dropout import Dropout
 from .errors import MEMORY, TrainingError
 from .flat_run import Claim
 from .full_run import FullRun
-from .head import PassRows, Scored, score
+from .head import PassRows, Scored
 from .inputs import Prepared
-from .lora_context import Slot
+from .lora_context import Segment, Slot
 from .outcomes import outcome_of, translate
 from .packed import PackedLayout
-from .slots import Owner, PassSlots
+from .pass_scores import score_pass
+from .slots import Owner, PassSlots, slot_of
 from .spec import Outcome
+
+_NOBODY = Slot({}, {}, 1.0)
+"""Of rows that the base model answers without LoRA."""
 
 
 @dataclass(slots=True)
 class Job:
-    """A work on its way; ``outcome`` is set in the end, with ``claim`` where there is a gradient to be settled."""
+    """A work on its way; ``outcome`` is set in the end, with ``claim`` where there is a gradient to be settled.
+
+    dropout: what is left out, where a second job has to leave out the same; None: what comes next
+    """
 
     adapter: Adapter | FullRun
     work: Prepared
     backward: bool
     outcome: Outcome | None = None
     claim: Claim[Any] | None = None
+    dropout: tuple[Dropout, ...] | None = None
 
 
 @dataclass(slots=True)
 class Attempt:
-    """A job that is being run; its gradient goes to ``claim``."""
+    """A job that is being run; its gradient goes to ``claim``. lora: None where the model answers as it is."""
 
     job: Job
     lora: tuple[Adapter, Tensor, Slot] | None
@@ -82,7 +91,7 @@ class PassRunner:
             for job in jobs:
                 self._run([job], max_tokens)
             return
-        longest = jobs[0].work.lengths[0]
+        longest = jobs[0].work.sizes[0]
         if error.code == MEMORY and max_tokens > longest:
             self._run(jobs, longest)
         else:
@@ -93,7 +102,7 @@ class PassRunner:
         attempts: list[Attempt] = []
         try:
             attempts.extend(self._begin(job) for job in jobs)
-            for parts in plan_passes([job.work.lengths for job in jobs], max_tokens):
+            for parts in plan_passes([job.work.sizes for job in jobs], max_tokens):
                 self._pass(attempts, parts, jobs[0].backward)
             outcomes = [outcome_of(one.job.work, one.scored, one.claim) for one in attempts]
         except BaseException as error:
@@ -122,10 +131,14 @@ class PassRunner:
         if isinstance(adapter, FullRun):
             # Its weights are the model's, which bring their gradients to the claim themselves.
             return Attempt(job, None, adapter.claim() if job.backward else None)
+        if job.work.options.disable_lora:
+            return Attempt(job, None, None)
         claim = adapter.claim() if job.backward else None
         flat = adapter.flat.to(dtype)
         weights = adapter.weights if flat is adapter.flat else adapter.layout.views(flat)
-        slot = Slot(weights, {} if claim is None else claim.views, adapter.scale)
+        slot = slot_of(adapter, weights, claim)
+        if job.dropout:
+            slot = replace(slot, dropout=job.dropout, scale=adapter.scale / (1 - adapter.spec.dropout))
         return Attempt(job, (adapter, flat, slot), claim)
 
     def _pass(self, attempts: Sequence[Attempt], parts: Sequence[Part], backward: bool) -> None:
@@ -133,23 +146,27 @@ class PassRunner:
         pieces: list[PassRows] = []
         owners: list[Owner] = []
         row = 0
+        # Rows without an owner come last: owners that are stacked have no gaps between them.
+        parts = sorted(parts, key=lambda part: attempts[part.work].lora is None)
         for part in parts:
             attempt = attempts[part.work]
             stop = row + part.stop - part.start
-            pieces.append(PassRows(row, stop, part.start, attempt.job.work, attempt.scored))
+            work = attempt.job.work
+            pieces.append(PassRows(row, stop, part.start, work, attempt.scored, part.first, part.last))
             if attempt.lora is not None:
                 adapter, flat, slot = attempt.lora
-                owners.append(Owner(row, stop, adapter, flat, attempt.claim, slot))
+                owners.append(Owner(row, stop, adapter, flat, attempt.claim, slot.at(part.start)))
             row = stop
         tokens = [attempts[part.work].job.work.tokens[part.start : part.stop] for part in parts]
-        lengths = [length for part in parts for length in attempts[part.work].job.work.lengths[part.first : part.last]]
+        lengths = [length for part in parts for length in attempts[part.work].job.work.within(part.first, part.last)]
         slots = PassSlots(owners)
+        free = [Segment(owners[-1].stop, row, _NOBODY)] if owners and owners[-1].stop < row else []
         layout = PackedLayout(lengths, base.device)
-        with base.context.owned(slots.layers):
+        with base.context.owned([*slots.layers, *free]):
             with torch.set_grad_enabled(backward):
                 hidden = base.hidden(torch.cat(tokens), layout)
-            with base.context.owned(slots.plain):
-                grad = score(base, hidden.detach(), pieces, backward)
+            with base.context.owned([*slots.plain, *free]):
+                grad = score_pass(base, hidden.detach(), pieces, backward)
             if hidden.requires_grad:
                 torch.autograd.backward(hidden, grad)
         slots.collect()

@@ -42,7 +42,8 @@ def adapter_config(spec: LoraSpec, trained: Sequence[Target], known: Sequence[Ta
         "inference_mode": True,
         "r": spec.rank,
         "lora_alpha": whole if whole == spec.alpha else spec.alpha,
-        "lora_dropout": 0.0,
+        "lora_dropout": spec.dropout,
+        "use_rslora": spec.rslora,
         "bias": "none",
         "target_modules": sorted(words if told_apart else own),
     }

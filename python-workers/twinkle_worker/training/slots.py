@@ -16,6 +16,15 @@ _MOST_ROWS = 512
 """Of a work that is stacked: larger ones fill the machine by themselves."""
 
 
+def slot_of(adapter: Adapter, weights: dict[int, Pair], claim: Claim[dict[int, Pair]] | None) -> Slot:
+    """Of one work, not stacked, with ``weights`` in the dtype to compute in. Only with a claim anything is left out."""
+    if claim is None:
+        return Slot(weights, {}, adapter.scale)
+    dropout = adapter.next_dropout()
+    scale = adapter.scale / (1 - adapter.spec.dropout) if dropout else adapter.scale
+    return Slot(weights, claim.views, scale, dropout=dropout)
+
+
 @dataclass(frozen=True, slots=True)
 class Owner:
     """A work in one pass: its rows, and its adapter in the dtype to compute in.
@@ -68,13 +77,14 @@ class PassSlots:
             self._sums.extend(
                 (owner.claim, grad) for owner, grad in zip(group, sums, strict=True) if owner.claim is not None
             )
-        slot = Slot(layout.views(weights), grads, first.adapter.scale, len(group))
+        dropout = tuple(one for owner in group for one in owner.slot.dropout)
+        slot = Slot(layout.views(weights), grads, first.slot.scale, len(group), dropout)
         self.layers.append(Segment(first.start, group[-1].stop, slot))
 
 
 def _alike(one: Owner, other: Owner) -> bool:
     rows = one.stop - one.start
-    same = (
-        one.adapter.layout.targets == other.adapter.layout.targets and one.adapter.spec.rank == other.adapter.spec.rank
-    )
-    return rows <= _MOST_ROWS and rows == other.stop - other.start and same and one.adapter.scale == other.adapter.scale
+    first, second = one.adapter, other.adapter
+    same = first.layout.targets == second.layout.targets and first.spec.rank == second.spec.rank
+    scaled = one.slot.scale == other.slot.scale and first.spec.dropout == second.spec.dropout
+    return rows <= _MOST_ROWS and rows == other.stop - other.start and same and scaled

@@ -47,7 +47,7 @@ class Snapshot:
             moments = [part.to("cpu", copy=True) for part in adapter.moments()]
             files[OPTIMIZER] = moments_file(moments, lambda part: named_tensors(layout, part))
         sums = {name: _checksum(content) for name, content in files.items()}
-        files[MANIFEST] = (manifest_of(adapter.spec, base, adapter.step, sums),)
+        files[MANIFEST] = (manifest_of(adapter, adapter.spec, base, sums),)
         return cls(files)
 
     @classmethod
@@ -71,7 +71,7 @@ class Snapshot:
 
 
 def moments_file(moments: Sequence[Tensor], named: Callable[[Tensor], Mapping[str, Tensor]]) -> Content:
-    """The content of OPTIMIZER: Adam's moments, each flat and on the CPU, of which ``named`` gives the views by name."""
+    """The content of OPTIMIZER: moments, each flat and on the CPU, of which ``named`` gives the views by name."""
     return flat_file(
         *(
             (flat, {f"{kind}.{name}": view for name, view in named(flat).items()})

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from torch import nn
 
 from ..engines.base import LoadError
-from .errors import UNSUPPORTED, TrainingError
+from .errors import INVALID, UNSUPPORTED, TrainingError
 from .spec import KINDS, LoraSpec
 
 
@@ -37,7 +37,9 @@ class Targets:
     gaps: dict[str, str]
 
     def select(self, spec: LoraSpec) -> list[Target]:
-        """The targets that ``spec`` trains. Raises TrainingError where the model has none for a kind."""
+        """The targets that ``spec`` trains. Raises TrainingError where the model has none for a kind, or for a name."""
+        if spec.targets is not None:
+            return self._named(spec.targets)
         for kind in spec.kinds:
             if kind in self.gaps:
                 raise TrainingError(
@@ -46,6 +48,24 @@ class Targets:
                     f"lora_config.train_{kind}",
                 )
         return [target for target in self.found if target.kind in spec.kinds]
+
+    def _named(self, words: Sequence[str]) -> list[Target]:
+        """Those that PEFT means by ``words``: a name is one of them, or ends in a dot and one of them."""
+        unknown = [word for word in words if not any(_fits(word, target) for target in self.found)]
+        if unknown or not words:
+            there = ", ".join(sorted({target.name.rpartition(".")[2] for target in self.found}))
+            gaps = "".join(f"; {kind} layers cannot be trained: {why}" for kind, why in self.gaps.items())
+            raise TrainingError(
+                INVALID,
+                f"expected names of linear layers of this model for targets but received "
+                f"{', '.join(map(repr, unknown)) or 'none'}; there is {there or 'none'}{gaps}",
+                "lora_config.targets",
+            )
+        return [target for target in self.found if any(_fits(word, target) for word in words)]
+
+
+def _fits(word: str, target: Target) -> bool:
+    return target.name == word or target.name.endswith(f".{word}")
 
 
 def decoder_layers(model: nn.Module, attention: Collection[nn.Module]) -> tuple[str, nn.ModuleList]:

@@ -8,23 +8,26 @@ from pathlib import Path
 
 import torch
 
-from .adam import adam_step
 from .adapter import Adapter
 from .base_model import BaseModel
 from .checkpoint import read_checkpoint
+from .contrast_works import Contrasts, embedding_work, is_apart
 from .data_parallel import DataParallel
 from .errors import ELSEWHERE, INVALID, NO_RUN, UNSUPPORTED, TrainingError
+from .flat_run import Reduce
 from .full_checkpoint import FullCheckpoint
 from .full_parameters import select_parameters
 from .full_run import FullRun
 from .full_snapshot import FullSnapshot
+from .groups import datums_of, groups_of, tokens_of
 from .inputs import Prepared, prepare
 from .lockstep import LockstepRunner
 from .manifest import is_full, read_manifest
 from .outcomes import translate
 from .passes import Job, PassRunner
 from .snapshot import Snapshot
-from .spec import AdamParams, FullSpec, LoraSpec, Outcome, Work
+from .spec import FullSpec, LoraSpec, Outcome, StepParams, Work
+from .steps import gradient_norm, take_step
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,18 +58,19 @@ class Trainer:
         self._options = options if options is not None else TrainerOptions()
         default = 1024 if base.device.type == "cpu" else 16384
         self._peers = peers
-        max_tokens = self._options.max_tokens or default
+        self._max_tokens = max_tokens = self._options.max_tokens or default
         if base.shards is None:
             self._passes = PassRunner(base, max_tokens)
         else:
             assert peers is not None
             self._passes = LockstepRunner(base, max_tokens, base.shards, peers)
+        self._contrasts = Contrasts(base, self._passes, peers)
 
     def create(self, run: str, spec: LoraSpec) -> Adapter:
         """A new run. Raises TrainingError for a spec that is wrong or that the model cannot do, or while there is a full run."""
         spec.check(self._options.max_rank)
         self._check_room(run)
-        adapter = Adapter(spec, self.base.targets.select(spec), self.base.device)
+        adapter = Adapter(spec, self.base.targets.select(spec), self.base.device, self._place)
         self.runs[run] = adapter
         return adapter
 
@@ -94,6 +98,14 @@ class Trainer:
             raise TrainingError(INVALID, "the model is taken: a run that trains all of it has to be alone")
 
     @property
+    def _place(self) -> int:
+        return 0 if self._peers is None else self._peers.rank
+
+    @property
+    def _reduce(self) -> Reduce | None:
+        return None if self._peers is None else self._peers.add_up
+
+    @property
     def _full(self) -> bool:
         return any(isinstance(run, FullRun) for run in self.runs.values())
 
@@ -108,15 +120,32 @@ class Trainer:
             return [outcome for work in works for outcome in self.forward_backward([work])]
         outcomes = [Outcome() for _ in works]
         jobs: dict[int, Job] = {}
+        apart = {at for at, work in enumerate(works) if is_apart(work, self._max_tokens, self._peers)}
+        firsts: dict[int, Job] = {}
+        whole: dict[int, Prepared] = {}
         for at, work in enumerate(works):
             try:
                 adapter = self.adapter(work.run)
-                mine = self._prepare(work)
-                if mine is not None:
+                mine = self._prepare(embedding_work(work) if at in apart else work, adapter)
+                if at in apart:
+                    whole[at] = prepare(work, self.base.limits, torch.device("cpu"))
+                if mine is not None and at in apart:
+                    firsts[at] = Job(adapter, mine, False)
+                elif mine is not None:
                     jobs[at] = Job(adapter, mine, not work.forward_only)
             except Exception as error:  # want of memory, too, which other ranks may have enough of
                 outcomes[at] = Outcome(error=translate(error))
-        self._passes.run([jobs.get(at) for at in range(len(works))], [not work.forward_only for work in works])
+        contrasted: dict[int, Job] = {}
+        for at in sorted(apart):
+            done = self._contrasts.run(works[at], firsts.get(at), whole.get(at))
+            if isinstance(done, Job):
+                contrasted[at] = done
+            elif outcomes[at].error is None:
+                outcomes[at] = done
+        rest = [at for at in range(len(works)) if at not in apart]
+        self._passes.run([jobs.get(at) for at in rest], [not works[at].forward_only for at in rest])
+        # In the order in which their claims were made.
+        jobs = {**contrasted, **jobs}
         for at, job in jobs.items():
             if job.outcome is None:
                 raise RuntimeError(f"work {at} was not run")
@@ -124,29 +153,46 @@ class Trainer:
         counts = [outcome.error is None for outcome in outcomes]
         if self._peers is not None:
             counts = self._peers.all_agree(counts)
+            for run in {work.run for work, good in zip(works, counts, strict=True) if good and not work.forward_only}:
+                self.adapter(run).divide(keeps=self._place == 0)
         self._passes.settle(list(jobs.values()), [counts[at] for at in jobs])
         return [
             outcome if good or outcome.error is not None else Outcome(error=TrainingError(ELSEWHERE, ""))
             for outcome, good in zip(outcomes, counts, strict=True)
         ]
 
-    def _prepare(self, work: Work) -> Prepared | None:
+    def _prepare(self, work: Work, trained: Adapter | FullRun) -> Prepared | None:
         """This rank's part of a work; None: it has none. The whole is checked everywhere, so that all ranks refuse the same."""
         base, peers = self.base, self._peers
+        checked = prepare(work, base.limits, base.device if peers is None else torch.device("cpu"))
+        if checked.options.disable_lora and isinstance(trained, FullRun):
+            raise TrainingError(
+                UNSUPPORTED,
+                "this run trains all of the model, so there is no LoRA to leave out: the base is not here any more",
+                "loss_fn_config.disable_lora",
+            )
         if peers is None:
-            return prepare(work, base.limits, base.device)
-        prepare(work, base.limits, torch.device("cpu"))
-        mine = peers.share([len(datum.tokens) for datum in work.datums])
+            return checked
+        groups = groups_of(checked.loss, work.datums)
+        mine = datums_of(groups, peers.share(tokens_of(groups, [len(datum.tokens) for datum in work.datums])))
         part = replace(work, datums=work.datums[mine.start : mine.stop])
-        return prepare(part, base.limits, base.device, mine.start) if len(mine) > 0 else None
+        return prepare(part, base.limits, base.device, mine.start, checked) if len(mine) > 0 else None
 
-    def optim_step(self, run: str, params: AdamParams) -> dict[str, float]:
-        """Step a run and clear its gradient; metrics by ``name:reduction``. See :func:`adam.adam_step`. Raises TrainingError."""
+    def optim_step(self, run: str, params: StepParams) -> dict[str, float]:
+        """Step a run and clear its gradient; metrics by ``name:reduction``. See :func:`steps.take_step`. Raises TrainingError."""
         trained = self.adapter(run)
-        metrics = adam_step(trained, params, None if self._peers is None else self._peers.add_up)
+        metrics = take_step(trained, params, self._reduce)
         if isinstance(trained, FullRun):
             trained.publish()
         return metrics
+
+    def gradient_norm(self, run: str, scale: float = 1.0, norm_type: float = 2.0) -> float:
+        """What a step would clip. See :func:`steps.gradient_norm`. Raises TrainingError."""
+        return gradient_norm(self.adapter(run), scale, norm_type, self._reduce)
+
+    def clear_gradient(self, run: str) -> None:
+        """Forget the gradient of a run. Raises TrainingError for an unknown run."""
+        self.adapter(run).clear()
 
     def snapshot(self, run: str, optimizer: bool = True) -> Snapshot | FullSnapshot:
         """The run as it is now, to be written by any thread; a full one before all else. Raises TrainingError for an unknown run."""
@@ -169,7 +215,7 @@ class Trainer:
             return self._load_full(run, FullCheckpoint.open(folder, manifest, optimizer))
         self._check_taken(self._full)
         base, max_rank = self.base, self._options.max_rank
-        adapter = read_checkpoint(folder, manifest, base.targets, optimizer, base.device, max_rank)
+        adapter = read_checkpoint(folder, manifest, base.targets, optimizer, base.device, max_rank, self._place)
         self.runs[run] = adapter
         return adapter
 

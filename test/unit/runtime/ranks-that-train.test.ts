@@ -33,7 +33,20 @@ const fail = (code: 'RANK_FAILED' | 'INVALID_REQUEST', message: string) => () =>
   throw new TwinkleError(code, message);
 };
 const done = () => null;
-const CREATE = { run: 'r', rank: 8, seed: null, train_attn: true, train_mlp: true, train_unembed: true };
+const CREATE = {
+  run: 'r',
+  rank: 8,
+  seed: null,
+  train_attn: true,
+  train_mlp: true,
+  train_unembed: true,
+  alpha: 32,
+  dropout: 0,
+  targets: null,
+  rslora: false,
+  init: 'default',
+};
+const NORM = { run: 'r', gradient_scale: 1, norm_type: 2 };
 
 it('tells all ranks the same, and lets them draw the same weights', async () => {
   const { told, trainer } = gangOf(done, done);
@@ -44,6 +57,21 @@ it('tells all ranks the same, and lets them draw the same weights', async () => 
   ]);
   expect(told[0]?.[2].seed).toEqual(expect.any(Number));
   expect(told[1]?.[2]).toEqual(told[0]?.[2]);
+});
+
+it('has all ranks add a gradient up or forget it, and answers with the norm that all found', async () => {
+  const { told, trainer } = gangOf(
+    (method) => (method === 'train_norm' ? { norm: 3 } : null),
+    (method) => (method === 'train_norm' ? { norm: 3 } : null),
+  );
+  expect(await trainer.call('train_norm', NORM)).toEqual({ norm: 3 });
+  expect(await trainer.call('train_zero', { run: 'r' })).toBe(null);
+  expect(told).toEqual([
+    [0, 'train_norm', NORM],
+    [1, 'train_norm', NORM],
+    [0, 'train_zero', { run: 'r' }],
+    [1, 'train_zero', { run: 'r' }],
+  ]);
 });
 
 it('has one rank save', async () => {
@@ -80,10 +108,12 @@ it('computes in its turn, does the rest beside it, and wants no turn for what is
   const { gang, told, trainer } = gangInTurns(turns, () => ({ outcomes: [] }));
   await trainer.call('train_pass', { works: [] });
   await trainer.call('train_save', { run: 'r', folder: '/f', optimizer: true, handed_over: false });
-  expect(asked).toEqual(['train', 'beside']);
+  await trainer.call('train_norm', NORM);
+  await trainer.call('train_zero', { run: 'r' });
+  expect(asked).toEqual(['train', 'beside', 'train', 'beside']);
   gang.epoch = 2;
   await expect(trainer.call('train_pass', { works: [] })).rejects.toThrow('started again');
-  expect([asked.length, told.length]).toEqual([2, 2]);
+  expect([asked.length, told.length]).toEqual([4, 4]);
 });
 
 it('all ranks give memory back, and one that cannot keeps nobody', async () => {

@@ -43,6 +43,16 @@ class LoadedModel:
     defaults: SamplingDefaults
 
 
+def load_tokenizer(name: str, options: EngineOptions) -> Any:
+    """The tokenizer of a local folder or hub id alone. Raises LoadError."""
+    folder = checked_folder(name)
+    source = str(folder) if folder is not None else name
+    from transformers import AutoTokenizer
+
+    common: dict[str, Any] = {"trust_remote_code": options.trust_remote_code, "revision": options.revision or "main"}
+    return _guard("tokenizer", name, lambda: AutoTokenizer.from_pretrained(source, **common))
+
+
 def load_model(name: str, options: EngineOptions, progress: Progress, move: bool = True) -> LoadedModel:
     """Load a local folder or hub id. Raises LoadError.
 

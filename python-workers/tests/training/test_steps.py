@@ -9,15 +9,15 @@ import torch
 from torch import Tensor
 from training_support import SPEC, STEP, Reference, good, work
 
-from twinkle_worker.training.adam import adam_step
 from twinkle_worker.training.errors import TrainingError
-from twinkle_worker.training.spec import AdamParams
+from twinkle_worker.training.spec import StepParams
+from twinkle_worker.training.steps import take_step
 from twinkle_worker.training.trainer import Trainer
 
-DECAY = AdamParams(learning_rate=3e-2, beta1=0.8, beta2=0.99, eps=1e-8, weight_decay=0.1)
+DECAY = StepParams(learning_rate=3e-2, beta1=0.8, beta2=0.99, eps=1e-8, weight_decay=0.1)
 
 
-def torch_adam(parameters: list[Tensor], params: AdamParams) -> torch.optim.AdamW:
+def torch_adam(parameters: list[Tensor], params: StepParams) -> torch.optim.AdamW:
     return torch.optim.AdamW(
         parameters,
         lr=params.learning_rate,
@@ -29,7 +29,7 @@ def torch_adam(parameters: list[Tensor], params: AdamParams) -> torch.optim.Adam
 
 
 @pytest.mark.parametrize("params", [STEP, DECAY], ids=["defaults", "decay"])
-def test_steps_are_those_of_torch_and_peft(trainer: Trainer, params: AdamParams) -> None:
+def test_steps_are_those_of_torch_and_peft(trainer: Trainer, params: StepParams) -> None:
     adapter = trainer.create("run", SPEC)
     reference = Reference(trainer, adapter)
     optimizer = torch_adam(reference.parameters, params)
@@ -63,7 +63,7 @@ def test_steps_in_parts_are_steps_of_the_whole(trainer: Trainer, monkeypatch: py
             run.grad.copy_(torch.randn(run.grad.shape, generator=torch.Generator().manual_seed(step)))
         whole = trainer.optim_step("one", DECAY)
         with monkeypatch.context() as patch:
-            patch.setattr("twinkle_worker.training.adam._PART", 1000)
+            patch.setattr("twinkle_worker.training.steps._PART", 1000)
             assert trainer.optim_step("other", DECAY) == whole
         assert torch.equal(one.flat, other.flat)
     assert one.flat.numel() > 2000
@@ -77,12 +77,12 @@ def test_clipping_scales_the_whole_gradient_to_the_norm(trainer: Trainer) -> Non
     norm = float(other.grad.norm())
     torch.nn.utils.clip_grad_norm_([other], 0.25)
     torch_adam([other], STEP).step()
-    metrics = trainer.optim_step("run", AdamParams(learning_rate=STEP.learning_rate, grad_clip_norm=0.25))
+    metrics = trainer.optim_step("run", StepParams(learning_rate=STEP.learning_rate, grad_clip_norm=0.25))
     torch.testing.assert_close(adapter.flat, other.detach())
     assert metrics["grad_norm:mean"] == pytest.approx(norm)
     assert metrics["clipped_grad_norm:mean"] == pytest.approx(0.25, rel=1e-4)
     adapter.grad.fill_(1e-6)
-    small = trainer.optim_step("run", AdamParams(grad_clip_norm=0.25))
+    small = trainer.optim_step("run", StepParams(grad_clip_norm=0.25))
     assert small["clipped_grad_norm:mean"] == small["grad_norm:mean"]
     assert all(name.count(":") == 1 for name in metrics)
 
@@ -113,7 +113,7 @@ def test_a_gradient_that_is_not_finite_is_dropped_and_nothing_moves(trainer: Tra
     good(trainer.forward_backward([work("run", [9])]))
     before = adapter.flat.clone()
     with pytest.raises(TrainingError, match="cleared") as caught:
-        adam_step(adapter, STEP, lambda grad: grad.fill_(float("nan")))
+        take_step(adapter, STEP, lambda grad: grad.fill_(float("nan")))
     assert caught.value.code == "NON_FINITE"
     assert torch.equal(adapter.flat, before)
     assert adapter.step == 0
@@ -136,7 +136,7 @@ def test_parameters_out_of_range_change_nothing(trainer: Trainer, name: str, val
     good(trainer.forward_backward([work("run", [9])]))
     grad, flat = adapter.grad.clone(), adapter.flat.clone()
     with pytest.raises(TrainingError) as caught:
-        trainer.optim_step("run", AdamParams(**{name: value}))  # type: ignore[arg-type]
+        trainer.optim_step("run", StepParams(**{name: value}))  # type: ignore[arg-type]
     assert caught.value.param == f"adam_params.{name}"
     assert torch.equal(adapter.grad, grad)
     assert torch.equal(adapter.flat, flat)
@@ -158,7 +158,7 @@ def test_want_of_memory_leaves_all_as_it_was(trainer: Trainer, monkeypatch: pyte
         trainer.optim_step("run", STEP)
     # With peers, who may have gone on: no refusal, the end of this rank.
     with pytest.raises(torch.OutOfMemoryError):
-        adam_step(adapter, STEP, lambda gradient: None)
+        take_step(adapter, STEP, lambda gradient: None)
     monkeypatch.setattr(torch, "empty", tensor)
     for part, old in zip((adapter.flat, adapter.grad, *adapter.moments()), before, strict=True):
         assert torch.equal(part, old)
