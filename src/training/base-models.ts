@@ -6,7 +6,9 @@ import type { TrainerHost } from './trainer.js';
 export class BaseModels {
   constructor(
     private readonly inference: Pick<Inference, 'find' | 'models'>,
-    private readonly trainers: Pick<TrainerHost, 'folder'>,
+    private readonly trainers: Pick<TrainerHost, 'folder' | 'trainedOnly'>,
+    /** Names that clients may ask for; null: all there are. */
+    private readonly supported: readonly string[] | null = null,
   ) {}
 
   /**
@@ -14,14 +16,38 @@ export class BaseModels {
    * @throws `MODEL_NOT_FOUND` with the names that there are
    */
   served(baseModel: string): string {
-    const folderOf = ({ card, names }: ServedModel): string => card?.model ?? this.trainers.folder(names[0] ?? '');
-    const byFolder = this.inference.models().find((model) => folderOf(model) === baseModel);
-    return byFolder?.names[0] ?? this.#named(baseModel);
+    const name = this.#served(baseModel);
+    if (this.allows(name) || this.allows(baseModel)) return name;
+    throw this.#unknown(baseModel);
   }
 
-  /** Whether it is served now. @param model served name */
+  /** @param model served name */
+  allows(model: string): boolean {
+    return this.supported === null || this.supported.includes(model);
+  }
+
+  #served(baseModel: string): string {
+    const folderOf = ({ card, names }: ServedModel): string => card?.model ?? this.trainers.folder(names[0] ?? '');
+    const byFolder = this.inference.models().find((model) => folderOf(model) === baseModel);
+    const only = this.#only.find((name) => name === baseModel || this.trainers.folder(name) === baseModel);
+    return byFolder?.names[0] ?? only ?? this.#named(baseModel);
+  }
+
+  /** Whether it is served, or trained, now. @param model served name */
   has(model: string): boolean {
-    return this.inference.models().some(({ names }) => names.includes(model));
+    return this.#only.includes(model) || this.inference.models().some(({ names }) => names.includes(model));
+  }
+
+  /** As {@link served}, of a model that somebody wants to sample from. @throws `UNSUPPORTED_PARAMETER` for one that is trained alone */
+  sampled(baseModel: string): string {
+    const model = this.served(baseModel);
+    if (!this.#only.includes(model)) return model;
+    const message = `model \`${model}\` is trained here, and nothing samples from it: serve it, too`;
+    throw new TwinkleError('UNSUPPORTED_PARAMETER', message, { param: 'base_model' });
+  }
+
+  get #only(): readonly string[] {
+    return this.trainers.trainedOnly?.().map(({ name }) => name) ?? [];
   }
 
   #named(baseModel: string): string {
@@ -30,9 +56,14 @@ export class BaseModels {
     } catch (thrown) {
       const cause = asTwinkleError(thrown);
       if (cause.code !== 'MODEL_NOT_FOUND') throw cause;
-      const names = this.inference.models().flatMap((model) => model.names.map((name) => `\`${name}\``));
-      const message = `no model \`${baseModel}\` is served here: expected one of ${names.join(', ')}, or the folder that it was served from`;
-      throw new TwinkleError('MODEL_NOT_FOUND', message, { param: 'base_model', cause });
+      throw this.#unknown(baseModel, cause);
     }
+  }
+
+  #unknown(baseModel: string, cause?: TwinkleError): TwinkleError {
+    const all = [...this.inference.models().flatMap((model) => model.names), ...this.#only];
+    const names = [...new Set(all)].filter((name) => this.allows(name)).map((name) => `\`${name}\``);
+    const message = `no model \`${baseModel}\` is served here: expected one of ${names.join(', ')}, or the folder that it was served from`;
+    return new TwinkleError('MODEL_NOT_FOUND', message, { param: 'base_model', cause });
   }
 }

@@ -2,7 +2,7 @@
 import { isNamedKind, type NamedKind, pathText } from './checkpoint-path.js';
 import type { Checkpoints } from './checkpoints.js';
 import type { Future } from './futures.js';
-import { jsonAnswer } from './run.js';
+import { jsonAnswer } from './run-answers.js';
 import type { Checkpoint } from './types/checkpoints.js';
 import type { FutureResult } from './types.js';
 

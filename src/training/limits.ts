@@ -1,5 +1,6 @@
 /** How much there may be: on the ranks of a model, and of one key. Knows nothing of what is counted. */
 import { TwinkleError } from '../errors.js';
+import type { ModelLimits, TrainerHost } from './trainer.js';
 
 /** What whoever runs the server says of training. */
 export interface TrainingRules {
@@ -13,6 +14,8 @@ export interface TrainingRules {
   readonly maxLifeMs: number | null;
   /** Of a key's checkpoints; null: as many as the disk takes. */
   readonly maxCheckpointBytes: number | null;
+  /** A client that is silent for so long is gone: it would be heard every 10 s. */
+  readonly sessionSilenceMs: number;
   /** Of a key, at a time. */
   readonly sessions: number;
   /** As {@link sessions}. */
@@ -29,11 +32,21 @@ export const DEFAULT_RULES: TrainingRules = {
   idleMs: 600_000,
   maxLifeMs: null,
   maxCheckpointBytes: null,
+  sessionSilenceMs: 300_000,
   sessions: 256,
   runs: 256,
   samplers: 10_000,
   pending: 10_000,
 };
+
+/** Of one model: its own, or what is said of all. */
+export function limitsOf(
+  host: Pick<TrainerHost, 'limits'>,
+  model: string,
+  { full, maxLifeMs, maxRuns }: ModelLimits,
+): ModelLimits {
+  return host.limits?.(model) ?? { full, maxLifeMs, maxRuns };
+}
 
 /** Pending answers come one after another, whatever is asked. */
 const RETRY_MS = 1000;

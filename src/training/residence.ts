@@ -6,8 +6,9 @@ import { asTwinkleError, TwinkleError } from '../errors.js';
 import type { Logger } from '../observability/logger.js';
 import { isFull } from './full-runs.js';
 import type { ParkedRuns } from './parked-runs.js';
-import type { Run, RunKeeper, RunPlace } from './run.js';
+import type { Run } from './run.js';
 import { lostWith, lostWithRanks, ranksGone } from './run-failures.js';
+import type { RunKeeper, RunPlace } from './run-keeper.js';
 import { RunSlots } from './run-slots.js';
 import type { Trainer, TrainerHost } from './trainer.js';
 import { TrainerQueue } from './trainer-queue.js';
@@ -107,7 +108,7 @@ export class Residence implements RunKeeper {
     if (isFull(run.spec)) return `others of ${model} are trained now, and a run that trains all of it has to be alone`;
     const [one] = this.#slots.get(model)?.held ?? [];
     if (one !== undefined && isFull(one.spec)) return `a run trains all of ${model} now, and is not idle`;
-    return `${this.rules.maxRuns} runs of ${model} are trained now, and none of them is idle`;
+    return `${this.#limitOf(model)} runs of ${model} are trained now, and none of them is idle`;
   }
 
   wanted(run: Run): void {
@@ -240,9 +241,13 @@ export class Residence implements RunKeeper {
     const { nowMs } = this.parts;
     const park = (run: Run): void => this.#park(slots, run);
     const alone = (run: Run): boolean => isFull(run.spec);
-    const slots = new RunSlots<Run>({ limit: this.rules.maxRuns, alone, nowMs, park });
+    const slots = new RunSlots<Run>({ limit: this.#limitOf(model), alone, nowMs, park });
     this.#slots.set(model, slots);
     return slots;
+  }
+
+  #limitOf(model: string): number {
+    return this.parts.host.limits?.(model)?.maxRuns ?? this.rules.maxRuns;
   }
 
   #queueOf(trainer: Trainer): TrainerQueue {

@@ -23,5 +23,6 @@ export function withoutGradient(run: string): TwinkleError {
   return new TwinkleError(
     'INVALID_REQUEST',
     `the gradient of run \`${run}\` was dropped: no optim_step came for it for the server's --training-idle-timeout, while other runs waited for room. This request was not done. The run is what its last optim_step left: send the forward_backwards of this step again, and go on`,
+    { details: { gradientDropped: true } },
   );
 }

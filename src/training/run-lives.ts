@@ -20,11 +20,15 @@ export class RunLives {
     private readonly log: Logger,
   ) {}
 
-  /** End those that are older. What cannot be saved lives on, until the next time. To be called now and then. */
-  sweep(maxLifeMs: number): void {
-    const before = Date.now() - maxLifeMs;
+  /**
+   * End those that are older. What cannot be saved lives on, until the next time. To be called now and then.
+   * @param lifeOf how long those of a model live; null: they do not end
+   */
+  sweep(lifeOf: (model: string) => number | null): void {
     for (const run of this.runs.all()) {
-      if (run.loss !== null || run.since > before || this.#ending.has(run)) continue;
+      const maxLifeMs = lifeOf(run.progress.labels.model);
+      if (maxLifeMs === null || run.loss !== null || this.#ending.has(run)) continue;
+      if (run.since > Date.now() - maxLifeMs) continue;
       this.#ending.add(run);
       const failed = (thrown: unknown): void => {
         this.#ending.delete(run);

@@ -1,49 +1,35 @@
 /** One run: its requests in their order, and what becomes of it when its ranks are gone. Knows nothing of who else is on them. */
 import { asTwinkleError, type TwinkleError } from '../errors.js';
-import { encodeForwardBackwardOutput } from '../protocol/tinker/forward-backward-output.js';
-import type { TrainOutcome } from '../protocol/training.js';
+import type { TrainMetrics, TrainOutcome } from '../protocol/training.js';
 import { failureOf } from './failure.js';
 import type { Future } from './futures.js';
 import { probeOf } from './probe.js';
+import { jsonAnswer, passAnswer, type RunOperation, tokensOf, tracked } from './run-answers.js';
 import { lostWith, ranksGone, withoutGradient } from './run-failures.js';
 import { RunGate } from './run-gate.js';
+import type { RunKeeper, RunPlace } from './run-keeper.js';
 import type { RunProgress } from './run-progress.js';
 import { Sequencer } from './sequencer.js';
 import type { Session } from './sessions.js';
+import { type Timeouts, timed } from './timed-operation.js';
 import type { Trainer } from './trainer.js';
-import type { Operation, QueuedRun, TrainerQueue } from './trainer-queue.js';
+import type { QueuedRun, TrainerQueue } from './trainer-queue.js';
 import type { RunStatus } from './types/progress.js';
-import type { ComputeRequest, FutureFailure, FutureResult, NewRun, StepRequest } from './types.js';
+import type { ComputeRequest, FutureFailure, NewRun, RunNote, StepRequest } from './types.js';
 
 /** A request that has not come by then will not: those behind it go on. The SDK sends what was lost again within seconds. */
 const HOLE_MS = 120_000;
+
+const NO_TIMEOUTS: Timeouts = { queueTimeoutMs: null, executionTimeoutMs: null };
 
 /** A request of a run: to be made an operation once the run is there. */
 interface Asked {
   readonly seqId: number;
   /** A client waits for its answer. */
   readonly answered: boolean;
-  readonly operation: Operation & { failed(error: unknown): void };
+  readonly operation: RunOperation;
   /** What it waits for in its turn; null: nothing. */
   readonly ready: Promise<unknown> | null;
-}
-
-/** Where a run's work goes. */
-export interface RunPlace {
-  readonly trainer: Trainer;
-  readonly queue: TrainerQueue;
-}
-
-/** Who brings runs to their ranks, and takes them off. */
-export interface RunKeeper {
-  /** There is something to do for a run that is not on its ranks. */
-  wanted(run: Run): void;
-  /** It is on its ranks, and has something to do from now on. */
-  busy(run: Run): void;
-  /** It is on its ranks, and has nothing to do. */
-  idle(run: Run): void;
-  /** Its weights are gone, or not wanted any more. */
-  lost(run: Run): void;
 }
 
 export class Run implements QueuedRun {
@@ -58,6 +44,8 @@ export class Run implements QueuedRun {
   loss: TwinkleError | null = null;
   /** Tokens that were trained on last, by which it is compared with what samples from it; null: none yet. */
   probe: Int32Array | null = null;
+  /** What its client's API keeps with it. */
+  note: RunNote | null = null;
   /** Its ranks have a gradient that no step has used: that is not part of what is saved. */
   unstepped = false;
   /** Such a gradient went with its place on the ranks, and its client has yet to hear of it. */
@@ -86,6 +74,7 @@ export class Run implements QueuedRun {
     private readonly keeper: RunKeeper,
     /** Number of the first request that no server before this one has done; null: the run has yet to be made. */
     readonly resumedAt: number | null = null,
+    private readonly timeouts: Timeouts = NO_TIMEOUTS,
   ) {
     this.made = resumedAt !== null;
     this.#order = new Sequencer(resumedAt ?? 1);
@@ -113,6 +102,12 @@ export class Run implements QueuedRun {
     this.progress.gradientDropped();
   }
 
+  /** Its gradient is gone, as its client wished. */
+  dropped(): void {
+    this.unstepped = false;
+    this.progress.gradientDropped();
+  }
+
   /** What waits for its ranks fails; the run stays what it is. */
   failEarly(error: TwinkleError): void {
     for (const { operation } of this.#early.splice(0)) operation.failed(error);
@@ -127,7 +122,6 @@ export class Run implements QueuedRun {
     this.keeper.lost(this);
   }
 
-  /** Its ranks, if it is on them. */
   get trainer(): Trainer | null {
     return this.#place?.trainer ?? null;
   }
@@ -148,7 +142,6 @@ export class Run implements QueuedRun {
     return this.#early[0]?.seqId ?? this.#gate.first?.seqId ?? this.#order.next;
   }
 
-  /** Whether a request of that number came. */
   has(seqId: number): boolean {
     return this.#order.has(seqId);
   }
@@ -159,11 +152,27 @@ export class Run implements QueuedRun {
   }
 
   compute({ seqId, work }: ComputeRequest, future: Future): void {
-    const tokens = work.lengths.reduce((sum, length) => sum + length, 0);
-    this.#offer(seqId, {
+    const failed = (error: unknown): void => future.settle(this.#failure(error));
+    this.#offer(
+      seqId,
+      this.pass(work, (outcome) => future.settle(passAnswer(outcome)), failed),
+    );
+  }
+
+  step({ adam, seqId }: StepRequest, future: Future): void {
+    this.order(seqId, future, (trainer) => this.takeStep(trainer, adam), { sent: this.progress.taken('step') });
+  }
+
+  /** Forward or forward_backward as an operation. @param done also told of one that failed by itself */
+  pass(
+    work: ComputeRequest['work'],
+    done: (outcome: TrainOutcome) => void,
+    failed: RunOperation['failed'],
+  ): RunOperation {
+    return {
       kind: 'pass',
       work: { run: this.id, ...work },
-      tokens,
+      tokens: tokensOf(work),
       sent: this.progress.taken('pass'),
       done: (outcome) => {
         this.progress.passed(work, outcome);
@@ -171,26 +180,23 @@ export class Run implements QueuedRun {
           this.unstepped = true;
           this.probe = probeOf(work);
         }
-        future.settle(answerOf(outcome));
+        done(outcome);
       },
-      failed: (error) => future.settle(this.#failure(error)),
-    });
+      failed,
+    };
   }
 
-  step({ adam, seqId }: StepRequest, future: Future): void {
-    const act = async (trainer: Trainer): Promise<object> => {
-      try {
-        const result = await trainer.call('train_step', { run: this.id, ...adam });
-        this.progress.stepped(result.metrics);
-        this.unstepped = false;
-        return result;
-      } catch (error) {
-        this.progress.stepFailed();
-        if (asTwinkleError(error).code === 'NON_FINITE') this.unstepped = false; // ranks have cleared it
-        throw error;
-      }
-    };
-    this.order(seqId, future, act, { sent: this.progress.taken('step') });
+  async takeStep(trainer: Trainer, adam: StepRequest['adam']): Promise<TrainMetrics> {
+    try {
+      const result = await trainer.call('train_step', { run: this.id, ...adam });
+      this.progress.stepped(result.metrics);
+      this.unstepped = false;
+      return result;
+    } catch (error) {
+      this.progress.stepFailed();
+      if (asTwinkleError(error).code === 'NON_FINITE') this.unstepped = false; // ranks have cleared it
+      throw error;
+    }
   }
 
   /**
@@ -220,10 +226,21 @@ export class Run implements QueuedRun {
     this.#gate.offer({ seqId: this.#order.next, answered: false, operation, ready: null });
   }
 
+  /** Behind all that was asked for so far, without a number. */
+  behind(operation: RunOperation): void {
+    this.lastRequest = Date.now();
+    if (this.loss !== null) operation.failed(this.loss);
+    else {
+      const limited = timed(operation, this.timeouts);
+      this.#gate.offer({ seqId: this.#order.next, answered: true, operation: limited, ready: null });
+    }
+  }
+
   #offer(seqId: number, operation: Asked['operation'], ready: Asked['ready'] = null): void {
     ready?.catch(() => {}); // its turn may never come
     this.lastRequest = Date.now();
-    if (this.loss === null) this.#take(seqId, { seqId, answered: true, operation, ready });
+    if (this.loss === null)
+      this.#take(seqId, { seqId, answered: true, operation: timed(operation, this.timeouts), ready });
     else operation.failed(this.loss);
   }
 
@@ -260,40 +277,14 @@ export class Run implements QueuedRun {
     queue.add(this, tracked(operation, over));
   }
 
-  /** Ranks that broke have taken the weights with them. */
   #failure(thrown: unknown): FutureFailure {
+    return failureOf(this.judged(thrown));
+  }
+
+  /** Ranks that broke have taken the weights with them. */
+  judged(thrown: unknown): TwinkleError {
     const error = asTwinkleError(thrown);
     if (ranksGone(error)) this.lose(lostWith(this.id, error));
-    return failureOf(error);
+    return error;
   }
-}
-
-/** @param over called once, when it is done or has failed */
-function tracked(operation: Asked['operation'], over: () => void): Asked['operation'] {
-  const failed = (error: unknown): void => {
-    operation.failed(error);
-    over();
-  };
-  if (operation.kind === 'call') {
-    const send = async (trainer: Trainer): Promise<void> => {
-      await operation.send(trainer);
-      over();
-    };
-    return { ...operation, send, failed };
-  }
-  const done = (outcome: TrainOutcome): void => {
-    operation.done(outcome);
-    over();
-  };
-  return { ...operation, done, failed };
-}
-
-/** JSON as the answer of a request. */
-export function jsonAnswer(value: object): FutureResult {
-  return { kind: 'json', bytes: Buffer.from(JSON.stringify(value)) };
-}
-
-function answerOf({ failure, metrics, outputs, shapes }: TrainOutcome): FutureResult | FutureFailure {
-  if (failure !== null) return { error: failure.message, category: failure.user ? 'user' : 'server' };
-  return { kind: 'protobuf', bytes: encodeForwardBackwardOutput({ shapes, fields: outputs, metrics }) };
 }

@@ -1,6 +1,7 @@
 /** The runs of all sessions: made, found, lost with their ranks or the server, dropped with their sessions. */
 import { asTwinkleError, TwinkleError } from '../errors.js';
 import { Emitter } from '../util/emitter.js';
+import { type Admissions, UNLIMITED } from './admission.js';
 import { failureOf } from './failure.js';
 import { checkFull, type FullRules } from './full-runs.js';
 import { type Future, type FutureOwner, type Futures, NOTHING_TO_STOP } from './futures.js';
@@ -8,22 +9,16 @@ import { type Recorder, UNRECORDED } from './journal/recorder.js';
 import type { RunRecord } from './journal/records.js';
 import { DEFAULT_RULES, TenantCount } from './limits.js';
 import type { Residence } from './residence.js';
-import { jsonAnswer, Run } from './run.js';
+import { Run } from './run.js';
+import { jsonAnswer } from './run-answers.js';
 import { lostWith, lostWithRanks } from './run-failures.js';
 import { RunProgress } from './run-progress.js';
+import { beginRun, type Start } from './run-start.js';
 import type { Session } from './sessions.js';
-import type { Trainer, TrainerHost } from './trainer.js';
+import type { TrainerHost } from './trainer.js';
 import type { Checkpoint } from './types/checkpoints.js';
 import type { TrainingEvents } from './types/progress.js';
-import type { NewRun, RunInfo } from './types.js';
-
-/** What a run goes on from. */
-export interface Start {
-  readonly folder: string;
-  readonly optimizer: boolean;
-  /** Has the folder brought here. Null: it is. */
-  bring(): Promise<unknown> | null;
-}
+import type { NewRun, RunInfo, RunNote } from './types.js';
 
 /** What a server before this one has left of a run; null: nothing. */
 type Parked = Pick<Checkpoint, 'next' | 'lastRequest' | 'gradientDropped' | 'progress'> | null;
@@ -40,6 +35,7 @@ export class Runs {
     private readonly recorder: Recorder = UNRECORDED,
     private readonly count: TenantCount = new TenantCount(),
     private readonly rules: FullRules = DEFAULT_RULES,
+    private readonly admissions: Pick<Admissions, 'training'> = UNLIMITED,
   ) {}
 
   /**
@@ -65,23 +61,27 @@ export class Runs {
       );
     }
     this.host.checkRun(model, spec);
-    checkFull(spec, model, this.#present(model), this.rules);
+    const full = this.host.limits?.(model)?.full ?? this.rules.full;
+    checkFull(spec, model, this.#present(model), { ...this.rules, full });
     this.count.check(session.tenant);
     const work = { ...NOTHING_TO_STOP, paused: () => this.#paused(id) };
     const future = this.futures.open(ownerOf(session), { run: id, seqId: null }, work);
     const progress = new RunProgress({ run: id, model }, this.events);
-    const run = new Run(id, session, spec, future, progress, this.residence);
+    const timeouts = this.admissions.training(model)?.limits;
+    const run = new Run(id, session, spec, future, progress, this.residence, null, timeouts);
     this.#add(run);
     void this.#make(run, from);
     return run;
   }
 
   /** A run that a server before this one made. @param parked what there is of it; null: it has lost its weights */
-  restore({ id, lastRequest, model, spec }: RunRecord, session: Session, created: Future, parked: Parked): void {
+  restore({ id, lastRequest, model, note, spec }: RunRecord, session: Session, created: Future, parked: Parked): void {
     const progress = new RunProgress({ run: id, model }, this.events, undefined, parked?.progress);
-    const run = new Run(id, session, spec, created, progress, this.residence, parked?.next ?? 1);
+    const timeouts = this.admissions.training(model)?.limits;
+    const run = new Run(id, session, spec, created, progress, this.residence, parked?.next ?? 1, timeouts);
     run.lastRequest = parked?.lastRequest ?? lastRequest;
     run.gradientDropped = parked?.gradientDropped ?? false;
+    run.note = note ?? null;
     if (parked === null) run.lose(lostWithServer(id));
     this.#add(run);
   }
@@ -126,10 +126,15 @@ export class Runs {
     });
   }
 
+  /** Null: it is not known, or another tenant's. */
+  find(tenant: string, id: string): Run | null {
+    const run = this.#all.get(id);
+    return run?.session.tenant === tenant ? run : null;
+  }
+
   /** A number of it is used up. Unknown runs are fine. */
   refuse(tenant: string, id: string, seqId: number): void {
-    const run = this.#all.get(id);
-    if (run?.session.tenant === tenant) run.refuse(seqId);
+    this.find(tenant, id)?.refuse(seqId);
   }
 
   has(id: string): boolean {
@@ -153,11 +158,33 @@ export class Runs {
       folder: this.host.folder(model),
       corrupted: run.loss !== null,
       lastRequest: run.lastRequest,
+      next: run.next,
+      note: run.note,
     };
   }
 
-  /** @returns the id of the request of that number, which `begin` begins if it is new */
-  ask(tenant: string, id: string, seqId: number, begin: (run: Run, future: Future) => void): string {
+  /** What its client's API keeps with it, in place of what it kept before. */
+  note(run: Run, note: RunNote): void {
+    run.note = note;
+    if (run.made && this.#all.get(run.id) === run) this.recorder.append(recordOf(run));
+  }
+
+  /** Count a request in. @param tokens of its input @throws as {@link Admission.admit} */
+  admit({ progress, session }: Run, tokens: number): void {
+    this.admissions.training(progress.labels.model)?.admit(session.tenant, tokens);
+  }
+
+  /**
+   * @param check of a new one
+   * @returns the id of the request of that number, which `begin` begins if it is new
+   */
+  ask(
+    tenant: string,
+    id: string,
+    seqId: number,
+    begin: (run: Run, future: Future) => void,
+    check: (run: Run) => void = () => {},
+  ): string {
     const run = this.get(tenant, id);
     const known = run.requests.get(seqId);
     if (known !== undefined) return known.id;
@@ -166,6 +193,7 @@ export class Runs {
         param: 'seq_id',
       });
     }
+    check(run);
     const work = { withdraw() {}, forgotten: () => run.requests.delete(seqId), paused: () => this.#paused(id) };
     const future = this.futures.open(ownerOf(run.session), { run: id, seqId }, work);
     run.requests.set(seqId, future);
@@ -181,6 +209,22 @@ export class Runs {
     }
   }
 
+  /** It is not wanted any more. @param why for what waits */
+  remove(run: Run, why = 'has ended'): void {
+    this.#remove(run);
+    this.recorder.append({ kind: 'ended-run', run: run.id });
+    this.end(run, new TwinkleError('RUN_NOT_FOUND', `run \`${run.id}\` ${why}`));
+  }
+
+  /** End those whose sessions have been silent for longer than their models allow. To be called now and then. */
+  sweepSilent(nowMs: number): void {
+    for (const run of this.#all.values()) {
+      const silenceMs = this.host.limits?.(run.progress.labels.model)?.silenceMs;
+      if (silenceMs === undefined || nowMs - run.session.heardMs <= silenceMs) continue;
+      this.remove(run, `has ended: nothing was heard of its session for ${silenceMs / 1000} s`);
+    }
+  }
+
   /** Nothing more is done for it. */
   end(run: Run, why: TwinkleError): void {
     run.lose(why);
@@ -188,16 +232,10 @@ export class Runs {
   }
 
   async #make(run: Run, from: Start | null): Promise<void> {
-    const { attn, mlp, rank, seed, unembed } = run.spec;
-    const parts = { train_attn: attn, train_mlp: mlp, train_unembed: unembed };
-    const bring = (trainer: Trainer): Promise<unknown> =>
-      from === null
-        ? trainer.call('train_create', { run: run.id, rank, seed, ...parts })
-        : trainer.call('train_load', { run: run.id, folder: from.folder, optimizer: from.optimizer });
     try {
       await from?.bring();
-      await this.residence.make(run, bring);
-      if (this.#all.has(run.id)) this.recorder.append(recordOf(run));
+      await this.residence.make(run, (trainer) => beginRun(trainer, run, from));
+      if (this.#all.get(run.id) === run) this.recorder.append(recordOf(run));
       run.created.settle(jsonAnswer({ model_id: run.id, type: from === null ? 'create_model' : 'load_weights' }));
     } catch (thrown) {
       const error = asTwinkleError(thrown);
@@ -213,7 +251,9 @@ export class Runs {
   }
 
   #remove(run: Run): void {
-    if (this.#all.delete(run.id)) this.count.add(run.session.tenant, -1);
+    if (this.#all.get(run.id) !== run) return;
+    this.#all.delete(run.id);
+    this.count.add(run.session.tenant, -1);
   }
 
   /** Specs of those of a model that are not parked. */
@@ -237,8 +277,9 @@ export class Runs {
 
 const ownerOf = ({ id, tenant }: Session): FutureOwner => ({ tenant, session: id });
 
-function recordOf({ created, id, lastRequest, progress, spec }: Run): RunRecord {
-  return { kind: 'run', id, spec, model: progress.labels.model, created: created.id, lastRequest };
+function recordOf({ created, id, lastRequest, note, progress, spec }: Run): RunRecord {
+  const kept = note === null ? {} : { note };
+  return { kind: 'run', id, spec, model: progress.labels.model, created: created.id, lastRequest, ...kept };
 }
 
 /** Why nothing of a run that another server began can go on. */

@@ -11,6 +11,11 @@ import type { SamplerWeights, SamplingHost } from './sampling-host.js';
 /** Begins a generation. @throws what `Inference.generate` throws */
 export type Generate = (params: GenerateParams, sink: TokenSink, caller: Caller) => Generation;
 
+/** What of a sampler says where its tokens come from. */
+export interface SampledFrom extends Pick<Sampler, 'id' | 'baseModel' | 'from'> {
+  readonly session: Pick<Sampler['session'], 'tenant'>;
+}
+
 export interface SourceParts {
   readonly inference: Inference;
   readonly host: SamplingHost;
@@ -21,7 +26,7 @@ export interface SourceParts {
 }
 
 /** @throws `MODEL_NOT_FOUND`, `CHECKPOINT_NOT_FOUND`, `SAMPLER_NOT_FOUND` */
-export function sourceOf(sampler: Sampler, parts: SourceParts): Generate {
+export function sourceOf(sampler: SampledFrom, parts: SourceParts): Generate {
   const { checkpoints, handOvers, host, inference, served } = parts;
   const model = served(sampler.baseModel);
   const weights = weightsOf(sampler, handOvers);
@@ -34,7 +39,7 @@ export function sourceOf(sampler: Sampler, parts: SourceParts): Generate {
   };
 }
 
-function weightsOf({ from, id, session }: Sampler, handOvers: HandOvers): SamplerWeights | null {
+function weightsOf({ from, id, session }: SampledFrom, handOvers: HandOvers): SamplerWeights | null {
   if (from === null) return null;
   try {
     return handOvers.use(session.tenant, from);

@@ -1,4 +1,5 @@
 /** Samples: computed once for each number of a sampler, and announced to who asks for all of them at once. */
+import type { Admissions } from './admission.js';
 import type { Future, Futures } from './futures.js';
 import type { Recorder } from './journal/recorder.js';
 import { SampleAgain } from './sample-again.js';
@@ -11,6 +12,7 @@ export interface SamplingParts extends SourceParts {
   readonly samplers: Samplers;
   readonly futures: Futures;
   readonly recorder: Recorder;
+  readonly admissions: Pick<Admissions, 'sampling'>;
 }
 
 export class Sampling implements Disposable {
@@ -40,6 +42,7 @@ export class Sampling implements Disposable {
     if (known !== undefined) return ticketOf(known, request);
     recorder.checkWritable();
     const model = this.parts.served(sampler.baseModel);
+    this.parts.admissions.sampling(model)?.admit(tenant, request.prompt.length);
     const run = this.#start(sampler, request, () => future);
     const owner = { tenant, session: sampler.session.id };
     const work = {

@@ -23,7 +23,7 @@ export class Saving {
   ) {}
 
   save(tenant: string, request: SaveRequest): string {
-    const { kind, name, overwrite, run: id, seqId, ttlSeconds, userMetadata } = request;
+    const { kind, name, optimizer = true, overwrite, run: id, seqId, ttlSeconds, userMetadata } = request;
     const path: CheckpointPath = { run: id, kind, name: checkName(name) };
     return this.runs.ask(tenant, id, seqId, (run, future) =>
       run.order(seqId, future, async (trainer) => {
@@ -31,7 +31,7 @@ export class Saving {
         // In its turn: the one before it may have the same name.
         if (!overwrite) this.checkpoints.checkFree(path, this.#writing.has(text));
         this.checkpoints.checkRoom(tenant, path, 1); // how large it is, only writing tells
-        const contents = kind === 'weights' ? 'all' : 'weights';
+        const contents = kind === 'weights' && optimizer ? 'all' : 'weights';
         this.#writing.add(text);
         const over = (): boolean => this.#writing.delete(text);
         const written = await writeCheckpoint(this.checkpoints, run, path, trainer, contents).catch(

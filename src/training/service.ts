@@ -1,23 +1,25 @@
 /** The service that gateways see: sessions, what they hold, and requests whose answers are fetched later. */
-import { type Logger, SILENT } from '../observability/logger.js';
+import { SILENT } from '../observability/logger.js';
 import type { Inference } from '../serving/types.js';
+import { UNLIMITED } from './admission.js';
 import { BaseModels } from './base-models.js';
-import { capabilitiesOf } from './capabilities.js';
+import { capabilitiesOf, capacityOf } from './capabilities.js';
 import { CheckpointFiles } from './checkpoint-files.js';
-import type { CheckpointStore } from './checkpoint-store.js';
 import { Checkpoints } from './checkpoints.js';
+import { Direct } from './direct.js';
 import { isFull, notSampled } from './full-runs.js';
 import { Futures } from './futures.js';
 import { HandOvers } from './hand-overs.js';
 import { KeptTraining } from './journal/kept-training.js';
 import { UNRECORDED } from './journal/recorder.js';
 import { TrainingJournal } from './journal/training-journal.js';
-import { DEFAULT_RULES, type TrainingRules, tenantCounts } from './limits.js';
+import { DEFAULT_RULES, limitsOf, type TrainingRules, tenantCounts } from './limits.js';
 import { NamedCheckpoints } from './named-checkpoints.js';
 import { noAdapters } from './no-adapters.js';
 import { ParkedRuns } from './parked-runs.js';
 import { Residence } from './residence.js';
 import type { Run } from './run.js';
+import { tokensOf } from './run-answers.js';
 import { RunLives } from './run-lives.js';
 import { RunWatch } from './run-watch.js';
 import { Runs } from './runs.js';
@@ -25,6 +27,7 @@ import { type Sampler, Samplers } from './samplers.js';
 import { Sampling } from './sampling.js';
 import type { SamplingHost } from './sampling-host.js';
 import { Saving } from './saving.js';
+import type { ServiceOptions } from './service-options.js';
 import { type Session, Sessions } from './sessions.js';
 import type { TrainerHost } from './trainer.js';
 import type { HandOverRequest, LoadRequest, ResumeRequest, SaveRequest } from './types/checkpoints.js';
@@ -33,11 +36,13 @@ import type {
   Capability,
   CompletionFeed,
   ComputeRequest,
+  DirectTraining,
   NewRun,
   NewSampler,
   NewSession,
   PendingRequest,
   RunInfo,
+  RunNote,
   SampleRequest,
   SamplerInfo,
   SampleTicket,
@@ -46,31 +51,13 @@ import type {
   TrainingService,
 } from './types.js';
 
-/** A client that is silent for so long is gone: it would be heard every 10 s. */
-const SESSION_SILENCE_MS = 300_000;
 /** A client asks for an answer at once; one that was cut off for a while must still find it. */
 const KEEP_ANSWERS = { keepMs: 1_800_000, keepBytes: 512 << 20 };
 const SWEEP_MS = 10_000;
 
-export interface ServiceOptions {
-  readonly inference: Inference;
-  readonly trainers: TrainerHost;
-  readonly sampling: SamplingHost;
-  /** Made with the first save. */
-  readonly checkpointFolder: string;
-  /** Where those that clients can name are kept. Default: in the folder alone. */
-  readonly checkpointStore?: CheckpointStore | null;
-  /** Made with the first session. Default: nothing but checkpoints outlives the process. */
-  readonly journalFolder?: string;
-  /** Default: {@link DEFAULT_RULES}. */
-  readonly rules?: Partial<TrainingRules>;
-  /** Default: says nothing. */
-  readonly log?: Logger;
-  nowMs(): number;
-}
-
 export class LocalTrainingService implements TrainingService, Disposable {
   readonly watch: TrainingWatch;
+  readonly direct: DirectTraining;
   readonly #inference: Inference;
   readonly #models: BaseModels;
   readonly #trainers: TrainerHost;
@@ -85,7 +72,7 @@ export class LocalTrainingService implements TrainingService, Disposable {
   readonly #sampling: Sampling;
   readonly #journal: TrainingJournal | null;
   readonly #sweeper: NodeJS.Timeout;
-  readonly #maxRuns: number;
+  readonly #rules: TrainingRules;
   #restored = false;
 
   constructor(options: ServiceOptions) {
@@ -93,9 +80,9 @@ export class LocalTrainingService implements TrainingService, Disposable {
     const { checkpointFolder, checkpointStore: store = null, journalFolder: folder } = options;
     const rules = { ...DEFAULT_RULES, ...options.rules };
     const counts = tenantCounts(rules);
-    this.#maxRuns = rules.maxRuns;
+    this.#rules = rules;
     this.#inference = inference;
-    this.#models = new BaseModels(inference, trainers);
+    this.#models = new BaseModels(inference, trainers, options.supported);
     this.#host = host;
     this.#trainers = trainers;
     this.#journal = folder === undefined ? null : new TrainingJournal({ folder, log, nowMs });
@@ -108,18 +95,22 @@ export class LocalTrainingService implements TrainingService, Disposable {
     this.checkpoints = named;
     const parked = new ParkedRuns(checkpoints);
     const residence = new Residence({ host: trainers, parked, log, nowMs }, rules);
-    this.#runs = new Runs(trainers, this.#futures, residence, recorder, counts.runs, rules);
+    const { admissions = UNLIMITED } = options;
+    this.#runs = new Runs(trainers, this.#futures, residence, recorder, counts.runs, rules, admissions);
     this.watch = new RunWatch(this.#runs);
     this.#saving = new Saving(this.#runs, checkpoints, named);
     const lives = new RunLives(this.#runs, checkpoints, named, log);
-    const ended = (session: Session): void => this.#ended(session);
-    this.#sessions = new Sessions({ nowMs, silenceMs: SESSION_SILENCE_MS, ended, recorder, count: counts.sessions });
-    const served = (baseModel: string): string => this.#models.served(baseModel);
+    const silence = { silenceMs: rules.sessionSilenceMs, ended: (session: Session) => this.#ended(session) };
+    this.#sessions = new Sessions({ nowMs, ...silence, recorder, count: counts.sessions });
+    const served = (baseModel: string): string => this.#models.sampled(baseModel);
     const parts = { futures: this.#futures, samplers: this.#samplers };
     const saved = { samplers: this.#samplers, runs: this.#runs, checkpoints };
     const handOvers = new HandOvers({ ...saved, host, served, now: Date.now });
     this.#handOvers = handOvers;
-    this.#sampling = new Sampling({ ...parts, inference, host, handOvers, checkpoints: named, recorder, served });
+    const source = { inference, host, handOvers, checkpoints: named, served };
+    this.#sampling = new Sampling({ ...parts, ...source, recorder, admissions });
+    const heard = (session: string): void => this.#sessions.hear(session);
+    this.direct = new Direct({ runs: this.#runs, heard, source, admissions, trainers });
     const { again } = this.#sampling;
     const kept = { ...parts, ...saved, sessions: this.#sessions, parked, again, keepMs: KEEP_ANSWERS.keepMs };
     this.#journal?.attach(new KeptTraining(kept));
@@ -129,7 +120,8 @@ export class LocalTrainingService implements TrainingService, Disposable {
       named.sweep();
       handOvers.sweep();
       residence.sweep();
-      if (rules.maxLifeMs !== null) lives.sweep(rules.maxLifeMs);
+      this.#runs.sweepSilent(nowMs());
+      lives.sweep((model) => limitsOf(trainers, model, rules).maxLifeMs);
       if (this.#restored) parked.clean((run) => this.#runs.has(run), recorder);
       void this.#journal?.sweep();
     };
@@ -163,13 +155,11 @@ export class LocalTrainingService implements TrainingService, Disposable {
   }
 
   capabilities(): readonly Capability[] {
-    return capabilitiesOf(this.#inference.models(), this.#trainers);
+    return capabilitiesOf(this.#inference.models(), this.#trainers).filter(({ model }) => this.#models.allows(model));
   }
 
   capacity(): { readonly most: number; readonly used: number } {
-    const models = this.#inference.models().filter(({ names }) => this.#trainers.trains(names[0] ?? '')).length;
-    const resident = this.watch.runs().filter(({ state }) => state === 'starting' || state === 'ready');
-    return { most: models * this.#maxRuns, used: resident.length };
+    return capacityOf(this.#inference.models(), this.#trainers, this.watch.runs(), this.#rules);
   }
 
   createSession(tenant: string, session: NewSession): SessionInfo {
@@ -198,7 +188,7 @@ export class LocalTrainingService implements TrainingService, Disposable {
     const trained = 'from' in of ? this.checkpoints.readable(tenant, of.from).run : null;
     if (trained !== null && isFull(trained)) throw notSampled('model_path');
     const baseModel = 'from' in of ? (trained?.baseModel ?? '') : of.baseModel;
-    const model = this.#models.served(baseModel);
+    const model = this.#models.sampled(baseModel);
     if (from !== null && this.#host.adapts(model) === false) throw noAdapters(model);
     return infoOf(this.#samplers.create(owner, seqId, baseModel, from));
   }
@@ -237,7 +227,9 @@ export class LocalTrainingService implements TrainingService, Disposable {
   }
 
   compute(tenant: string, request: ComputeRequest): string {
-    return this.#runs.ask(tenant, request.run, request.seqId, (run, future) => run.compute(request, future));
+    const tokens = tokensOf(request.work);
+    const check = (run: Run): void => this.#runs.admit(run, tokens);
+    return this.#runs.ask(tenant, request.run, request.seqId, (run, future) => run.compute(request, future), check);
   }
 
   step(tenant: string, request: StepRequest): string {
@@ -262,18 +254,22 @@ export class LocalTrainingService implements TrainingService, Disposable {
     return this.#saving.load(tenant, request);
   }
 
+  note(tenant: string, id: string, note: RunNote): void {
+    const run = this.#runs.find(tenant, id);
+    if (run !== null) this.#runs.note(run, note);
+  }
+
+  endRun(tenant: string, id: string): void {
+    const run = this.#runs.find(tenant, id);
+    if (run !== null) this.#runs.remove(run);
+  }
+
   refused(tenant: string, run: string, seqId: number): void {
     this.#runs.refuse(tenant, run, seqId);
   }
 
-  completions(
-    tenant: string,
-    sampler: string,
-    clone: number,
-    after: number,
-    retrieved: readonly string[],
-  ): CompletionFeed {
-    return this.#sampling.completions(tenant, sampler, clone, after, retrieved);
+  completions(...asked: Parameters<TrainingService['completions']>): CompletionFeed {
+    return this.#sampling.completions(...asked);
   }
 
   /** Also one whose base model is not served any more. */

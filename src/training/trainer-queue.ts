@@ -21,7 +21,11 @@ export type Operation =
 export interface QueuedRun {
   readonly id: string;
   /** What waits, in order. */
-  readonly waiting: (Operation & { failed(error: unknown): void })[];
+  readonly waiting: (Operation & {
+    failed(error: unknown): void;
+    /** It was given up, and is not to be begun: it fails instead, which nobody hears. */
+    abandoned?(): boolean;
+  })[];
 }
 type Queued = QueuedRun['waiting'][number];
 
@@ -45,11 +49,17 @@ export class TrainerQueue {
 
   #pump(): void {
     while (this.#inFlight < CALLS_IN_FLIGHT) {
+      for (const run of this.#turn) this.#dropAbandoned(run);
       const [run] = this.#turn;
       if (run === undefined) return;
       if (run.waiting[0]?.kind === 'call') this.#call(run);
       else this.#pass();
     }
+  }
+
+  #dropAbandoned(run: QueuedRun): void {
+    while (run.waiting[0]?.abandoned?.() === true) run.waiting.shift()?.failed(new Error('it was given up'));
+    if (run.waiting.length === 0) this.#turn.delete(run);
   }
 
   #call(run: QueuedRun): void {
@@ -62,6 +72,7 @@ export class TrainerQueue {
     let tokens = 0;
     for (const run of [...this.#turn]) {
       for (let head = run.waiting[0]; head?.kind === 'pass'; head = run.waiting[0]) {
+        if (head.abandoned?.() === true) break; // dropped when its turn comes
         if (batch.length > 0 && tokens + head.tokens > CALL_TOKENS) break;
         this.#take(run);
         batch.push(head);

@@ -1,5 +1,14 @@
 /** What the training service offers to gateways. Wire names stay in the gateways; bytes of results are Tinker's messages. */
-import type { OptimStepParams, TrainWork } from '../protocol/training.js';
+import type {
+  EncodedConversations,
+  EncodeParams,
+  GradientNormParams,
+  OptimStepParams,
+  TrainOutcome,
+  TrainWork,
+} from '../protocol/training.js';
+import type { GenerateParams } from '../protocol/values.js';
+import type { Generation, TokenSink } from '../serving/types.js';
 import type { CheckpointPath } from './checkpoint-path.js';
 import type {
   CheckpointRegistry,
@@ -111,6 +120,23 @@ export interface Completion {
   readonly size: number | null;
 }
 
+/** How a LoRA is made, beyond its rank and where it is. */
+export interface LoraOptions {
+  /** The update is alpha / rank × B A. */
+  readonly alpha: number;
+  /** Share of its input that training leaves out, 0 to less than 1. */
+  readonly dropout: number;
+  /** Last words of names of layers, in place of `attn`, `mlp` and `unembed`; null: those. */
+  readonly targets: readonly string[] | null;
+  /** The update is alpha / √rank × B A. */
+  readonly rslora: boolean;
+  /** Of A. */
+  readonly init: 'default' | 'gaussian';
+}
+
+/** What the API that a run was made by keeps with it: plain JSON, which outlives the process. */
+export type RunNote = Readonly<Record<string, unknown>>;
+
 /** What a client trains: a LoRA adapter, or the model's own parameters. */
 export interface NewRun {
   readonly session: string;
@@ -123,6 +149,8 @@ export interface NewRun {
   readonly attn: boolean;
   readonly mlp: boolean;
   readonly unembed: boolean;
+  /** Absent: alpha 32, and nothing else. */
+  readonly lora?: LoraOptions;
   readonly userMetadata: Readonly<Record<string, unknown>> | null;
 }
 
@@ -135,6 +163,10 @@ export interface RunInfo extends NewRun {
   readonly corrupted: boolean;
   /** Unix ms. */
   readonly lastRequest: number;
+  /** Number of the request that it goes on with. */
+  readonly next: number;
+  /** See {@link TrainingService.note}. */
+  readonly note: RunNote | null;
 }
 
 /** One forward or forward_backward. */
@@ -149,6 +181,36 @@ export interface StepRequest {
   readonly run: string;
   readonly seqId: number;
   readonly adam: Omit<OptimStepParams, 'run'>;
+}
+
+/**
+ * What is waited for where it is asked: in the order of the calls, behind all numbered requests that came before. All reject with why they came
+ * to nothing, also `RUN_NOT_FOUND`; `INVALID_REQUEST` for what the request is at fault for.
+ */
+export interface DirectTraining {
+  pass(tenant: string, run: string, work: ComputeRequest['work']): Promise<TrainOutcome>;
+  /** @returns metrics of the optimizer by `name:reduction` */
+  step(tenant: string, run: string, params: StepRequest['adam']): Promise<Readonly<Record<string, number>>>;
+  /** @returns the norm of the gradient, as a step would clip it */
+  norm(tenant: string, run: string, params: Omit<GradientNormParams, 'run'>): Promise<number>;
+  /** The gradient is forgotten. */
+  zero(tenant: string, run: string): Promise<void>;
+  /** Resolves when the run is there. @throws why it is not */
+  made(tenant: string, run: string): Promise<void>;
+  /** Conversations as sequences to train on, by the chat template of a served model. @throws `INVALID_REQUEST`, `UNSUPPORTED_PARAMETER` */
+  encode(model: string, params: EncodeParams): Promise<EncodedConversations>;
+  /** Names of the models that are sampled from. */
+  sampled(): readonly string[];
+  /** Count a request for samples in, however many generations it needs. @param tokens of all its inputs @throws `INVALID_REQUEST`, `OVERLOADED` */
+  admitSamples(tenant: string, baseModel: string, tokens: number): void;
+  /** Tokens, as they come. @throws what `Inference.generate` throws, and `CHECKPOINT_NOT_FOUND` */
+  generate(tenant: string, of: DirectSource, params: GenerateParams, sink: TokenSink): Generation;
+}
+
+/** What is sampled from: a model, or what was saved of a run that trained it. */
+export interface DirectSource {
+  readonly baseModel: string;
+  readonly from?: CheckpointPath;
 }
 
 /** A model that clients may name. */
@@ -205,6 +267,11 @@ export interface TrainingService {
   /** As {@link compute}. @throws also `CHECKPOINT_NOT_FOUND` */
   load(tenant: string, request: LoadRequest): string;
   readonly checkpoints: CheckpointRegistry;
+  readonly direct: DirectTraining;
+  /** Keep something with a run, in place of what was kept before. Unknown runs are fine. */
+  note(tenant: string, run: string, note: RunNote): void;
+  /** Nothing more is done for a run, and nothing of it is left but its checkpoints. Unknown runs are fine. */
+  endRun(tenant: string, run: string): void;
   /** A request of that number was refused: those behind it need not wait for it. Unknown runs are fine. */
   refused(tenant: string, run: string, seqId: number): void;
   /**

@@ -8,6 +8,7 @@ import {
 import type { TrainInput, TrainWork } from '../../protocol/training.js';
 import { checkProvenance } from './provenance.js';
 import { denseTensor } from './tensor.js';
+import { inRanksWords } from './twinkle-words.js';
 
 const TOKEN_BYTES = 4;
 
@@ -66,12 +67,12 @@ export function workOf({ config, data, forwardOnly, loss }: ForwardBackwardReque
     throw new TwinkleError('INVALID_REQUEST', 'expected at least one datum but received none', { param: 'data' });
   const tokens = data.map(tokensOf);
   const names = new Set(data.flatMap(({ inputs }) => [...inputs.keys()]));
-  return {
+  return inRanksWords({
     loss,
     config: Object.fromEntries(config),
     forward_only: forwardOnly,
     tokens: Buffer.concat(tokens),
     lengths: tokens.map(({ byteLength }) => byteLength / TOKEN_BYTES),
     inputs: [...names].map((name) => inputOf(name, data)),
-  };
+  });
 }

@@ -22,12 +22,14 @@ const Lora = Type.Object(
   },
   { additionalProperties: false },
 );
+const FULL: Static<typeof Lora> = { rank: 0 };
 const CreateModel = Request({
   session_id: Id,
   model_seq_id: SeqId,
   base_model: Id,
   user_metadata: Metadata,
-  lora_config: Lora,
+  // Twinkle's clients leave it out to train all of a model.
+  lora_config: optional(Lora),
   optimizer_config: optional(Optimizer),
 });
 const ModelOnly = Request({ model_id: Id });
@@ -52,7 +54,7 @@ const OptimStep = Request({
 function createModel({ request, tenant, training }: TinkerCall): object {
   const body = request.body as Static<typeof CreateModel>;
   checkOptimizer(body.optimizer_config);
-  const { rank, seed, train_attn, train_mlp, train_unembed } = body.lora_config;
+  const { rank, seed, train_attn, train_mlp, train_unembed } = body.lora_config ?? FULL;
   const { requestId, run } = training.createRun(tenant, {
     session: body.session_id,
     seqId: body.model_seq_id,

@@ -7,6 +7,7 @@ const KINDS: ReadonlySet<unknown> = new Set<TrainingRecord['kind']>([
   'ended',
   'sampler',
   'run',
+  'ended-run',
   'future',
   'answer',
   'drop',

@@ -1,6 +1,6 @@
 /** What the training journal says, one record a line of JSON. Knows no file and no object that a record is of. */
 import type { CheckpointPath } from '../checkpoint-path.js';
-import type { FutureFailure, FutureResult, NewRun, NewSession, SampleRequest } from '../types.js';
+import type { FutureFailure, FutureResult, NewRun, NewSession, RunNote, SampleRequest } from '../types.js';
 
 /** A session was begun. */
 export interface SessionRecord extends NewSession {
@@ -38,6 +38,14 @@ export interface RunRecord {
   readonly created: string;
   /** Unix ms. */
   readonly lastRequest: number;
+  /** What its client's API keeps with it; absent: nothing. */
+  readonly note?: RunNote;
+}
+
+/** A run is over before its session. */
+export interface EndedRunRecord {
+  readonly kind: 'ended-run';
+  readonly run: string;
 }
 
 /** JSON has no word for a bigint. */
@@ -82,6 +90,7 @@ export type TrainingRecord =
   | EndedRecord
   | SamplerRecord
   | RunRecord
+  | EndedRunRecord
   | FutureRecord
   | AnswerRecord
   | DropRecord;

@@ -40,6 +40,9 @@ export class Replay {
       case 'run':
         this.runs.set(record.id, record);
         break;
+      case 'ended-run':
+        this.runs.delete(record.run);
+        break;
       case 'future':
         // Its answer, if it is written again too, comes right behind; a write may end between the two.
         this.futures.set(record.id, { record, answered: this.futures.get(record.id)?.answered ?? null, segment });

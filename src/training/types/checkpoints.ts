@@ -55,6 +55,8 @@ export interface SaveRequest {
   readonly ttlSeconds: number | null;
   /** A checkpoint of that name goes. */
   readonly overwrite: boolean;
+  /** Of `weights`: whether the optimizer's state goes along, for who goes on from it. Absent: it does. */
+  readonly optimizer?: boolean;
   readonly userMetadata: Readonly<Record<string, unknown>> | null;
 }
 

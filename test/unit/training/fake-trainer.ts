@@ -66,7 +66,9 @@ export class FakeTrainer implements Trainer {
           ? { metrics: { 'grad_norm:mean': 2 } }
           : method === 'train_save'
             ? { bytes: 7 }
-            : null;
+            : method === 'train_norm'
+              ? { norm: 3 }
+              : null;
     answer.resolve(value as never);
   }
 

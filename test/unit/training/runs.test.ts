@@ -57,9 +57,9 @@ describe('a run', () => {
     expect(() => service.createRun('t', spec({ rank: 4 }))).toThrow('another number');
     await flush();
     expect(json(requestId)).toEqual({ model_id: run, type: 'create_model' });
-    expect(host.trainer.sent.map(({ params }) => params)).toEqual([
-      { run, rank: 8, seed: 1, train_attn: true, train_mlp: true, train_unembed: false },
-    ]);
+    const parts = { train_attn: true, train_mlp: true, train_unembed: false };
+    const plain = { alpha: 32, dropout: 0, targets: null, rslora: false, init: 'default' };
+    expect(host.trainer.sent.map(({ params }) => params)).toEqual([{ run, rank: 8, seed: 1, ...parts, ...plain }]);
     expect(service.run('t', run)).toMatchObject({ id: run, folder: '/models/demo', corrupted: false });
     expect(service.session('t', session).runs).toEqual([run]);
   });

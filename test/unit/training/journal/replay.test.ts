@@ -1,5 +1,11 @@
 import { describe, expect, it } from 'vitest';
-import { answerOf, sampleOf, storedAnswer, storedSample } from '../../../../src/training/journal/records.js';
+import {
+  answerOf,
+  type RunRecord,
+  sampleOf,
+  storedAnswer,
+  storedSample,
+} from '../../../../src/training/journal/records.js';
 import { Replay } from '../../../../src/training/journal/replay.js';
 import type { SampleRequest } from '../../../../src/training/types.js';
 
@@ -24,6 +30,24 @@ describe('a replay', () => {
     replay.apply({ kind: 'ended', session: 'over' }, 2);
     expect([...replay.sessions.values()]).toEqual([session]);
     expect(replay.samplers.get('s:sample:0')?.clients).toBe(2);
+  });
+
+  it('knows runs as they were written last, and those that have ended not at all', () => {
+    const replay = new Replay();
+    const run = {
+      kind: 'run',
+      id: 's:train:0',
+      spec: {},
+      model: 'm',
+      created: 'c',
+      lastRequest: 0,
+    } as never as RunRecord;
+    replay.apply(run, 1);
+    replay.apply({ ...run, note: { step: 2 } }, 1);
+    replay.apply({ ...run, id: 's:train:1' }, 1);
+    replay.apply({ kind: 'ended-run', run: 's:train:1' }, 2);
+    replay.apply({ kind: 'ended-run', run: 'nobody' }, 2);
+    expect([...replay.runs.values()]).toEqual([{ ...run, note: { step: 2 } }]);
   });
 
   it('has the answer of a request where it was written last', () => {
