@@ -1,7 +1,7 @@
 /** What the ranks of a model run on: named devices, the kind that bundles or a type ask for, or what this machine (or cluster) has. */
 import { TwinkleError } from '../errors.js';
 import type { DeviceReport } from '../native/types.js';
-import { type DeviceOffer, freeDevices, namedDevices } from './devices.js';
+import { type DeviceOffer, freeDevices, mergeOffers, namedDevices } from './devices.js';
 import type { ModelShape } from './model.js';
 import type { OptionKey } from './options.js';
 import { acceleratorType, compileHeadAddress, contradiction } from './placement.js';
@@ -100,4 +100,44 @@ function wantedAccelerator(
   const other = says.find(({ kind }) => kind !== first.kind);
   if (other !== undefined) throw contradiction(settings, first.key, first.words, other.key, other.words);
   return first.kind === null ? null : { kind: first.kind, key: first.key };
+}
+
+/**
+ * What this machine offers to ranks that want such devices: those that flags name, or all that are free; nothing where a cluster gives them out.
+ * @param kinds that are wanted; empty: all ranks run on CPUs
+ * @throws `CONFIG_INVALID` for named devices that none of them wants, or none allowed where some are wanted, `DEVICE_MISSING`
+ */
+export async function offerFor(
+  settings: Settings,
+  kinds: ReadonlySet<'GPU' | 'NPU'>,
+  source: DeviceSource,
+  env: Env,
+): Promise<DeviceOffer> {
+  const named = (['gpus', 'npus'] as const).filter((key) => settings.written(key) !== null);
+  for (const key of named) {
+    if (kinds.has(key === 'gpus' ? 'GPU' : 'NPU')) continue;
+    const { name } = settings.origin(key);
+    throw new TwinkleError(
+      'CONFIG_INVALID',
+      `\`${name}\` names devices, and no application asks for such; leave it out`,
+    );
+  }
+  if (kinds.size === 0) return NO_OFFER;
+  if (settings.on('cpu')) {
+    const { name } = settings.origin('cpu');
+    throw new TwinkleError(
+      'CONFIG_INVALID',
+      `\`${name}\` allows no accelerator, and applications ask for ${[...kinds].sort().join('s and ')}s; leave it out, or write device_type CPU`,
+    );
+  }
+  if (named.length === 0 && (await source.cluster(compileHeadAddress(settings))) !== null) return NO_OFFER;
+  const report = await source.devices();
+  const offers = [...kinds].sort().map((one): DeviceOffer => {
+    const key = one === 'GPU' ? 'gpus' : 'npus';
+    const kind = one === 'GPU' ? 'gpu' : 'npu';
+    if (settings.written(key) === null) return freeDevices([kind], report, env);
+    const { name } = settings.origin(key);
+    return namedDevices({ kind, list: settings.text(key) as string, name, instead: 'leave it out' }, report, env);
+  });
+  return { ...mergeOffers(offers), warnings: offers.flatMap(({ warnings }) => warnings) };
 }

@@ -2,14 +2,15 @@
 import { TwinkleError } from '../errors.js';
 import { compileAccelerator, type DeviceSource } from './accelerator.js';
 import type { ConfigServices, WrittenEngineArg } from './compile.js';
-import type { DeviceOffer } from './devices.js';
+import { type DeviceOffer, mergeOffers } from './devices.js';
 import { type LlmConfig, readLlmConfigs, type WrittenLlmConfigs } from './llm-config.js';
 import { compileModel } from './model.js';
-import { OPTION_KEYS, type OptionKey, optionSpec } from './options.js';
+import { isModelKey } from './option-groups.js';
+import { OPTION_KEYS } from './options.js';
 import { compilePlacement } from './placement.js';
 import { readGroupConfig } from './placement-group-config.js';
 import { compileRouting } from './routing.js';
-import { type Layer, located, Settings } from './settings.js';
+import { type Layer, located, type Origin, Settings } from './settings.js';
 import type { Bundle, EngineName, ModelConfig, ModelPlacement } from './types.js';
 
 /** What was written of models. */
@@ -49,7 +50,7 @@ export async function compileModels(written: WrittenModels, source: DeviceSource
     const { model, ...rest } = await compileOne(settings, written.engineArgs, null, written, source, args);
     return { models: [model], ...rest };
   }
-  refuseBeside(llmConfigs, written);
+  refuseBeside(llmConfigs.origin, written);
   const configs = readLlmConfigs(llmConfigs);
   refuseClashes(configs);
   const compiled: Compiled[] = [];
@@ -153,20 +154,15 @@ function withResources(placement: ModelPlacement, resources: Bundle, ranks: numb
   return { ...placement, bundles: [merged, ...others] };
 }
 
-/** Options that describe one model. */
-function isModelKey(key: OptionKey): boolean {
-  const { group } = optionSpec(key);
-  return group === 'Model' || (group === 'Placement' && key !== 'address');
-}
-
-function refuseBeside(configs: WrittenLlmConfigs, { layers, engineArgs }: WrittenModels): void {
+/** @param origin of what describes the models @throws `CONFIG_INVALID` where flags or the environment describe one, too */
+export function refuseBeside(origin: Origin, { layers, engineArgs }: WrittenModels): void {
   const settings = new Settings(layers);
   const key = OPTION_KEYS.find((one) => isModelKey(one) && settings.written(one) !== null);
   const name = key === undefined ? engineArgs[0]?.where : settings.origin(key).name;
   if (name === undefined) return;
   throw new TwinkleError(
     'CONFIG_INVALID',
-    `${located(configs.origin)}\`${configs.origin.name}\` describes the models, and \`${name}\` one of its own; leave one out`,
+    `${located(origin)}\`${origin.name}\` describes the models, and \`${name}\` one of its own; leave one out`,
   );
 }
 
@@ -195,23 +191,5 @@ function asked(source: DeviceSource): DeviceSource {
   return {
     devices: () => (devices ??= source.devices()),
     cluster: (address) => (cluster ??= source.cluster(address)),
-  };
-}
-
-/** What any of the models may use, once. */
-function mergeOffers(offers: readonly DeviceOffer[]): DeviceOffer {
-  const devices: DeviceOffer['devices'][number][] = [];
-  const links: DeviceOffer['links'][number][] = [];
-  for (const offer of offers) {
-    if (offer.devices.every(({ uuid }) => devices.some((known) => known.uuid === uuid))) continue;
-    const from = devices.length;
-    devices.push(...offer.devices);
-    links.push(...offer.links.map(({ a, b, ...link }) => ({ a: a + from, b: b + from, ...link })));
-  }
-  return {
-    devices,
-    links,
-    leftOut: [...new Set(offers.flatMap(({ leftOut }) => leftOut))],
-    warnings: [],
   };
 }

@@ -9,6 +9,7 @@ import type { DeviceSource } from './accelerator.js';
 import { compileAddress, isLocal } from './address.js';
 import { compileAuth } from './auth.js';
 import { compileModels } from './compile-models.js';
+import { addressLayer, compileTwinkleModels, type WrittenTwinkle } from './compile-twinkle.js';
 import { withoutDevices } from './devices.js';
 import { takeEngineArgs } from './engine-options.js';
 import { belongsInLlmConfigs, type WrittenLlmConfigs } from './llm-config.js';
@@ -19,7 +20,6 @@ import { environmentLayer, type Layer, located, type Origin, Settings, type Writ
 import { withSleep } from './sleep-while-training.js';
 import { checkTrainShard } from './train-shard.js';
 import { compileTraining } from './training.js';
-import { KINDS } from './twinkle/kinds.js';
 import type { EngineName, ModelConfig, OfferedDevice, ServeConfig } from './types.js';
 import type { YamlEntry } from './yaml-file.js';
 
@@ -38,7 +38,10 @@ export interface ConfigInput {
   readonly written: Layer;
   readonly engineArgs: readonly WrittenEngineArg[];
   readonly env: Env;
+  /** Of a file of our own. */
   readonly yaml: readonly YamlEntry[];
+  /** The file of a Twinkle Server instead; absent or null: there is none. */
+  readonly twinkle?: WrittenTwinkle | null;
   /** `llmConfigs` of `createServer`; none: those of the file, if any. */
   readonly llmConfigs?: WrittenLlmConfigs | null;
   /** Folder that relative paths count from. */
@@ -79,7 +82,8 @@ export interface CompiledConfig {
  */
 export async function compileConfig(input: ConfigInput, services: ConfigServices): Promise<CompiledConfig> {
   const yaml = splitYaml(input.yaml, services);
-  const layers = [input.written, environmentLayer(input.env), yaml.layer];
+  const twinkle = input.twinkle ?? null;
+  const layers = [input.written, environmentLayer(input.env), twinkle === null ? yaml.layer : addressLayer(twinkle)];
   const settings = new Settings(layers);
   const path = (text: string): string => {
     const expanded = expandHome(text, input.userHome);
@@ -113,7 +117,11 @@ export async function compileConfig(input: ConfigInput, services: ConfigServices
     userHome: input.userHome,
     env: input.env,
   };
-  const { models: asWritten, offer: all, warnings } = await compileModels(written, source, services);
+  const compiled =
+    twinkle === null
+      ? { ...(await compileModels(written, source, services)), trained: [] }
+      : await compileTwinkleModels(twinkle, written, source);
+  const { models: asWritten, offer: all, trained, warnings } = compiled;
   const models = withSleep(asWritten, settings);
   const { warnings: ofTraining, ...training } = await compileTraining(settings, source, input.env);
   checkTrainShard(settings, training, models);
@@ -124,6 +132,8 @@ export async function compileConfig(input: ConfigInput, services: ConfigServices
   return {
     config: {
       models,
+      trained,
+      twinkle: twinkle?.config ?? null,
       node: { cpus, devices: offer.devices, links: offer.links, leftOut: offer.leftOut },
       training,
       address: headAddress,
@@ -152,7 +162,6 @@ function splitYaml(
   const engineArgs: WrittenEngineArg[] = [];
   const mappings: Written[] = [];
   let llmConfigs: WrittenLlmConfigs | null = null;
-  refuseTwinkleFile(entries);
   for (const { key, value, origin, place } of entries) {
     if (key === 'llm-configs') llmConfigs = { value, origin, place };
     else if (key === 'engine-args') mappings.push({ value, origin });
@@ -172,18 +181,6 @@ function splitYaml(
 
 const RAY_FILE = '; of an application file of Ray Serve write only the `llm_configs` of its `args`, at the top';
 
-/** Before its keys are called unknown, one after another. */
-function refuseTwinkleFile(entries: readonly YamlEntry[]): void {
-  const applications = entries.find(({ key }) => key === 'applications');
-  const items: unknown[] = Array.isArray(applications?.value) ? applications.value : [];
-  const kinds: readonly unknown[] = KINDS;
-  if (!items.some((item) => kinds.includes((item as { import_path?: unknown } | null)?.import_path))) return;
-  throw new TwinkleError(
-    'CONFIG_INVALID',
-    `${located((applications as YamlEntry).origin)}this is the file of a Twinkle Server, by which \`serve\` cannot start yet; \`twinkle-node check-config\` says whether it is right`,
-  );
-}
-
 /** Variables that others of our parts read; all else that begins with TWINKLE_ is unknown. */
 const OTHER_VARIABLES = [
   'TWINKLE_ACL_LIBRARY',
@@ -200,6 +197,7 @@ const OTHER_VARIABLES = [
   'TWINKLE_NPU_SMI',
   'TWINKLE_NVML_LIBRARY',
   'TWINKLE_PRINT_FORMAT',
+  'TWINKLE_RAY_NAMESPACE',
   'TWINKLE_SERVER_CONFIG',
 ];
 

@@ -64,6 +64,24 @@ export function withoutDevices(offered: DeviceOffer, taken: readonly DeviceChoic
   return { ...offered, devices, links, leftOut: [...offered.leftOut, ...left] };
 }
 
+/** What any of several may use, once. Warnings are the caller's. */
+export function mergeOffers(offers: readonly DeviceOffer[]): DeviceOffer {
+  const devices: DeviceOffer['devices'][number][] = [];
+  const links: DeviceOffer['links'][number][] = [];
+  for (const offer of offers) {
+    if (offer.devices.every(({ uuid }) => devices.some((known) => known.uuid === uuid))) continue;
+    const from = devices.length;
+    devices.push(...offer.devices);
+    links.push(...offer.links.map(({ a, b, ...link }) => ({ a: a + from, b: b + from, ...link })));
+  }
+  return {
+    devices,
+    links,
+    leftOut: [...new Set(offers.flatMap(({ leftOut }) => leftOut))],
+    warnings: [],
+  };
+}
+
 function offer(devices: readonly DeviceInfo[], report: DeviceReport): Pick<NodeConfig, 'devices' | 'links'> {
   const mixed = report.devices.some(({ kind }) => kind !== report.devices[0]?.kind);
   const position = new Map(devices.map((device, at) => [`${device.kind} ${device.index}`, at]));

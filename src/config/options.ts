@@ -32,13 +32,15 @@ export interface OptionSpec {
   readonly min?: number;
   readonly max?: number;
   readonly choices?: readonly string[];
+  /** More words for them, in lower case. Where there are any, capitals do not matter. */
+  readonly aliases?: Readonly<Record<string, string>>;
   /** Short flag with two letters, rewritten before parsing. */
   readonly short?: string;
   /** More environment variables, tried after `TWINKLE_<KEY>`. */
   readonly env?: readonly string[];
 }
 
-const degree = (what: string, short: string): OptionSpec => ({
+const degree = (what: string, short: string): OptionSpec & { readonly group: 'Model' } => ({
   kind: 'integer',
   arg: 'N',
   help: what,
@@ -340,6 +342,8 @@ export const SERVE_OPTIONS = {
     kind: 'choice',
     arg: 'LEVEL',
     choices: ['trace', 'debug', 'info', 'warn', 'error'],
+    // Those of Python's logging.
+    aliases: { warning: 'warn', critical: 'error' },
     help: 'Least severe log line shown',
     group: 'Runtime',
     default: 'info',

@@ -76,13 +76,13 @@ export class Settings {
 
   /** One of the option's choices. */
   choice(key: OptionKey): string {
-    const text = this.text(key);
-    const choices = optionSpec(key).choices ?? [];
+    const { choices = [], aliases } = optionSpec(key);
+    const text = this.text(key) ?? '';
+    const lower = text.toLowerCase();
+    const word = aliases === undefined ? text : Object.hasOwn(aliases, lower) ? (aliases[lower] as string) : lower;
     const written = this.written(key);
-    if (written !== null && (text === null || !choices.includes(text))) {
-      throw invalid(written, `one of ${choices.join(', ')}`);
-    }
-    return text as string;
+    if (written !== null && !choices.includes(word)) throw invalid(written, `one of ${choices.join(', ')}`);
+    return word;
   }
 
   /** A repeatable option; from the environment, separated by commas. Null when not written. */

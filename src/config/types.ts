@@ -3,6 +3,7 @@
  * What users write (flags, environment, YAML, `createServer` options) becomes this in `compile.ts`.
  */
 import type { BucketPlace } from '../util/bucket-url.js';
+import type { TwinkleConfig } from './twinkle/types.js';
 
 /** Engines that `--engine` names. */
 export type EngineName = 'vllm' | 'transformers' | 'mock';
@@ -144,6 +145,32 @@ export interface TrainingConfig {
   readonly checkpointStore: BucketPlace | null;
 }
 
+/** A model that ranks in a placement group of their own train. It may be served, too, or not. */
+export interface TrainedModel {
+  /** As clients name it: of the served model, if there is one. */
+  readonly name: string;
+  /** As {@link ModelConfig.model}. */
+  readonly model: string;
+  readonly engine: 'transformers' | 'mock';
+  /** Each computes a share of what is trained. */
+  readonly ranks: number;
+  /** Each rank holds a part of every layer, not the whole model. */
+  readonly shard: boolean;
+  readonly placement: ModelPlacement;
+  /** Null: what the model says. */
+  readonly maxModelLen: number | null;
+  /** Whether runs may train all its parameters. */
+  readonly full: boolean;
+  /** Runs that are on its ranks at a time. */
+  readonly maxRuns: number;
+  /** A run that is older ends; null: none does. */
+  readonly maxLifeMs: number | null;
+  /** A run ends whose session was not heard of for so long. */
+  readonly silenceMs: number;
+  /** Set in every rank, over what it inherits. */
+  readonly envVars: Readonly<Record<string, string>>;
+}
+
 /** As in the device report. */
 export type DeviceLinkKind = 'nvlink' | 'hccs' | 'pix' | 'pxb' | 'phb' | 'node' | 'sys' | 'unknown';
 
@@ -193,6 +220,10 @@ export interface SupervisionConfig {
 /** Everything that `serve` needs to know. */
 export interface ServeConfig {
   readonly models: readonly ModelConfig[];
+  /** Models with ranks of their own that train; others are trained where {@link training} says. */
+  readonly trained: readonly TrainedModel[];
+  /** The file that both come from, where it is one of a Twinkle Server; null: it is none. */
+  readonly twinkle: TwinkleConfig | null;
   readonly node: NodeConfig;
   readonly training: TrainingConfig;
   /** `auto`: the head that runs here; `local`: none; null: a head if one runs, else none. */

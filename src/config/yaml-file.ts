@@ -1,5 +1,4 @@
-/** Reads the file of `--config`: a flat YAML mapping with the flags' names. Every value keeps its line and column. */
-import { readFile } from 'node:fs/promises';
+/** The file of `--config`: a flat YAML mapping with the flags' names. Every value keeps its line and column. */
 import { TwinkleError } from '../errors.js';
 import type { Place } from './field.js';
 import { kebabCase } from './options.js';
@@ -15,28 +14,10 @@ export interface YamlEntry extends Written {
 }
 
 /**
- * Read and parse.
+ * Parse.
  * @param path shown in messages as given
  * @throws `CONFIG_INVALID` with `file:line:column` for anything that is no mapping of names to values
  */
-export async function readYamlConfig(path: string): Promise<YamlEntry[]> {
-  let text: string;
-  try {
-    text = await readFile(path, 'utf8');
-  } catch (error) {
-    const code = (error as NodeJS.ErrnoException).code;
-    throw new TwinkleError(
-      'CONFIG_INVALID',
-      code === 'ENOENT'
-        ? `expected a YAML file for \`--config\` but there is no ${path}`
-        : `cannot read the configuration file ${path}: ${code ?? String(error)}`,
-      { cause: error },
-    );
-  }
-  return parseYamlConfig(text, path);
-}
-
-/** The parsing half of {@link readYamlConfig}. */
 export async function parseYamlConfig(text: string, path: string): Promise<YamlEntry[]> {
   return yamlEntries(await parseYaml(text, path));
 }

@@ -4,6 +4,12 @@
  */
 import type { Bundle, ModelConfig, PlacementStrategy } from '../config/types.js';
 
+/** What of a model, or of what trains one, makes its groups. */
+export type GroupShape = Pick<
+  ModelConfig,
+  'model' | 'servedNames' | 'placement' | 'tensorParallel' | 'pipelineParallel' | 'dataParallel'
+>;
+
 /** A group to make. */
 export interface GroupPlan {
   /** `mock/0`; `mock` when it holds all replicas. */
@@ -28,12 +34,12 @@ const UNIT = 10_000;
  * @param cpus CPUs that all groups must fit into: amounts that nobody wrote shrink evenly, as little as it takes. Null: a cluster,
  * nothing shrinks
  */
-export function planGroups(models: readonly ModelConfig[], cpus: number | null): readonly (readonly GroupPlan[])[] {
+export function planGroups(models: readonly GroupShape[], cpus: number | null): readonly (readonly GroupPlan[])[] {
   const share = cpus === null ? 1 : shareOf(models, cpus);
   return models.map((model) => groupsOf(model, share));
 }
 
-function groupsOf(model: ModelConfig, share: number): GroupPlan[] {
+function groupsOf(model: GroupShape, share: number): GroupPlan[] {
   const { placement, tensorParallel, pipelineParallel, dataParallel } = model;
   const { accelerator, strategy } = placement;
   const bundles = replicaBundles(model, share);
@@ -53,7 +59,7 @@ function groupsOf(model: ModelConfig, share: number): GroupPlan[] {
   return replicas.map((replica) => ({ ...common, name: `${name}/${replica}`, bundles, replicas: [replica] }));
 }
 
-function replicaBundles(model: ModelConfig, share: number): Bundle[] {
+function replicaBundles(model: GroupShape, share: number): Bundle[] {
   const { accelerator, acceleratorType, bundles: written, replicaCpus } = model.placement;
   const worldSize = model.tensorParallel * model.pipelineParallel;
   const one: Bundle = accelerator === null ? { CPU: Math.max(share, 1 / UNIT) } : { [accelerator]: 1 };
@@ -69,12 +75,12 @@ function replicaBundles(model: ModelConfig, share: number): Bundle[] {
 }
 
 /** Ray gives every replica's actor a CPU. Ranks on CPUs are that replica: theirs are enough. */
-function defaultReplicaCpus({ placement }: ModelConfig): number {
+function defaultReplicaCpus({ placement }: GroupShape): number {
   return placement.accelerator === null && placement.bundles === null ? 0 : 1;
 }
 
 /** What one CPU that nobody wrote shrinks to, rounded down to what schedulers count in. */
-function shareOf(models: readonly ModelConfig[], cpus: number): number {
+function shareOf(models: readonly GroupShape[], cpus: number): number {
   let written = 0;
   let unwritten = 0;
   for (const model of models) {

@@ -1,24 +1,18 @@
 /** One configured model → its gangs, its replicas and the service in front of them. Where the gangs run comes later. Wiring only. */
-import { join } from 'node:path';
-import type { EngineName, ModelConfig, SupervisionConfig } from '../config/types.js';
+import type { EngineName, ModelConfig } from '../config/types.js';
 import { ENGINE_SPECS } from '../engines/specs.js';
-import { threadDefault } from '../engines/thread-default.js';
 import type { Logger } from '../observability/logger.js';
 import type { BucketAdapters } from '../serving/bucket/bucket-adapters.js';
 import type { ControlledModel } from '../serving/fleet-control.js';
 import { ModelService } from '../serving/model-service.js';
 import { Replica } from '../serving/replica.js';
 import { Gang } from '../supervisor/gang.js';
-import type { GangDependencies, GangSpec } from '../supervisor/launch-ranks.js';
-import { DirectLauncher, type PythonRuntime, type RankLauncher } from '../supervisor/launcher.js';
-import { fileName } from '../util/file-name.js';
+import type { GangSpec } from '../supervisor/launch-ranks.js';
+import type { RankLauncher } from '../supervisor/launcher.js';
 import { controlModel } from './control-model.js';
 import type { DeviceTurns } from './device-turns.js';
+import { type GangContext, gangGround } from './gang-ground.js';
 import { PlacedGang } from './placed-gang.js';
-import type { WarmPool } from './warm-pool.js';
-
-/** A rank that says nothing for so long is taken for dead. */
-const SILENCE_MS = 30_000;
 
 export interface BuiltModel {
   readonly config: ModelConfig;
@@ -35,17 +29,15 @@ export interface BuiltModel {
   readonly control: ControlledModel;
 }
 
-export interface BuildContext extends Omit<GangDependencies, 'launcher' | 'logPath'> {
-  readonly python: PythonRuntime;
-  readonly logFolder: string;
-  readonly supervision: SupervisionConfig;
+export interface BuildContext extends GangContext {
   readonly maxQueue: number;
   /** Whether replicas of models that can be trained sleep meanwhile. */
   readonly sleepWhileTraining: boolean;
   readonly shardTraining: boolean;
   readonly log: Logger;
   readonly buckets: BucketAdapters;
-  readonly pool: WarmPool;
+  /** False: it is not trained, or by ranks in a group of their own. */
+  readonly trainable: boolean;
 }
 
 /** What an engine that is split over ranks, and answers in the model's name, must be told beside its arguments. */
@@ -74,25 +66,10 @@ const options = ({ engineArgs, maxModelLen }: ModelConfig): Record<string, unkno
   ...(maxModelLen === null ? {} : { max_model_len: maxModelLen }),
 });
 
-export function buildModel(config: ModelConfig, common: BuildContext): BuiltModel {
-  const context = withOwnVariables(common, config);
-  const { native, watcher, python } = context;
+export function buildModel(config: ModelConfig, context: BuildContext): BuiltModel {
   const name = config.servedNames[0] ?? config.model;
-  const launcher: RankLauncher = ENGINE_SPECS[config.engine].warm
-    ? context.pool.launcher(config.engine, python, config.model)
-    : new DirectLauncher(native, watcher, python);
-  const logPath = (spec: GangSpec, rank: number): string =>
-    join(
-      context.logFolder,
-      `${fileName(spec.id)}-${spec.ownEngine && rank === spec.worldSize ? 'engine' : `rank${rank}`}.log`,
-    );
+  const { dependencies, launcher, patience } = gangGround(config, context);
   const { drives } = ENGINE_SPECS[config.engine];
-  const patience = {
-    breaker: { limit: context.supervision.crashLoopLimit, windowMs: context.supervision.crashLoopWindowMs },
-    phaseTimeoutMs: context.supervision.phaseTimeoutMs,
-    silenceMs: SILENCE_MS,
-    stallMs: context.supervision.stepTimeoutMs,
-  };
   const worldSize = config.tensorParallel * config.pipelineParallel;
   const gangs = Array.from({ length: config.dataParallel }, (_, replica) => {
     const spec: GangSpec = {
@@ -107,9 +84,9 @@ export function buildModel(config: ModelConfig, common: BuildContext): BuiltMode
       },
       ...patience,
     };
-    return new PlacedGang(new Gang(spec, { ...context, launcher, logPath }));
+    return new PlacedGang(new Gang(spec, dependencies));
   });
-  const engine = trainerOf(config);
+  const engine = context.trainable ? trainerOf(config) : null;
   const shared = SHARED_ARGS[config.engine];
   const read = Object.entries(options(config)).filter(([arg]) => shared?.includes(arg) ?? true);
   // Engine mock has no weights.
@@ -122,7 +99,7 @@ export function buildModel(config: ModelConfig, common: BuildContext): BuiltMode
       : (worldSize: number): Gang =>
           new Gang(
             { id: `${name}/train`, engine, worldSize, ownEngine: false, sharedMask: false, load, ...patience },
-            { ...context, launcher, logPath },
+            dependencies,
           );
   const ids = gangs.map(({ gang }) => gang.spec.id);
   const control = controlModel(
@@ -144,7 +121,7 @@ export function buildModel(config: ModelConfig, common: BuildContext): BuiltMode
             pid,
             // The engine's own process has no device and no place.
             devices: placed.placed && rank < worldSize ? [placed.gang.places[rank]?.device?.uuid ?? 'cpu'] : [],
-            log: logPath(placed.gang.spec, rank),
+            log: dependencies.logPath(placed.gang.spec, rank),
           })),
         config.maxOngoing,
       ),
@@ -162,18 +139,4 @@ export function buildModel(config: ModelConfig, common: BuildContext): BuiltMode
     replicas,
   );
   return { config, gangs, service, launcher, trainer, turns: control.turns, control: control.controlled(service) };
-}
-
-/** The model's own variables come over the inherited ones, and never over those that tie its processes to this server. */
-function withOwnVariables(context: BuildContext, config: ModelConfig): BuildContext {
-  const { python } = context;
-  const { envVars: own } = config;
-  const { PYTHONPATH = '' } = python.env;
-  const env = {
-    ...threadDefault(config),
-    ...python.env,
-    ...own,
-    PYTHONPATH: own.PYTHONPATH === undefined ? PYTHONPATH : `${PYTHONPATH}:${own.PYTHONPATH}`,
-  };
-  return { ...context, inherited: { ...context.inherited, ...own }, python: { ...python, env } };
 }

@@ -1,16 +1,16 @@
 /** From what a user wrote to a configuration and the Pythons it needs: shared by `serve` and `createServer`. Wiring only. */
 import { homedir } from 'node:os';
-import { isAbsolute, join, resolve } from 'node:path';
+import { join } from 'node:path';
 import { type CompiledConfig, compileConfig, type WrittenEngineArg } from '../config/compile.js';
 import type { WrittenLlmConfigs } from '../config/llm-config.js';
-import { expandHome } from '../config/model.js';
 import { PYTHON_WORKERS } from '../config/package-root.js';
-import type { Layer } from '../config/settings.js';
+import type { Layer, Written } from '../config/settings.js';
 import type { EngineName, ModelConfig, ServeConfig } from '../config/types.js';
 import { checkEngineArgs, findEngineArg } from '../engines/args.js';
 import type { DeviceReport } from '../native/types.js';
 import type { Flavour, PythonEnvironment, SetupProgress } from '../python/types.js';
 import { checkModels } from './check-models.js';
+import { readConfigFile } from './config-file.js';
 
 type Env = Readonly<Record<string, string | undefined>>;
 
@@ -25,6 +25,10 @@ export interface ConfigureRequest {
   readonly cwd: string;
   /** File of `--config`, `-` for standard input; null: `TWINKLE_CONFIG` when set. */
   readonly configFile: string | null;
+  /** The file has to be a Twinkle Server's; default false. */
+  readonly onlyTwinkle?: boolean;
+  /** Over what a Twinkle Server's file says of `ray_namespace`. */
+  readonly namespace?: Written | null;
   /** False on a dry run: no API key is generated. */
   readonly mayWrite: boolean;
   /** Called only when devices matter; may load the addon. */
@@ -46,10 +50,11 @@ export const REQUIREMENTS = join(PYTHON_WORKERS, 'requirements');
 export async function configure(request: ConfigureRequest): Promise<CompiledConfig> {
   const userHome = request.env.HOME || homedir();
   const file = request.configFile ?? (request.env.TWINKLE_CONFIG || null);
-  const yaml = file === null ? [] : await readFile(file, request.cwd, userHome);
   const { written, engineArgs, llmConfigs = null, env, cwd, mayWrite, devices, cluster = async () => null } = request;
+  const { onlyTwinkle = false, namespace = null } = request;
+  const { yaml, twinkle } = await readConfigFile({ file, onlyTwinkle, namespace, env, cwd, userHome });
   return compileConfig(
-    { written, engineArgs, llmConfigs, env, yaml, cwd, userHome },
+    { written, engineArgs, llmConfigs, env, yaml, twinkle, cwd, userHome },
     {
       devices,
       cluster,
@@ -59,16 +64,6 @@ export async function configure(request: ConfigureRequest): Promise<CompiledConf
       mayWrite,
     },
   );
-}
-
-async function readFile(file: string, cwd: string, userHome: string) {
-  const { parseYamlConfig, readYamlConfig } = await import('../config/yaml-file.js');
-  if (file === '-') {
-    const { text } = await import('node:stream/consumers');
-    return await parseYamlConfig(await text(process.stdin), 'stdin');
-  }
-  const expanded = expandHome(file, userHome);
-  return readYamlConfig(isAbsolute(expanded) ? expanded : resolve(cwd, expanded));
 }
 
 /** What of a model decides which Python it needs. */
@@ -81,23 +76,26 @@ interface EngineUse extends Pick<ModelConfig, 'engine'> {
  * @throws `PYTHON_MISSING`, `PYTHON_ENV`, `SETUP_FAILED`
  */
 export async function resolvePythons(
-  config: Pick<ServeConfig, 'python'> & { readonly models: readonly EngineUse[] },
+  config: Pick<ServeConfig, 'python'> & {
+    readonly models: readonly EngineUse[];
+    readonly trained?: readonly EngineUse[];
+  },
   options: { readonly env: Env; readonly progress: SetupProgress; readonly signal?: AbortSignal },
 ): Promise<ReadonlyMap<EngineName, PythonEnvironment>> {
   const { resolvePython } = await import('../python/resolve.js');
   const found = new Map<EngineName, PythonEnvironment>();
-  for (const model of config.models) {
-    if (found.has(model.engine)) continue;
-    const { engine } = model;
-    const users = config.models.filter((one) => one.engine === engine);
+  const uses = [...config.models, ...(config.trained ?? [])];
+  for (const { engine } of uses) {
+    if (found.has(engine)) continue;
+    const users = uses.filter((one) => one.engine === engine);
     const flavour = wantedFlavour(
       engine,
       users.map(({ placement }) => placement.accelerator),
       options.env,
     );
     found.set(
-      model.engine,
-      await resolvePython(config.python, model.engine, { ...options, requirementsDir: REQUIREMENTS, flavour }),
+      engine,
+      await resolvePython(config.python, engine, { ...options, requirementsDir: REQUIREMENTS, flavour }),
     );
   }
   return found;

@@ -13,11 +13,12 @@ import type { WeightSource } from '../serving/types/weights.js';
 import type { ServedModel } from '../serving/types.js';
 import type { TensorStore } from '../tensor/tensor-store.js';
 import { refuseUnplaceable } from './check-placement.js';
-import { configure, QUIET, resolvePythons } from './configure.js';
+import { type ConfigureRequest, configure, QUIET, resolvePythons } from './configure.js';
 import { OwnStores, replaceWeights, type UpdateWeightsOptions } from './embedded-weights.js';
 import { type GeneratedPiece, type GenerateOptions, generateStream } from './generate-stream.js';
 import { startHead } from './head.js';
 import { HeadDoor } from './head-placement.js';
+import { twinkleOffer } from './twinkle-offer.js';
 import type { Head, HeadEvents, HeadStatus } from './types.js';
 
 /** Options of {@link createServer}: those of `serve`, in camel case, and what only embedding needs. */
@@ -64,18 +65,26 @@ export interface Server extends AsyncDisposable {
  *   (`GANG_FAILED`, `LOAD_FAILED`, `PYTHON_ENV`), `details` have the `reason`, the `lastWords` of the rank, its `log` and the `incident` file
  */
 export async function createServer(options: CreateServerOptions = {}): Promise<Server> {
+  return await startServer(options);
+}
+
+/** Of a server that starts by a file: which, and what is said of it elsewhere. */
+export type OfFile = Pick<ConfigureRequest, 'configFile' | 'onlyTwinkle' | 'namespace'>;
+
+/** As {@link createServer}, also by a file. */
+export async function startServer(options: CreateServerOptions, file: OfFile = { configFile: null }): Promise<Server> {
   const { signal } = options;
   signal?.throwIfAborted();
   const door = new HeadDoor(signal);
   try {
-    return await createAt(door, options);
+    return await startAt(door, options, file);
   } catch (error) {
     await door[Symbol.asyncDispose]();
     throw error;
   }
 }
 
-async function createAt(door: HeadDoor, options: CreateServerOptions): Promise<Server> {
+async function startAt(door: HeadDoor, options: CreateServerOptions, file: OfFile): Promise<Server> {
   const { listen, logger, on, env = process.env, signal, ...serve } = options;
   const { layer, engineArgs, llmConfigs } = optionsLayer(serve);
   const fake = env.TWINKLE_FAKE_DEVICES;
@@ -88,7 +97,7 @@ async function createAt(door: HeadDoor, options: CreateServerOptions): Promise<S
     llmConfigs,
     env,
     cwd: process.cwd(),
-    configFile: null,
+    ...file,
     mayWrite: true,
     devices,
     cluster: (address, home) => door.kinds(address, home),
@@ -115,7 +124,7 @@ async function createAt(door: HeadDoor, options: CreateServerOptions): Promise<S
   return asServer(head, door, {
     inference: head.inference,
     ...(head.control === null ? {} : { control: head.control }),
-    ...(head.training === null ? {} : { training: head.training }),
+    ...(head.training === null ? {} : { training: head.training, twinkle: twinkleOffer(config, head.training) }),
     auth: config.auth,
     http: config.http,
     version: packageVersion(),

@@ -1,7 +1,6 @@
 /** The models of a head: built, placed by their groups, and ended in order. Wiring only. */
-import { randomBytes } from 'node:crypto';
 import type { Autoscaling } from '../config/types.js';
-import { type GroupPlan, planGroups } from '../engines/placement.js';
+import type { GroupPlan } from '../engines/placement.js';
 import type { TwinkleError } from '../errors.js';
 import type { Logger } from '../observability/logger.js';
 import { AdaptedInference } from '../serving/adapted-inference.js';
@@ -11,12 +10,15 @@ import type { FleetControl } from '../serving/types/control.js';
 import type { Inference } from '../serving/types.js';
 import type { SamplingHost } from '../training/sampling-host.js';
 import type { BuiltModel } from './build-model.js';
-import { GroupKeeper, type KeeperContext, type PlacementNews, type PlacementSource } from './place-replicas.js';
+import { GroupKeeper, type KeeperContext, type PlacementNews } from './place-replicas.js';
 import type { PlacedGang } from './placed-gang.js';
 import { SamplingModels } from './sampling-models.js';
 import { ReplicaScaler } from './scale-replicas.js';
 import type { HeadStatus } from './types.js';
 import { type ModelNews, modelFailure, watchModel } from './watch-model.js';
+
+/** Where its groups are made. */
+export type FleetGround = Pick<KeeperContext, 'source' | 'namespace'>;
 
 export class Fleet {
   readonly directory: ModelDirectory;
@@ -49,15 +51,8 @@ export class Fleet {
     for (const { launcher } of models) launcher.prepare();
   }
 
-  /** Ask for the groups of all models; each starts its ranks when it has its places. */
-  async place(source: PlacementSource): Promise<void> {
-    const cpus = source.cluster.kind === 'own' ? await totalCpus(source) : null;
-    const plans = planGroups(
-      this.#models.map(({ config }) => config),
-      cpus,
-    );
-    // Two servers of one model may share a head.
-    const namespace = `serve-${randomBytes(6).toString('hex')}`;
+  /** Ask for the groups of all models, in their order; each starts its ranks when it has its places. */
+  place(plans: readonly (readonly GroupPlan[])[], { namespace, source }: FleetGround): void {
     this.#fixed = this.#models.flatMap((built, at) => {
       const news = this.#placement[at] as PlacementNews;
       const context = { source, namespace, news, log: this.#log, nowMs: this.#nowMs };
@@ -134,9 +129,4 @@ function isReady({ config, gangs }: BuiltModel, wasReady: boolean): boolean {
   const ready = gangs.filter(({ state }) => state.at === 'ready').length;
   if (autoscaling === null) return ready === gangs.length;
   return ready >= (wasReady ? autoscaling.min : autoscaling.initial);
-}
-
-async function totalCpus({ cluster }: PlacementSource): Promise<number> {
-  const { nodes } = await cluster.snapshot();
-  return nodes.reduce((sum, { resources }) => sum + (resources.CPU ?? 0), 0);
 }

@@ -19,21 +19,23 @@ import { openZmqHub } from '../transport/zmq-hub.js';
 import { deferred } from '../util/deferred.js';
 import { Emitter } from '../util/emitter.js';
 import { runAll } from '../util/run-all.js';
-import { type BuiltModel, buildModel } from './build-model.js';
 import { deviceHolders } from './device-holders.js';
-import { Fleet } from './fleet.js';
 import { makeFolders } from './folders.js';
+import type { GangContext } from './gang-ground.js';
+import { HeadModels } from './head-models.js';
 import type { HeadOptions } from './head-options.js';
 import type { HttpFront } from './http-front.js';
+import { fetchedFromHub } from './hub-models.js';
 import { ModelBuckets } from './model-buckets.js';
 import { checkpointRoot, openCheckpointStore } from './open-checkpoint-store.js';
 import { openOwnPlacement } from './own-placement.js';
 import { membershipOf, type PlacementSource } from './place-replicas.js';
 import { stepFields } from './step-fields.js';
 import { sweepHome } from './sweep-home.js';
-import { TrainerGangs } from './trainer-gangs.js';
+import { admissionsOf, supportedModels, trainingRules } from './training-rules.js';
 import type { Head, HeadEvents, HeadStatus } from './types.js';
 import { WarmPool } from './warm-pool.js';
+import type { ModelNews } from './watch-model.js';
 
 /** A timer of more than 2^31 − 1 ms would fire at once: `drain(Infinity)` means as long as it takes. */
 const LONGEST_TIMER_MS = 2 ** 31 - 1;
@@ -59,9 +61,8 @@ class RunningHead implements Head {
   readonly #events: Emitter<HeadEvents>;
   readonly #disposals: (() => PromiseLike<void> | void)[] = [];
   readonly #ready = deferred<void>();
-  #fleet: Fleet | null = null;
+  #models: HeadModels | null = null;
   #directory = new ModelDirectory([]);
-  #trainers: TrainerGangs | null = null;
   #training: LocalTrainingService | null = null;
   #http: HttpFront | null = null;
   #started = false;
@@ -81,11 +82,11 @@ class RunningHead implements Head {
   }
 
   get inference(): Inference {
-    return this.#fleet?.inference ?? this.#directory;
+    return this.#models?.fleet.inference ?? this.#directory;
   }
 
   get control(): FleetControl | null {
-    return this.#fleet?.control ?? null;
+    return this.#models?.fleet.control ?? null;
   }
 
   get training(): TrainingService | null {
@@ -116,14 +117,16 @@ class RunningHead implements Head {
     // Before anything that takes long: who has to mend it hears at once.
     const checkpointStore = await openCheckpointStore(config, this.#log);
     this.#disposals.push(() => checkpointStore?.[Symbol.asyncDispose]());
-    const models = await buckets.fetched(config.models, options.signal);
+    const { pythons, signal } = options;
+    const hubs = { pythons, env, ...(signal === undefined ? {} : { signal }) };
+    const trained = await fetchedFromHub(config.trained, hubs);
+    const models = await fetchedFromHub(await buckets.fetched(config.models, options.signal), hubs);
     const pool = new WarmPool(this.#native, ProcessWatcher.of(this.#native), folders.logs);
-    const build = (model: ModelConfig): BuiltModel => {
-      const python = options.pythons.get(model.engine)?.python;
-      if (python === undefined)
-        throw new TwinkleError('PYTHON_ENV', `no Python is known for engine \`${model.engine}\``);
-      const engineEnv = engineEnvironment(env, PYTHON_WORKERS, config.logLevel);
-      return buildModel(model, {
+    const engineEnv = engineEnvironment(env, PYTHON_WORKERS, config.logLevel);
+    const context = ({ engine }: Pick<ModelConfig, 'engine'>): GangContext => {
+      const python = options.pythons.get(engine)?.python;
+      if (python === undefined) throw new TwinkleError('PYTHON_ENV', `no Python is known for engine \`${engine}\``);
+      return {
         native: this.#native,
         watcher: ProcessWatcher.of(this.#native),
         hub,
@@ -138,36 +141,47 @@ class RunningHead implements Head {
         },
         logFolder: folders.logs,
         supervision: config.supervision,
-        maxQueue: config.http.maxQueue,
-        sleepWhileTraining: config.training.sleepWhileTraining,
-        shardTraining: config.training.shard,
-        log: this.#log,
-        buckets: buckets.of(model),
         pool,
-      });
+      };
     };
-    const built = models.map(build);
-    this.#fleet = new Fleet(built, this.#log, nowMs, {
+    const news: ModelNews = {
       progress: (model, progress) => this.#events.emit('progress', model, progress),
       failed: (model, reason, incident) => this.#events.emit('failed', model, reason, incident),
       recovered: (model, elapsedMs) => this.#events.emit('recovered', model, elapsedMs),
       change: () => this.#changed(),
+    };
+    const all = new HeadModels({
+      config: { ...config, trained },
+      models,
+      buckets,
+      log: this.#log,
+      news,
+      context,
+      nowMs,
     });
-    this.#directory = this.#fleet.directory;
-    const trainers = new TrainerGangs(built, config.training, this.#log);
-    this.#trainers = trainers;
+    this.#models = all;
+    const { fleet, trainers } = all;
+    this.#directory = fleet.directory;
     const placement = options.placement ?? this.#ownPlacement();
     this.#placement = placement;
-    await this.#fleet.place(placement);
-    trainers.startOwn();
+    await all.place(placement);
     // Imported only now, as HTTP is: the ranks' interpreters start meanwhile.
     const { LocalTrainingService } = await import('../training/service.js');
     const checkpointFolder = checkpointRoot(config.home);
     const journalFolder = join(config.home, 'training');
-    const { sampling } = this.#fleet;
-    const parts = { inference: this.inference, trainers, sampling, log: this.#log, nowMs };
-    const rules = config.training;
-    const training = new LocalTrainingService({ ...parts, checkpointFolder, checkpointStore, journalFolder, rules });
+    const { control, sampling } = fleet;
+    const supported = supportedModels(config.twinkle);
+    const parts = { inference: this.inference, trainers, sampling, log: this.#log, nowMs, supported };
+    const rules = trainingRules(config);
+    const admissions = admissionsOf(config.twinkle, nowMs);
+    const training = new LocalTrainingService({
+      ...parts,
+      checkpointFolder,
+      checkpointStore,
+      journalFolder,
+      rules,
+      admissions,
+    });
     this.#training = training;
     training.watch.on('stepped', (report) => this.#log.info(stepFields(report), 'training_step'));
     this.#disposals.push(() => training.close());
@@ -177,7 +191,7 @@ class RunningHead implements Head {
       this.#http = await openHttp({
         config,
         inference: this.inference,
-        control: this.#fleet.control,
+        control,
         training,
         status: () => this.status(),
         phase: () => this.#phase(),
@@ -194,7 +208,7 @@ class RunningHead implements Head {
   }
 
   status(): HeadStatus {
-    const training = this.#trainers?.status(this.#training?.watch.runs() ?? []) ?? [];
+    const training = this.#models?.trainers.status(this.#training?.watch.runs() ?? []) ?? [];
     const models = this.inference.models();
     const devices = deviceHolders(models, training);
     return {
@@ -251,9 +265,9 @@ class RunningHead implements Head {
     // A door that does not close must leave no process behind.
     const errors = await runAll([
       () => this.#http?.close(),
-      () => Promise.all([this.#trainers?.stop(), this.#fleet?.stop()]),
+      () => this.#models?.stop(),
       () => endInstance(native, ProcessWatcher.of(native), this.instance),
-      () => this.#fleet?.release(),
+      () => this.#models?.release(),
       ...this.#disposals.reverse(),
     ]);
     this.#log.info({ instance: this.instance, errors: errors.map(String) }, 'closed');
@@ -270,7 +284,7 @@ class RunningHead implements Head {
   #phase(): HeadStatus['phase'] {
     if (this.#closing !== null) return 'stopped';
     if (!this.#directory.accepting) return 'draining';
-    return this.#fleet?.phase(this.#wasReady) ?? 'starting';
+    return this.#models?.phase(this.#wasReady) ?? 'starting';
   }
 
   #changed(): void {
@@ -280,7 +294,7 @@ class RunningHead implements Head {
       this.#ready.resolve();
       this.#events.emit('ready', this.url);
     }
-    const fatal = this.#fleet?.fatal(this.#wasReady) ?? null;
+    const fatal = this.#models?.fatal(this.#wasReady) ?? null;
     if (fatal === null) return;
     this.#ready.reject(fatal);
     this.#events.emit('fatal', fatal);

@@ -16,6 +16,7 @@ import type { TrainingService } from '../training/types.js';
 import { describeInstance, removeInstance, writeInstance } from './instance-file.js';
 import { listenPrivately } from './private-socket.js';
 import { removeStaleSocket } from './stale-socket.js';
+import { twinkleOffer } from './twinkle-offer.js';
 import type { HeadStatus } from './types.js';
 
 export interface HttpFront {
@@ -48,6 +49,7 @@ export async function openHttp(options: HttpFrontOptions): Promise<HttpFront> {
     inference: options.inference,
     control: options.control,
     training: options.training,
+    twinkle: twinkleOffer(config, options.training),
     auth: config.auth,
     http,
     version: packageVersion(),

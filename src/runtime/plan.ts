@@ -1,5 +1,6 @@
 /** What a start would do, group by group and rank by rank, without doing it: for `--dry-run`, on this machine or on nodes of paper. Pure. */
-import type { Bundle, DeviceChoice, ModelConfig, PlacementStrategy, ServeConfig } from '../config/types.js';
+import type { Bundle, DeviceChoice, PlacementStrategy, ServeConfig } from '../config/types.js';
+import { type PlacedPart, placedParts } from '../engines/placed-parts.js';
 import { type GroupPlan, planGroups } from '../engines/placement.js';
 import { type SeatedBundle, type SeatedDevice, seatRanks } from '../engines/rank-seats.js';
 import { ENGINE_SPECS } from '../engines/specs.js';
@@ -80,21 +81,22 @@ export function planPlacement(config: ServeConfig, ground: PlanGround): Plan {
   const groups: PlannedGroup[] = [];
   const ranks: PlannedRank[] = [];
   let refusal: TwinkleError | null = null;
-  planGroups(config.models, ground.cpus).forEach((plans, at) => {
-    const model = config.models[at] as ModelConfig;
+  const parts = placedParts(config);
+  planGroups(parts, ground.cpus).forEach((plans, at) => {
+    const model = parts[at] as PlacedPart;
     // What comes later may wait for room.
     const first = model.autoscaling === null ? plans.length : Math.max(1, model.autoscaling.initial);
     for (const plan of plans.slice(0, first)) {
       const group = place(state, plan, model);
       groups.push(group);
-      if (group.outcome === 'placed') ranks.push(...ranksOf(plan, group, config, ground));
+      if (group.outcome === 'placed') ranks.push(...ranksOf(plan, group, model, config, ground));
       else refusal ??= unplaceable(plan, { ...group, leftOut: ground.cpus === null ? null : config.node.leftOut });
     }
   });
   return { groups, ranks, refusal };
 }
 
-function place(state: ClusterState, plan: GroupPlan, model: ModelConfig): PlannedGroup {
+function place(state: ClusterState, plan: GroupPlan, model: PlacedPart): PlannedGroup {
   const { name, strategy, bundles, tensorParallel } = plan;
   const request = compileGroup({ bundles, strategy, tensorParallel });
   const placement = placeGroup(state, request);
@@ -124,8 +126,13 @@ function devicesOf(spec: NodeSpec | undefined, grant: Grant): SeatedDevice[] {
   );
 }
 
-function ranksOf(plan: GroupPlan, group: PlannedGroup, config: ServeConfig, ground: PlanGround): PlannedRank[] {
-  const { engine, envVars } = modelOf(group.model, config);
+function ranksOf(
+  plan: GroupPlan,
+  group: PlannedGroup,
+  { engine, envVars }: PlacedPart,
+  config: ServeConfig,
+  ground: PlanGround,
+): PlannedRank[] {
   const env = { ...ground.env, ...envVars };
   const base = engineEnvironment(env, ground.pythonPath, config.logLevel);
   const seats = seatRanks(plan, group.bundles as readonly SeatedBundle[]);
@@ -160,14 +167,7 @@ function ranksOf(plan: GroupPlan, group: PlannedGroup, config: ServeConfig, grou
   });
 }
 
-/** The configuration of a model of the plan. */
-function modelOf(name: string, { models }: ServeConfig): ModelConfig {
-  const model = models.find((one) => nameOf(one) === name);
-  if (model === undefined) throw new TwinkleError('INTERNAL', `the plan has no model ${name}`);
-  return model;
-}
-
-function nameOf(model: ModelConfig): string {
+function nameOf(model: PlacedPart): string {
   return model.servedNames[0] ?? model.model;
 }
 

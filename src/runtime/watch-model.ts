@@ -15,7 +15,7 @@ export interface ModelNews {
 }
 
 /** What a program that embeds the server must know of a failure, and a client must not: how the rank ended and what it said last. */
-function detailsOf({ gang }: PlacedGang): Readonly<Record<string, unknown>> {
+export function detailsOf({ gang }: PlacedGang): Readonly<Record<string, unknown>> {
   const { incident, spec } = gang;
   if (incident === null) return { gang: spec.id };
   const { epoch, failure, lastWords, log, path } = incident;

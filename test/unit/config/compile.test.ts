@@ -21,6 +21,8 @@ describe('defaults', () => {
     const { config, deviceCalls, warnings } = await compile();
     expect(config).toEqual({
       models: [modelConfig()],
+      trained: [],
+      twinkle: null,
       node: { cpus: null, devices: [], links: [], leftOut: [] },
       training: {
         devices: null,

@@ -278,10 +278,6 @@ describe('refusals say where', () => {
     [`${MINIMAL}seed: 3`, 'serve.yaml:3:1: seed` one of its own; leave one out'],
     ['engine_kwargs: {}', 'serve.yaml:1:1: unknown key `engine_kwargs`; it belongs into an item of llm_configs'],
     ['applications: []', 'of an application file of Ray Serve write only the `llm_configs`'],
-    [
-      'http_options: {port: 1}\napplications: [{name: a, import_path: model}]',
-      'serve.yaml:2:1: this is the file of a Twinkle Server, by which `serve` cannot start yet',
-    ],
     ['applications: [null, {import_path: "mod:app"}]', 'of an application file of Ray Serve'],
   ])('%s', async (yaml, words) => {
     await expect(compile(yaml)).rejects.toThrow(words);

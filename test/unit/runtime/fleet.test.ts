@@ -7,6 +7,7 @@ import type { BuiltModel } from '../../../src/runtime/build-model.js';
 import { controlModel } from '../../../src/runtime/control-model.js';
 import { Fleet } from '../../../src/runtime/fleet.js';
 import { PlacedGang } from '../../../src/runtime/placed-gang.js';
+import { groupsOf } from '../../../src/runtime/plan-groups.js';
 import { AdapterStore } from '../../../src/serving/bucket/adapter-store.js';
 import { BucketAdapters } from '../../../src/serving/bucket/bucket-adapters.js';
 import { ModelService } from '../../../src/serving/model-service.js';
@@ -30,7 +31,10 @@ class Kit {
   readonly fleet: Fleet;
   readonly news = { progress: vi.fn(), failed: vi.fn(), recovered: vi.fn(), change: vi.fn() };
 
+  readonly configs: readonly ModelConfig[];
+
   constructor(kind: 'own' | 'head', ...configs: readonly ModelConfig[]) {
+    this.configs = configs;
     this.cluster = new ScriptedCluster(kind);
     const nowMs = (): number => 0;
     const models = configs.map((of): BuiltModel => {
@@ -61,7 +65,9 @@ class Kit {
 
   async place(): Promise<void> {
     const { cluster } = this;
-    await this.fleet.place({ cluster, sole: true, nodes: null, devices: [], leftOut: [] });
+    const source = { cluster, sole: true, nodes: null, devices: [], leftOut: [] };
+    const { models, namespace } = await groupsOf({ models: this.configs, trained: [] }, source);
+    this.fleet.place(models, { source, namespace });
     await turn();
   }
 

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { type Plan, planPlacement } from '../../../src/runtime/plan.js';
 import { parseNodes } from '../../../src/scheduler/node-spec.js';
+import { trainedModel } from '../../support/trained-model.js';
 import { compile } from '../config/support.js';
 
 /** Two boxes with four L4 each, and one with only CPUs. */
@@ -127,5 +128,37 @@ describe('the environment of the plan', () => {
         RAY_EXPERIMENTAL_NOSET_CUDA_VISIBLE_DEVICES: '1',
       });
     }
+  });
+});
+
+describe('models with ranks of their own that train', () => {
+  async function withTrained(gpus: number): Promise<Plan> {
+    const { config } = await compile({ flags: L4, cluster: new Set(['GPU']) });
+    const trained = [
+      trainedModel({ name: 'mock', ranks: 2, placement: { accelerator: 'GPU' }, envVars: { HF_HOME: '/h' } }),
+    ];
+    const nodes = parseNodes([{ id: 'a', resources: { CPU: 8, GPU: gpus, 'accelerator_type:L4': 1 } }], 'nodes');
+    return planPlacement({ ...config, trained }, { nodes, cpus: null, env: {}, pythonPath: '/p' });
+  }
+
+  it('have a group and ranks in the plan, behind what is served', async () => {
+    const made = await withTrained(3);
+    expect(made.refusal).toBeNull();
+    expect(made.groups.map(({ name, model, outcome }) => [name, model, outcome])).toEqual([
+      ['mock/0', 'mock', 'placed'],
+      ['mock/train/0', 'mock/train', 'placed'],
+    ]);
+    expect(made.ranks.map(({ model, rank, device }) => [model, rank, device?.index])).toEqual([
+      ['mock', 0, 0],
+      ['mock/train', 0, 1],
+      ['mock/train', 1, 2],
+    ]);
+    expect(made.ranks.map(({ environment }) => environment.HF_HOME)).toEqual([undefined, '/h', '/h']);
+  });
+
+  it('that find no room beside it are refused', async () => {
+    const made = await withTrained(2);
+    expect(made.groups.map(({ outcome }) => outcome)).toEqual(['placed', 'pending']);
+    expect(made.refusal?.message).toContain('mock/train/0');
   });
 });

@@ -1,11 +1,12 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import type { Autoscaling } from '../../../src/config/types.js';
+import type { Autoscaling, ModelConfig } from '../../../src/config/types.js';
 import { TwinkleError } from '../../../src/errors.js';
 import { SILENT } from '../../../src/observability/logger.js';
 import type { GenerateParams } from '../../../src/protocol/values.js';
 import { controlModel } from '../../../src/runtime/control-model.js';
 import { Fleet } from '../../../src/runtime/fleet.js';
 import { PlacedGang } from '../../../src/runtime/placed-gang.js';
+import { groupsOf } from '../../../src/runtime/plan-groups.js';
 import { AdapterStore } from '../../../src/serving/bucket/adapter-store.js';
 import { BucketAdapters } from '../../../src/serving/bucket/bucket-adapters.js';
 import { ModelService } from '../../../src/serving/model-service.js';
@@ -50,6 +51,7 @@ class Kit {
   readonly service: ModelService;
   readonly heard: string[] = [];
   readonly news = { progress: vi.fn(), failed: vi.fn(), recovered: vi.fn(), change: vi.fn() };
+  readonly config: ModelConfig;
   #nowMs = 0;
 
   constructor(change: Partial<Autoscaling> = {}) {
@@ -60,6 +62,7 @@ class Kit {
       autoscaling,
       placement: { accelerator: 'GPU' },
     });
+    this.config = config;
     this.played = Array.from({ length: autoscaling.max }, () => new PlayedGang());
     disposals.push(() => {
       for (const played of this.played) played[Symbol.dispose]();
@@ -82,7 +85,9 @@ class Kit {
 
   async place(): Promise<void> {
     const { cluster } = this;
-    await this.fleet.place({ cluster, sole: true, nodes: null, devices: [], leftOut: [] });
+    const source = { cluster, sole: true, nodes: null, devices: [], leftOut: [] };
+    const { models, namespace } = await groupsOf({ models: [this.config], trained: [] }, source);
+    this.fleet.place(models, { source, namespace });
     await turn();
   }
 

@@ -3,6 +3,7 @@ import type { ModelConfig, TrainingConfig } from '../../../src/config/types.js';
 import { type Logger, SILENT } from '../../../src/observability/logger.js';
 import type { BuiltModel } from '../../../src/runtime/build-model.js';
 import type { DeviceTurns } from '../../../src/runtime/device-turns.js';
+import type { PlacedTrainer } from '../../../src/runtime/placed-trainer.js';
 import { TrainerGangs } from '../../../src/runtime/trainer-gangs.js';
 import type { Gang, GangEvents } from '../../../src/supervisor/gang.js';
 import { type Deferred, deferred } from '../../../src/util/deferred.js';
@@ -138,4 +139,56 @@ it('says once what engine vllm leaves to ranks on the same GPUs, where it leaves
   expect(say({ gpu_memory_utilization: 0.5 })).toEqual([]);
   expect(say({}, { engine: 'transformers' })).toEqual([]);
   expect(say({}, { placement: { accelerator: null } })).toEqual([]);
+});
+
+/** Ranks in a group of their own. */
+function placed(name: string, change: object = {}): PlacedTrainer {
+  const trainer = { gone: false };
+  return {
+    names: [name],
+    folder: `/trained/${name}`,
+    limits: { maxRuns: 3, full: false, maxLifeMs: null },
+    gang: { card: { max_model_len: 64 }, epoch: 1, pids: [7], places: [], restarts: 0, state: { at: 'ready' } },
+    trainer,
+    open: async () => trainer,
+    close: vi.fn(),
+    paused: () => `${name} waits`,
+    stop: vi.fn(async () => {}),
+    ...change,
+  } as unknown as PlacedTrainer;
+}
+const served = (name: string): BuiltModel =>
+  ({ config: { servedNames: [name], model: `/served/${name}` }, gangs: [], trainer: null }) as unknown as BuiltModel;
+
+it('has ranks in groups of their own train models that are served, and others', async () => {
+  const [both, alone] = [placed('both'), placed('alone')];
+  const host = new TrainerGangs([served('both'), served('only')], CONFIG, SILENT, [both, alone]);
+  expect(['both', 'alone', 'only', 'none'].map((name) => host.trains(name))).toEqual([true, true, false, false]);
+  expect(host.trainedOnly()).toEqual([{ name: 'alone', maxModelLen: 64 }]);
+  expect(['both', 'alone', 'only', 'none'].map((name) => host.folder(name))).toEqual([
+    '/trained/both',
+    '/trained/alone',
+    '/served/only',
+    'none',
+  ]);
+  expect([host.limits('alone')?.maxRuns, host.limits('only')]).toEqual([3, null]);
+  expect([host.paused('alone'), host.paused('only')]).toEqual(['alone waits', null]);
+  expect(await host.open('alone')).toBe((alone as unknown as { trainer: unknown }).trainer);
+  await expect(host.open('only')).rejects.toMatchObject({ code: 'UNSUPPORTED_PARAMETER' });
+  host.checkRun('alone', { rank: 9999, unembed: true }); // nothing samples from it
+  host.close('alone');
+  expect(alone.close).toHaveBeenCalledOnce();
+  expect(both.close).not.toHaveBeenCalled();
+  const run = { model: 'alone', state: 'ready' } as never;
+  expect(host.status([run]).map(({ model, runs, state }) => [model, runs, state])).toEqual([
+    ['both', 0, 'ready'],
+    ['alone', 1, 'ready'],
+  ]);
+  await host.stop();
+  expect([both.stop, alone.stop].map((stop) => vi.mocked(stop).mock.calls.length)).toEqual([1, 1]);
+});
+
+it('says no length of a model whose ranks are not up', () => {
+  const host = new TrainerGangs([], CONFIG, SILENT, [placed('alone', { gang: { card: null } })]);
+  expect(host.trainedOnly()).toEqual([{ name: 'alone', maxModelLen: null }]);
 });

@@ -13,7 +13,9 @@ const FOLDER = fileURLToPath(new URL('../../../fixtures/twinkle/', import.meta.u
 
 /** Files of the documents and of the peer: name → text. */
 export const FIXTURES: ReadonlyMap<string, string> = new Map(
-  readdirSync(FOLDER).map((name) => [name, readFileSync(`${FOLDER}${name}`, 'utf8')]),
+  readdirSync(FOLDER)
+    .filter((name) => name.endsWith('.yaml'))
+    .map((name) => [name, readFileSync(`${FOLDER}${name}`, 'utf8')]),
 );
 
 /** One model application with these lines in its `args`, and these lines at the top. */
