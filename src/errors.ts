@@ -92,6 +92,7 @@ export const ERRORS = {
   SESSION_ENDED: { ...invalid, status: 410, type: 'not_found_error', title: 'A session has ended, or never was.' },
   SESSION_NOT_FOUND: { ...invalid, status: 404, type: 'not_found_error', title: 'No such session.' },
   SAMPLER_NOT_FOUND: { ...invalid, status: 404, type: 'not_found_error', title: 'No such sampling session.' },
+  ADAPTER_NOT_FOUND: { ...invalid, status: 404, type: 'not_found_error', title: 'No such adapter of that client.' },
   RUN_NOT_FOUND: { ...invalid, status: 404, type: 'not_found_error', title: 'No such training run.' },
   CHECKPOINT_NOT_FOUND: { ...invalid, status: 404, type: 'not_found_error', title: 'No such checkpoint.' },
   CHECKPOINT_DAMAGED: { ...internal, title: 'A checkpoint is torn or was changed.' },

@@ -9,7 +9,7 @@ import { type Authenticate, authenticator } from './http/auth.js';
 import { FlushQueue } from './sse/flush-queue.js';
 import { LiveResponses } from './sse/live-responses.js';
 import { trainingMetrics } from './training-metrics.js';
-import type { GatewayLogger, GatewayOptions, HeadPhase } from './types.js';
+import type { GatewayLogger, GatewayOptions, HeadPhase, TwinkleOffer } from './types.js';
 
 const KEEP_ALIVE_MS = 15_000;
 
@@ -20,6 +20,8 @@ export interface GatewayContext {
   readonly control: FleetControl | null;
   /** Null: none is offered. */
   readonly training: TrainingService | null;
+  /** Null: none is offered. */
+  readonly twinkle: TwinkleOffer | null;
   readonly authMode: GatewayOptions['auth']['mode'];
   readonly authenticate: Authenticate;
   readonly bodyLimit: number;
@@ -42,6 +44,7 @@ export function gatewayContext(options: GatewayOptions): GatewayContext {
     inference,
     control: options.control ?? null,
     training: training ?? null,
+    twinkle: options.twinkle ?? null,
     authMode: options.auth.mode,
     authenticate: authenticator(options.auth),
     bodyLimit: options.http.bodyLimit,

@@ -57,10 +57,12 @@ export const gatewayPlugin: FastifyPluginAsync<GatewayOptions> = async (app, opt
   app.decorateRequest(CALL_DECORATOR, null);
   if (app.prefix !== '') app.setNotFoundHandler((request) => Promise.reject(notFound(request.method, request.url)));
   await collectOpenApi(app, context.version);
+  const openai = [...modelRoutes(context), ...generationRoutes(context)];
   mountRoutes(app, context, [
     ...healthRoutes(context),
-    ...modelRoutes(context),
-    ...generationRoutes(context),
+    ...openai,
+    // Where a Twinkle Server has them.
+    ...(context.twinkle === null ? [] : openai.map((spec) => ({ ...spec, url: `/api${spec.url}`, hidden: true }))),
     ...tokenizeRoutes(context),
     ...relayRoutes(context),
     ...operationRoutes(app, context),

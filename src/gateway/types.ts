@@ -4,6 +4,7 @@ import type { Metrics } from '../observability/metrics.js';
 import type { FleetControl } from '../serving/types/control.js';
 import type { Inference } from '../serving/types.js';
 import type { TrainingService } from '../training/types.js';
+import type { TwinkleModels, TwinkleSamplers } from '../twinkle/types.js';
 
 /** Phase of the whole head; the same words as `HeadStatus.phase`. */
 export type HeadPhase = 'starting' | 'ready' | 'degraded' | 'draining' | 'failed' | 'stopped';
@@ -15,6 +16,22 @@ export interface GatewayLogger {
   error(fields: object, event: string): void;
 }
 
+/** An application of Twinkle's API, and where it is. */
+export interface TwinkleMount {
+  /** Of its model. */
+  readonly name: string;
+  /** Paths below which its routes are; the first is the one that clients build. */
+  readonly prefixes: readonly string[];
+}
+
+/** What the routes of Twinkle's models and samplers are served by. */
+export interface TwinkleOffer {
+  readonly models: TwinkleModels;
+  readonly samplers: TwinkleSamplers;
+  readonly trained: readonly TwinkleMount[];
+  readonly sampled: readonly TwinkleMount[];
+}
+
 /** Options of `buildGateway` and of `gatewayPlugin`. */
 export interface GatewayOptions {
   readonly inference: Inference;
@@ -22,6 +39,8 @@ export interface GatewayOptions {
   readonly control?: FleetControl;
   /** What the Tinker SDK is served by; absent: the gateway has no such routes. */
   readonly training?: TrainingService;
+  /** Models and samplers of Twinkle's API; absent: the gateway has none. */
+  readonly twinkle?: TwinkleOffer;
   readonly auth: AuthConfig;
   readonly http: Pick<HttpConfig, 'bodyLimit'>;
   /** Version of the package, for `/version`. */
