@@ -32,6 +32,7 @@ export { type CreateRuntimeOptions, createRuntime, type WorkerOutput } from './r
 export { type CreateServerOptions, createServer, type Server } from './runtime/embed.js';
 export type { UpdateWeightsOptions } from './runtime/embedded-weights.js';
 export type { ChatMessage, GeneratedPiece, GenerateOptions } from './runtime/generate-stream.js';
+export { type LaunchServerOptions, launchServer } from './runtime/launch-server.js';
 export type { HeadEvents, HeadStatus } from './runtime/types.js';
 export type { NamedTensor, ServedWeights, UpdateMode, WeightSource, WeightStore } from './serving/types/weights.js';
 export type {

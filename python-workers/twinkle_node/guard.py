@@ -44,10 +44,11 @@ def main() -> int:
 
 def _watch(lifeline: int, child: subprocess.Popen[bytes]) -> None:
     os.read(lifeline, 1)
-    for end in (child.terminate, child.terminate, child.kill):
-        end()
+    asks = ((child.terminate, PATIENCE_S), (child.terminate, PATIENCE_S / 3), (child.kill, None))
+    for ask, patience in asks:
+        ask()
         try:
-            child.wait(PATIENCE_S if end is child.terminate else None)
+            child.wait(patience)
         except subprocess.TimeoutExpired:
             continue
         return

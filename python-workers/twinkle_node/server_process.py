@@ -22,9 +22,9 @@ class ServerProcess:
     """It ends with this process, however that ends. ``url`` is where it answers once ``wait_ready`` has returned."""
 
     def __init__(
-        self, command: Sequence[str], config: Mapping[str, Any], env: Mapping[str, str], out: TextIO | None
+        self, command: Sequence[str], config: Mapping[str, Any] | str, env: Mapping[str, str], out: TextIO | None
     ) -> None:
-        """Start ``command``, which is ``serve`` and its flags, with ``config`` as its file.
+        """Start ``command``, which is ``serve`` or ``launch`` and its flags, with ``config`` as its file: what is in it, or its path.
 
         ``out`` takes what the server says to people; None: nobody.
         """
@@ -39,7 +39,7 @@ class ServerProcess:
         try:
             # A session of its own: Ctrl-C at the terminal is for us, and we ask the server to end.
             self._process = subprocess.Popen(
-                [*guard, *command, "--json", "--config", "-"],
+                [*guard, *command, "--json", "--config", config if isinstance(config, str) else "-"],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
@@ -58,7 +58,8 @@ class ServerProcess:
         listener.start()
         threading.Thread(target=self._follow, args=(events, listener), daemon=True).start()
         try:
-            written.write(json.dumps(config, indent=1).encode())
+            if not isinstance(config, str):
+                written.write(json.dumps(config, indent=1).encode())
             written.close()
         except BrokenPipeError:
             pass  # it has ended already: `wait_ready` says why
@@ -95,6 +96,10 @@ class ServerProcess:
         self._process.wait()
         self._ended.wait()
         atexit.unregister(self.close)
+
+    def hurry(self) -> None:
+        """To a server that was asked to end: running requests are cut. Does not wait."""
+        self._process.terminate()
 
     def _leave_to_parent(self) -> None:
         """A child made by fork has no part in the server: its copy of the lifeline would keep it alive."""

@@ -1,7 +1,6 @@
 /** The commands and their flags as commander knows them. Loads no command: each is imported when it runs. */
 import { Command, Option } from 'commander';
-import { OPTION_KEYS, type OptionSpec, optionSpec, SERVE_OPTIONS } from '../config/options.js';
-import { ENGINE_ARGS } from '../engines/args.js';
+import { SERVE_OPTIONS } from '../config/options.js';
 import type { Handler } from './io.js';
 import { addListFlags, addWatchFlag } from './list/flags.js';
 import {
@@ -15,6 +14,7 @@ import {
   TASK_STATES,
 } from './list/states.js';
 import { addPlaceFlags } from './place/flags.js';
+import { addLaunchFlags, addServeFlags } from './serve/add-flags.js';
 import { addConfigFlag } from './twinkle/config-file.js';
 
 /** Command → how to import what runs it. */
@@ -44,7 +44,7 @@ const HANDLERS: Readonly<Record<string, () => Promise<{ readonly run: Handler }>
 /** Called for the command that was chosen. */
 export type Chosen = (name: string, command: Command) => void;
 
-/** The handler of a command other than `serve` and `completion`, which need more than their own flags. */
+/** The handler of a command other than `serve`, `launch` and `completion`, which need more than their own flags. */
 export async function loadHandler(name: string): Promise<Handler> {
   const load = HANDLERS[name];
   if (load === undefined) throw new Error(`no handler for ${name}`);
@@ -76,7 +76,7 @@ export function buildProgram(version: string, chosen: Chosen): Command {
     const command = parent.command(usage).description(text).helpGroup(group);
     return command.action(() => chosen(command.name(), command));
   };
-  addServe(add(program, 'Serving:', 'serve', 'serve a model; none named: the built-in demo'));
+  addServeFlags(add(program, 'Serving:', 'serve', 'serve a model; none named: the built-in demo'));
   addWatchFlag(add(program, 'Serving:', 'status', 'what runs, and how it is'))
     .option(...HOME_FLAG)
     .option(...JSON_FLAG);
@@ -98,6 +98,7 @@ export function buildProgram(version: string, chosen: Chosen): Command {
     .option('--timeout <SECONDS>', 'time for a clean end before it is forced', '40')
     .option(...HOME_FLAG)
     .option(...JSON_FLAG);
+  addLaunchFlags(add(program, 'Twinkle Server:', 'launch', 'start the Twinkle Server that a file describes'));
   const check = 'whether the file of a Twinkle Server is right; looks at the file alone';
   addConfigFlag(add(program, 'Twinkle Server:', 'check-config', check)).option(...JSON_FLAG);
   const print = 'the file of a Twinkle Server with all defaults, in the names of today';
@@ -181,43 +182,4 @@ export function buildProgram(version: string, chosen: Chosen): Command {
     program.createArgument('<SHELL>', 'bash, zsh or fish').choices(['bash', 'zsh', 'fish']),
   );
   return program;
-}
-
-function addServe(command: Command): void {
-  command.argument('[MODEL]', SERVE_OPTIONS.model.help);
-  for (const key of OPTION_KEYS) command.addOption(serveOption(key, optionSpec(key)));
-  command.addOption(new Option('--config <FILE>', 'YAML file with the same names').helpGroup('Runtime:'));
-  command.addOption(new Option('--dry-run', 'print the plan and start nothing').helpGroup('Output:'));
-  command.addOption(
-    new Option('--nodes <FILE>', 'with --dry-run: plan for the nodes of this YAML file').helpGroup('Output:'),
-  );
-  command.addOption(new Option('--json', 'print events as JSON, one line each, on stdout').helpGroup('Output:'));
-  command.addHelpText('after', engineHelp);
-}
-
-function serveOption(key: string, spec: OptionSpec): Option {
-  const short = spec.short === undefined ? '' : ` (also -${spec.short})`;
-  const standard = spec.default === null ? '' : ` (default: ${spec.default})`;
-  const choices = spec.choices === undefined ? '' : `: ${spec.choices.join(', ')}`;
-  const flag = spec.arg === null ? `--${key}` : `--${key} <${spec.arg}>`;
-  const option = new Option(flag, `${spec.help}${choices}${short}${standard}`).helpGroup(`${spec.group}:`);
-  if (key === 'api-key')
-    option.argParser((value: string, earlier: string[] | undefined) => [...(earlier ?? []), value]);
-  return key === 'model' ? option.hideHelp() : option;
-}
-
-/** Its hundreds of arguments are explained by vLLM itself. */
-const VLLM_HELP = `
-Arguments of engine vllm (before or after \`--\`):
-  every one of \`vllm serve\`, by its own name and with its values, such as
-  --max-num-seqs 8, --enable-lora, --lora-modules a=PATH b=PATH, --no-enable-prefix-caching,
-  --hf-overrides '{"key": 1}', --compilation-config.mode 3, -O3`;
-
-function engineHelp(): string {
-  const lines = Object.entries(ENGINE_ARGS).map(([engine, table]) => {
-    if (engine === 'vllm') return VLLM_HELP;
-    const rows = Object.entries(table).map(([name, { help }]) => `  --${name.replaceAll('_', '-').padEnd(32)}${help}`);
-    return `\nArguments of engine ${engine} (before or after \`--\`):\n${rows.join('\n')}`;
-  });
-  return `${lines.join('\n')}\n\nEvery option is also an environment variable (--max-model-len: TWINKLE_MAX_MODEL_LEN) and a key of the YAML file.`;
 }

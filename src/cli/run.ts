@@ -32,7 +32,7 @@ async function dispatch(argv: readonly string[], context: CliContext): Promise<n
       io,
     );
   }
-  const serving = argv[0] === 'serve';
+  const serving = argv[0] === 'serve' || argv[0] === 'launch';
   const { words, engineArgs } = serving ? splitServeArgs(argv.slice(1)) : { words: argv.slice(1), engineArgs: [] };
   let chosen: { name: string; command: Command } | null = null;
   const program = buildProgram(version, (name, command) => {
@@ -45,6 +45,10 @@ async function dispatch(argv: readonly string[], context: CliContext): Promise<n
   if (found.name === 'serve') {
     const { serve } = await import('./commands/serve.js');
     return serve(found.command, engineArgs, context);
+  }
+  if (found.name === 'launch') {
+    const { launch } = await import('./commands/launch.js');
+    return launch(found.command, engineArgs, context);
   }
   if (found.name === 'completion') {
     const { printScript } = await import('./commands/completion.js');
@@ -87,7 +91,7 @@ async function parse(program: Command, words: readonly string[], io: CliIo): Pro
 function plain(message: string): string {
   return message
     .replace(/^error: /, '')
-    .replace(/^option '(-\S+)[^']*' argument missing$/, 'expected a value after `$1`')
+    .replace(/^option '(-[^\s,]+)[^']*' argument missing$/, 'expected a value after `$1`')
     .replace(/\n\(Did you mean (.*)\?\)$/, '; did you mean `$1`?')
     .trim();
 }

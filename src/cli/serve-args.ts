@@ -1,11 +1,11 @@
 /**
- * Sorts the words after `serve` before commander sees them: flags of `serve` (in either spelling, `-tp` written out) stay,
+ * Sorts the words after `serve` or `launch` before commander sees them: flags of the command (in either spelling, `-tp` written out) stay,
  * engine arguments are taken out, anything else is refused with what was probably meant. `--` changes nothing.
  * Values are split as vLLM's own command line does: how many follow is a matter of the argument's kind.
  */
 
 import type { WrittenEngineArg } from '../config/compile.js';
-import { isOptionKey, kebabCase, OPTION_KEYS, type OptionKey, optionSpec } from '../config/options.js';
+import { isOptionKey, kebabCase, OPTION_KEYS, optionSpec } from '../config/options.js';
 import { allEngineArgNames, type EngineArgSpec, findEngineArg } from '../engines/args.js';
 import { TwinkleError } from '../errors.js';
 import { didYouMean } from '../util/did-you-mean.js';
@@ -14,18 +14,20 @@ import { DottedArgs } from './dotted-args.js';
 /** Flags of the command itself, beside the options: name → whether a value follows. */
 export const COMMAND_FLAGS: Readonly<Record<string, boolean>> = {
   config: true,
+  namespace: true,
   nodes: true,
   'dry-run': false,
   json: false,
   help: false,
 };
 
-const SHORT = new Map<string, OptionKey>(
-  OPTION_KEYS.flatMap((key) => {
+const SHORT: ReadonlyMap<string, string> = new Map([
+  ['-c', 'config'],
+  ...OPTION_KEYS.flatMap((key) => {
     const { short } = optionSpec(key);
     return short === undefined ? [] : [[`-${short}`, key] as const];
   }),
-);
+]);
 
 /** The sorted words. */
 export interface ServeWords {

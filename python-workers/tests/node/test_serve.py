@@ -9,12 +9,12 @@ import signal
 import subprocess
 import sys
 import textwrap
-import time
 import urllib.request
 from pathlib import Path
 from typing import Any
 
 import pytest
+from node_processes import descendants, until_gone
 
 from twinkle_node import serve
 from twinkle_node.errors import ConfigError, TwinkleError
@@ -118,27 +118,6 @@ def ask(url: str, model: str, prompt: str = "Hello", timeout: float = 30) -> str
 
 def mock(model_id: str, **more: Any) -> LLMConfig:
     return LLMConfig(model_loading_config={"model_id": model_id}, llm_engine="mock", **more)
-
-
-def alive(pid: int) -> bool:
-    try:
-        return "Z" not in Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
-    except FileNotFoundError:
-        return False
-
-
-def descendants(pid: int) -> list[int]:
-    children = [
-        int(word) for task in Path(f"/proc/{pid}/task").iterdir() for word in (task / "children").read_text().split()
-    ]
-    return [pid, *(found for child in children for found in descendants(child))]
-
-
-def until_gone(pids: list[int], seconds: float = 20) -> None:
-    end = time.monotonic() + seconds
-    while left := [pid for pid in pids if alive(pid)]:
-        assert time.monotonic() < end, f"still there: {left}"
-        time.sleep(0.05)
 
 
 @pytest.mark.parametrize("name", PAGES)

@@ -31,7 +31,7 @@ function describe(parent: Command, path: string): void {
   for (const command of parent.commands) {
     const name = path === '' ? command.name() : `${path} ${command.name()}`;
     const known = tab.command(name, command.description());
-    for (const option of command.options) addOption(known, option);
+    for (const option of command.options) if (!option.hidden) addOption(known, option);
     for (const argument of command.registeredArguments) {
       const choices = argument.argChoices ?? (name === 'serve' ? ['demo'] : []);
       known.argument(argument.name(), offer(choices));

@@ -3,11 +3,17 @@ import { join } from 'node:path';
 import type { Command } from 'commander';
 import type { CompiledConfig, WrittenEngineArg } from '../../config/compile.js';
 import { PYTHON_WORKERS } from '../../config/package-root.js';
-import type { Layer } from '../../config/settings.js';
+import type { Layer, Origin } from '../../config/settings.js';
 import type { ServeConfig } from '../../config/types.js';
 import { EXIT, TwinkleError } from '../../errors.js';
 import { refuseUnplaceable } from '../../runtime/check-placement.js';
-import { configure, REQUIREMENTS, resolvePythons, wantedFlavour } from '../../runtime/configure.js';
+import {
+  type ConfigureRequest,
+  configure,
+  REQUIREMENTS,
+  resolvePythons,
+  wantedFlavour,
+} from '../../runtime/configure.js';
 import { HeadDoor } from '../../runtime/head-placement.js';
 import type { DescribedNode } from '../../scheduler/node-spec.js';
 import type { CliContext, CliIo } from '../io.js';
@@ -17,17 +23,30 @@ import { deviceKinds, readPaperNodes } from '../serve/paper-nodes.js';
 import { type ReadyFacts, Reporter } from '../serve/reporter.js';
 import { EndSignals } from '../serve/signals.js';
 
+/** Which file, and which files may be it. */
+export type ServedFile = Pick<ConfigureRequest, 'configFile' | 'onlyTwinkle'>;
+
+interface Flags {
+  readonly config?: string;
+  readonly namespace?: string;
+  readonly dryRun?: boolean;
+  readonly json?: boolean;
+  readonly nodes?: string;
+}
+
 /**
  * Serve until a signal or a fatal error.
+ * @param file none given: that of `--config`, of either kind
  * @returns the exit code
  */
 export async function serve(
   command: Command,
   engineArgs: readonly WrittenEngineArg[],
   context: CliContext,
+  file?: ServedFile,
 ): Promise<number> {
   const { io, parts } = context;
-  const flags = command.opts<{ config?: string; dryRun?: boolean; json?: boolean; nodes?: string }>();
+  const flags = command.opts<Flags>();
   const dryRun = flags.dryRun === true;
   if (flags.nodes !== undefined && !dryRun) {
     throw new TwinkleError('USAGE', '`--nodes` describes a cluster on paper: nothing can start there; add --dry-run');
@@ -43,7 +62,8 @@ export async function serve(
       engineArgs,
       env: io.env,
       cwd: io.cwd,
-      configFile: flags.config ?? null,
+      ...(file ?? { configFile: flags.config ?? null }),
+      namespace: flags.namespace === undefined ? null : { value: flags.namespace, origin: NAMESPACE },
       mayWrite: !dryRun,
       devices: async () => (await parts.native()).devices(),
       cluster: async (address, home) => (nodes === null ? await door.kinds(address, home) : deviceKinds(nodes)),
@@ -58,6 +78,8 @@ export async function serve(
     signals.close();
   }
 }
+
+const NAMESPACE: Origin = { source: 'flag', name: '--namespace', at: null };
 
 interface Company {
   readonly reporter: Reporter;
@@ -80,7 +102,7 @@ async function start(
   const pythons = await resolvePythons(config, { env: io.env, progress: reporter, signal: signals.aborted });
   const startHead = await loading;
   signals.aborted.throwIfAborted();
-  const facts = { model: config.models[0]?.servedNames[0] ?? '', ...keyFacts(compiled) };
+  const facts = { model: config.models[0]?.servedNames[0] ?? null, ...keyFacts(compiled) };
   const service = io.env.NOTIFY_SOCKET ? await parts.native() : null;
   const notify = (state: string): void => void service?.sdNotify(state);
   const life = { config, facts, reporter, signals, io, notify };
@@ -143,13 +165,13 @@ async function showDryRun(
     ]);
   const { config } = compiled;
   const pythons: Record<string, string> = {};
-  for (const model of config.models) {
-    const flavour = wantedFlavour(model.engine, [model.placement.accelerator], io.env);
+  for (const { engine, placement } of [...config.models, ...config.trained]) {
+    const flavour = wantedFlavour(engine, [placement.accelerator], io.env);
     const cached =
       flavour === 'ascend'
         ? '(of yours: say --python)'
-        : findCached(environmentsFolder(io.env), environmentKey(model.engine, flavour, REQUIREMENTS))?.python;
-    pythons[model.engine] =
+        : findCached(environmentsFolder(io.env), environmentKey(engine, flavour, REQUIREMENTS))?.python;
+    pythons[engine] =
       config.python.interpreter ??
       cached ??
       (config.python.mayInstall ? '(would be made)' : '(missing, and --no-setup is said)');

@@ -20,7 +20,7 @@ export function flagLayer(command: Command): Layer {
       origin: { source: 'flag', name: `--${key}`, at: null },
     });
   }
-  const positional = command.args[0];
+  const positional = command.name() === 'serve' ? command.args[0] : undefined;
   if (positional !== undefined) {
     if (layer.has('model')) {
       throw new TwinkleError('USAGE', `expected one model but received "${positional}" and \`--model\`; leave one out`);

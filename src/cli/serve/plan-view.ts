@@ -1,7 +1,7 @@
 /** Shows the plan of `serve --dry-run`. Keys are never in it: a configuration holds only hashes, and those are left out. */
 import type { CompiledConfig } from '../../config/compile.js';
 import type { Bundle, ModelConfig } from '../../config/types.js';
-import type { Plan, PlannedGroup } from '../../runtime/plan.js';
+import { maskSecret, type Plan, type PlannedGroup } from '../../runtime/plan.js';
 import type { CliIo } from '../io.js';
 import { table } from '../render/table.js';
 
@@ -19,7 +19,11 @@ export function showPlan(view: PlanView, io: CliIo, json: boolean): void {
   const auth = { mode: config.auth.mode, keys: config.auth.keyHashes.length };
   if (json) {
     const { groups, ranks } = view.plan;
-    const plan = { ...config, auth, groups, ranks, pythons: view.pythons, origins };
+    // The file of a Twinkle Server may have a password in it, and what is made of it is all here.
+    const { twinkle: _, ...rest } = config;
+    const models = config.models.map(masked);
+    const trained = config.trained.map(masked);
+    const plan = { ...rest, models, trained, auth, groups, ranks, pythons: view.pythons, origins };
     io.stdout.write(`${JSON.stringify({ event: 'plan', ...plan })}\n`);
     return;
   }
@@ -38,6 +42,10 @@ export function showPlan(view: PlanView, io: CliIo, json: boolean): void {
       `model ${model.servedNames.join(', ')}`,
       `${model.model}, engine ${model.engine}, tp ${model.tensorParallel} × pp ${model.pipelineParallel} × ${describeReplicas(model)}`,
     ]),
+    ...config.trained.map(({ engine, full, model, name, ranks, shard }) => [
+      `trained ${name}`,
+      `${model}, engine ${engine}, ${ranks} ${ranks === 1 ? 'rank' : 'ranks'}${shard ? ' with a part each' : ''}${full ? ', all parameters' : ''}`,
+    ]),
   ];
   io.stdout.write(table(['what', 'value'], facts));
   for (const group of view.plan.groups) showGroup(group, io);
@@ -48,6 +56,12 @@ export function showPlan(view: PlanView, io: CliIo, json: boolean): void {
     );
     for (const [name, value] of Object.entries(rank.environment)) io.stdout.write(`  ${name}=${value}\n`);
   }
+}
+
+/** Without the values of variables whose names say that they are secrets. */
+function masked<T extends Pick<ModelConfig, 'envVars'>>(model: T): T {
+  const entries = Object.entries(model.envVars).map(([name, value]) => [name, maskSecret(name, value)]);
+  return { ...model, envVars: Object.fromEntries(entries) as T['envVars'] };
 }
 
 /** `dp 2`, or between how many there are. */

@@ -8,8 +8,8 @@ import { painter } from '../render/style.js';
 /** Where to ask, and what to show with it. */
 export interface ReadyFacts {
   readonly url: string | null;
-  /** First name of the first model. */
-  readonly model: string;
+  /** First name of the first model; null: none is served. */
+  readonly model: string | null;
   /** Where a client's key is: none is needed, a variable, the file of the generated key, or only its owner knows. */
   readonly keySource: 'none' | 'variable' | 'owner' | { readonly file: string };
   /** Shown once, in the start that made it. */
@@ -90,7 +90,7 @@ export class Reporter implements SetupProgress {
     if (generatedKey !== null && typeof facts.keySource === 'object') {
       out.write(`API key, shown this once and kept in ${facts.keySource.file}:\n  ${generatedKey}\n`);
     }
-    if (url !== null) out.write(`try:\n  ${curlLine(url, model, facts.keySource)}\n`);
+    if (url !== null && model !== null) out.write(`try:\n  ${curlLine(url, model, facts.keySource)}\n`);
   }
 
   /** Remove the passing line before others write. */
