@@ -25,25 +25,68 @@ export interface PlayedRank {
   hello(): void;
   /** @param content default: an idle rank */
   beat(content?: Partial<Beat>): void;
-  loaded(): void;
+  /** @param card what it says of the model, beside the engine */
+  loaded(card?: Partial<ModelCard>): void;
   send(frame: FromRank): void;
 }
 
-export class PlayedGang implements Disposable {
-  readonly folder = mkdtempSync(join(tmpdir(), 'twinkle-played-'));
+/** Launches ranks that the test plays. */
+export class PlayedRanks implements RankLauncher {
   readonly native = createFakeNative();
   readonly watcher = ProcessWatcher.of(this.native);
   readonly hub = new MemoryHub();
   readonly ranks: PlayedRank[] = [];
+
+  prepare(): void {}
+
+  async [Symbol.asyncDispose](): Promise<void> {}
+
+  /** The latest launch of a rank. @param gang its id; default: that of any */
+  rank(rank: number, gang?: string): PlayedRank {
+    const found = this.ranks.findLast(
+      ({ request: { launch } }) => launch.rank === rank && (gang === undefined || launch.gang === gang),
+    );
+    if (found === undefined) throw new Error(`rank ${rank} was not launched`);
+    return found;
+  }
+
+  launch(request: LaunchRequest): Promise<RunningRank> {
+    const running = deferred<RunningRank>();
+    const { identity, rank, epoch, engine } = request.launch;
+    const main = this.hub.join(identity);
+    const beats = this.hub.join(`${identity}:beat`);
+    const frames: ToRank[] = [];
+    main.receive((frame) => frames.push(frame));
+    this.ranks.push({
+      request,
+      main,
+      frames,
+      run: () => {
+        const options = { file: 'x', args: [], env: [], cwd: null, fds: [], parentDeathSignal: false, cpus: null };
+        const pid = this.native.spawn(options);
+        running.resolve({ pid, ended: this.watcher.ended(pid) });
+        return pid;
+      },
+      hello: () => main.send({ t: 'hello', protocol: PROTOCOL_VERSION, rank, epoch, pid: 1, engine, python: '3' }),
+      beat: (content = {}) =>
+        beats.send({ t: 'beat', seq: 0, phase: 'idle', busy_ms: 0, waits: null, stats: null, ...content }),
+      loaded: (card = {}) => {
+        const call = frames.find((frame) => frame.t === 'call' && frame.method === 'load') as { id: number };
+        main.send({ t: 'result', id: call.id, value: { engine, ...card } as ModelCard });
+      },
+      send: (frame) => main.send(frame),
+    });
+    return running.promise;
+  }
+}
+
+export class PlayedGang extends PlayedRanks implements Disposable {
+  readonly folder = mkdtempSync(join(tmpdir(), 'twinkle-played-'));
   readonly gang: Gang;
   now = 0;
 
   constructor(spec: Partial<GangSpec> = {}) {
-    const launcher: RankLauncher = {
-      prepare() {},
-      launch: (request) => this.#launch(request),
-      async [Symbol.asyncDispose]() {},
-    };
+    super();
     const whole: GangSpec = {
       id: 'm/0',
       engine: 'mock',
@@ -61,7 +104,7 @@ export class PlayedGang implements Disposable {
       native: this.native,
       watcher: this.watcher,
       hub: this.hub,
-      launcher,
+      launcher: this,
       instance: `played-${this.folder.slice(-6)}`,
       inherited: {},
       incidentFolder: join(this.folder, 'incidents'),
@@ -72,13 +115,6 @@ export class PlayedGang implements Disposable {
 
   logPath(rank: number): string {
     return join(this.folder, `rank${rank}.log`);
-  }
-
-  /** The latest launch of a rank. */
-  rank(rank: number): PlayedRank {
-    const found = this.ranks.findLast(({ request }) => request.launch.rank === rank);
-    if (found === undefined) throw new Error(`rank ${rank} was not launched`);
-    return found;
   }
 
   /** Every rank runs and says hello. */
@@ -101,34 +137,5 @@ export class PlayedGang implements Disposable {
 
   [Symbol.dispose](): void {
     rmSync(this.folder, { recursive: true, force: true });
-  }
-
-  #launch(request: LaunchRequest): Promise<RunningRank> {
-    const running = deferred<RunningRank>();
-    const { identity, rank, epoch, engine } = request.launch;
-    const main = this.hub.join(identity);
-    const beats = this.hub.join(`${identity}:beat`);
-    const frames: ToRank[] = [];
-    main.receive((frame) => frames.push(frame));
-    this.ranks.push({
-      request,
-      main,
-      frames,
-      run: () => {
-        const options = { file: 'x', args: [], env: [], cwd: null, fds: [], parentDeathSignal: false, cpus: null };
-        const pid = this.native.spawn(options);
-        running.resolve({ pid, ended: this.watcher.ended(pid) });
-        return pid;
-      },
-      hello: () => main.send({ t: 'hello', protocol: PROTOCOL_VERSION, rank, epoch, pid: 1, engine, python: '3' }),
-      beat: (content = {}) =>
-        beats.send({ t: 'beat', seq: 0, phase: 'idle', busy_ms: 0, waits: null, stats: null, ...content }),
-      loaded: () => {
-        const call = frames.find((frame) => frame.t === 'call' && frame.method === 'load') as { id: number };
-        main.send({ t: 'result', id: call.id, value: { engine } as ModelCard });
-      },
-      send: (frame) => main.send(frame),
-    });
-    return running.promise;
   }
 }
