@@ -124,7 +124,7 @@ async function startAt(door: HeadDoor, options: CreateServerOptions, file: OfFil
   return asServer(head, door, {
     inference: head.inference,
     ...(head.control === null ? {} : { control: head.control }),
-    ...(head.training === null ? {} : { training: head.training, twinkle: twinkleOffer(config, head.training) }),
+    ...(head.training === null ? {} : { training: head.training, twinkle: twinkleOffer(config, head.training, false) }),
     auth: config.auth,
     http: config.http,
     version: packageVersion(),

@@ -2,17 +2,17 @@
 import { constants } from 'node:fs';
 import { copyFile, mkdir, rename, rm } from 'node:fs/promises';
 import { isAbsolute, join } from 'node:path';
-import type { AuthConfig } from '../config/types.js';
 import { TwinkleError } from '../errors.js';
 import type { Exports } from '../twinkle/exports.js';
 
 const refused = (code: 'INVALID_REQUEST' | 'UNSUPPORTED_PARAMETER', message: string): TwinkleError =>
   new TwinkleError(code, message, { param: 'save_dir' });
 
-export function exportsFor({ mode }: Pick<AuthConfig, 'mode'>): Exports {
+/** @param allowed whether only users of this machine can ask */
+export function exportsFor(allowed: boolean): Exports {
   return {
     check: (folder) => {
-      if (mode === 'keys')
+      if (!allowed)
         throw refused(
           'UNSUPPORTED_PARAMETER',
           'this server is asked from elsewhere, so clients name no folders of its disk: leave `save_dir` out, and download what was saved',

@@ -3,6 +3,7 @@ import { rmSync } from 'node:fs';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import type { ClusterSnapshot } from '../cluster/api.js';
+import { isLocal } from '../config/address.js';
 import { packageVersion } from '../config/package-root.js';
 import type { ServeConfig } from '../config/types.js';
 import { TwinkleError } from '../errors.js';
@@ -49,7 +50,7 @@ export async function openHttp(options: HttpFrontOptions): Promise<HttpFront> {
     inference: options.inference,
     control: options.control,
     training: options.training,
-    twinkle: twinkleOffer(config, options.training),
+    twinkle: twinkleOffer(config, options.training, config.auth.mode !== 'keys' && isLocal(http)),
     auth: config.auth,
     http,
     version: packageVersion(),

@@ -26,7 +26,11 @@ export async function fetchedFromHub<T extends { readonly model: string; readonl
   const fetched: T[] = [];
   // One after another: a sampler and a trainer have the same.
   for (const model of models)
-    fetched.push(model.model.startsWith(MODELSCOPE) ? { ...model, model: await folderOf(model, context) } : model);
+    fetched.push(
+      model.engine !== 'mock' && model.model.startsWith(MODELSCOPE)
+        ? { ...model, model: await folderOf(model, context) }
+        : model,
+    );
   return fetched;
 }
 

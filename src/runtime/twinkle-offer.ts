@@ -8,8 +8,10 @@ import { SampledModels } from '../twinkle/samplers.js';
 import { exportsFor } from './export-checkpoint.js';
 
 export function twinkleOffer(
-  { auth, models, twinkle }: Pick<ServeConfig, 'auth' | 'models' | 'twinkle'>,
+  { models, twinkle }: Pick<ServeConfig, 'models' | 'twinkle'>,
   training: TrainingService,
+  /** Whether only users of this machine can ask. */
+  local: boolean,
 ): TwinkleOffer {
   const named = (kind: 'model' | 'sampler'): readonly TwinkleMount[] => {
     if (twinkle === null) {
@@ -24,7 +26,7 @@ export function twinkleOffer(
     models: new AdaptedModels({
       training,
       encoders: new Encoders(training.direct),
-      exports: exportsFor(auth),
+      exports: exportsFor(local),
       nowMs: Date.now,
     }),
     samplers: new SampledModels(training),

@@ -102,11 +102,8 @@ export class Direct implements DirectTraining {
 async function call<T>(run: Run, act: (trainer: Trainer) => Promise<T>, kind: 'step' | 'other' = 'other'): Promise<T> {
   return await new Promise((resolve, reject) => {
     const send = async (trainer: Trainer): Promise<void> => resolve(await act(trainer));
-    run.behind({
-      kind: 'call',
-      sent: run.progress.taken(kind),
-      send,
-      failed: (error) => reject(run.judged(error)),
-    });
+    const failed = (error: unknown): void => reject(run.judged(error));
+    const operation = { kind: 'call', sent: run.progress.taken(kind), send, failed } as const;
+    run.behind(kind === 'step' ? run.timed(operation) : operation);
   });
 }

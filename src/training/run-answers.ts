@@ -9,6 +9,15 @@ import type { FutureFailure, FutureResult } from './types.js';
 /** An operation of a run. */
 export type RunOperation = QueuedRun['waiting'][number];
 
+/** How something takes its turn. */
+export interface OrderOptions {
+  /** Whether it is given up when it takes too long. */
+  readonly limited?: boolean;
+  /** It waits for this in its turn, and those behind it, too. */
+  readonly ready?: Promise<unknown> | null;
+  readonly sent?: () => void;
+}
+
 /** @param over called once, when it is done or has failed */
 export function tracked(operation: RunOperation, over: () => void): RunOperation {
   const failed = (error: unknown): void => {

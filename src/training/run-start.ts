@@ -1,7 +1,7 @@
 /** How a run begins on its ranks: anew, or from what was saved. */
+import { PLAIN_LORA } from './plain-lora.js';
 import type { Run } from './run.js';
 import type { Trainer } from './trainer.js';
-import type { LoraOptions } from './types.js';
 
 /** What a run goes on from. */
 export interface Start {
@@ -10,9 +10,6 @@ export interface Start {
   /** Has the folder brought here. Null: it is. */
   bring(): Promise<unknown> | null;
 }
-
-/** What Tinker's runs have. */
-const PLAIN_LORA: LoraOptions = { alpha: 32, dropout: 0, targets: null, rslora: false, init: 'default' };
 
 /** @param from null: it is new */
 export async function beginRun(

@@ -4,7 +4,7 @@ import type { TrainMetrics, TrainOutcome } from '../protocol/training.js';
 import { failureOf } from './failure.js';
 import type { Future } from './futures.js';
 import { probeOf } from './probe.js';
-import { jsonAnswer, passAnswer, type RunOperation, tokensOf, tracked } from './run-answers.js';
+import { jsonAnswer, type OrderOptions, passAnswer, type RunOperation, tokensOf, tracked } from './run-answers.js';
 import { lostWith, ranksGone, withoutGradient } from './run-failures.js';
 import { RunGate } from './run-gate.js';
 import type { RunKeeper, RunPlace } from './run-keeper.js';
@@ -160,7 +160,8 @@ export class Run implements QueuedRun {
   }
 
   step({ adam, seqId }: StepRequest, future: Future): void {
-    this.order(seqId, future, (trainer) => this.takeStep(trainer, adam), { sent: this.progress.taken('step') });
+    const options = { sent: this.progress.taken('step'), limited: true };
+    this.order(seqId, future, (trainer) => this.takeStep(trainer, adam), options);
   }
 
   /** Forward or forward_backward as an operation. @param done also told of one that failed by itself */
@@ -169,7 +170,7 @@ export class Run implements QueuedRun {
     done: (outcome: TrainOutcome) => void,
     failed: RunOperation['failed'],
   ): RunOperation {
-    return {
+    return this.timed({
       kind: 'pass',
       work: { run: this.id, ...work },
       tokens: tokensOf(work),
@@ -183,7 +184,12 @@ export class Run implements QueuedRun {
         done(outcome);
       },
       failed,
-    };
+    });
+  }
+
+  /** Given up when it waits, or is computed, for too long: for what computes. */
+  timed(operation: RunOperation): RunOperation {
+    return timed(operation, this.timeouts);
   }
 
   async takeStep(trainer: Trainer, adam: StepRequest['adam']): Promise<TrainMetrics> {
@@ -202,13 +208,12 @@ export class Run implements QueuedRun {
   /**
    * Something that takes its turn.
    * @param act the ranks' part: resolves to the answer, as JSON, or to what gives the answer and those behind it need not wait for
-   * @param ready it waits for this in its turn, and those behind it, too
    */
   order(
     seqId: number,
     future: Future,
     act: (trainer: Trainer) => Promise<object | (() => Promise<object>)>,
-    { ready = null, sent = this.progress.taken('other') }: { ready?: Promise<unknown> | null; sent?: () => void } = {},
+    { limited = false, ready = null, sent = this.progress.taken('other') }: OrderOptions = {},
   ): void {
     const failed = (error: unknown): void => future.settle(this.#failure(error));
     const settle = (answer: object): void => future.settle(jsonAnswer(answer));
@@ -217,7 +222,8 @@ export class Run implements QueuedRun {
       if (typeof answer === 'function') void (answer as () => Promise<object>)().then(settle, failed);
       else settle(answer);
     };
-    this.#offer(seqId, { kind: 'call', sent, send, failed }, ready);
+    const operation: RunOperation = { kind: 'call', sent, send, failed };
+    this.#offer(seqId, limited ? this.timed(operation) : operation, ready);
   }
 
   /** Something to do behind all that was asked for so far. @param failed why it was not done */
@@ -230,17 +236,13 @@ export class Run implements QueuedRun {
   behind(operation: RunOperation): void {
     this.lastRequest = Date.now();
     if (this.loss !== null) operation.failed(this.loss);
-    else {
-      const limited = timed(operation, this.timeouts);
-      this.#gate.offer({ seqId: this.#order.next, answered: true, operation: limited, ready: null });
-    }
+    else this.#gate.offer({ seqId: this.#order.next, answered: true, operation, ready: null });
   }
 
   #offer(seqId: number, operation: Asked['operation'], ready: Asked['ready'] = null): void {
     ready?.catch(() => {}); // its turn may never come
     this.lastRequest = Date.now();
-    if (this.loss === null)
-      this.#take(seqId, { seqId, answered: true, operation: timed(operation, this.timeouts), ready });
+    if (this.loss === null) this.#take(seqId, { seqId, answered: true, operation, ready });
     else operation.failed(this.loss);
   }
 
@@ -261,7 +263,8 @@ export class Run implements QueuedRun {
   }
 
   #send(queue: TrainerQueue, { answered, operation }: Asked): void {
-    if (this.gradientDropped && answered) {
+    // Who has given up would not hear of it.
+    if (this.gradientDropped && answered && operation.abandoned?.() !== true) {
       this.gradientDropped = false;
       operation.failed(withoutGradient(this.id));
     } else this.#add(queue, operation);

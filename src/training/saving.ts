@@ -5,11 +5,12 @@ import type { Checkpoints } from './checkpoints.js';
 import { savedAs } from './finished-saves.js';
 import { sizeText } from './full-runs.js';
 import type { NamedCheckpoints } from './named-checkpoints.js';
+import { PLAIN_LORA } from './plain-lora.js';
 import type { Run } from './run.js';
 import type { Runs } from './runs.js';
 import type { Session } from './sessions.js';
 import type { Trainer } from './trainer.js';
-import type { LoadRequest, ResumeRequest, SaveRequest } from './types/checkpoints.js';
+import type { LoadRequest, ResumeRequest, RunShape, SaveRequest } from './types/checkpoints.js';
 import { writeCheckpoint } from './write-checkpoint.js';
 
 export class Saving {
@@ -60,11 +61,19 @@ export class Saving {
 
   load(tenant: string, { from, optimizer, reader, run: id, seqId }: LoadRequest): string {
     const { folder, run: saved } = this.named.readable(reader, from);
-    const { baseModel, rank } = this.runs.get(tenant, id).spec;
+    const own = this.runs.get(tenant, id).spec;
+    const { baseModel, rank } = own;
     if (saved.baseModel !== baseModel || saved.rank !== rank) {
       throw new TwinkleError(
         'INVALID_REQUEST',
         `checkpoint \`${pathText(from)}\` is of \`${saved.baseModel}\` with ${sizeText(saved)}, this run of \`${baseModel}\` with ${sizeText({ rank })}: begin a run from it`,
+        { param: 'path' },
+      );
+    }
+    if (rank !== 0 && placesOf(saved) !== placesOf(own)) {
+      throw new TwinkleError(
+        'INVALID_REQUEST',
+        `checkpoint \`${pathText(from)}\` is of a LoRA of other layers or another scale (${placesOf(saved)}) than this run's (${placesOf(own)}): begin a run like it`,
         { param: 'path' },
       );
     }
@@ -77,4 +86,12 @@ export class Saving {
       run.order(seqId, future, act, { ready: this.named.bring(reader, from) });
     });
   }
+}
+
+/** What of a LoRA a run cannot take over from another. */
+function placesOf({ attn, lora = PLAIN_LORA, mlp, unembed }: RunShape): string {
+  const { alpha, rslora, targets } = lora;
+  const layers =
+    targets ?? [attn && 'attention', mlp && 'mlp', unembed && 'output layer'].filter((one) => one !== false);
+  return `${layers.join(', ')}; alpha ${alpha}${rslora ? ', by the root of the rank' : ''}`;
 }

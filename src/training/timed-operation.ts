@@ -8,6 +8,9 @@ export interface Timeouts {
   readonly executionTimeoutMs: number | null;
 }
 
+/** A timer of more would fire at once. */
+const LONGEST_MS = 2 ** 31 - 1;
+
 /** The operation; one that was given up is not begun, and what comes of one that had begun is not told. */
 export function timed(operation: RunOperation, { executionTimeoutMs, queueTimeoutMs }: Timeouts): RunOperation {
   if (queueTimeoutMs === null && executionTimeoutMs === null) return operation;
@@ -19,21 +22,30 @@ export function timed(operation: RunOperation, { executionTimeoutMs, queueTimeou
     over = true;
     tell();
   };
-  const giveUpAfter = (ms: number | null, message: string): void => {
+  const giveUpAfter = (ms: number | null, message: string, begun: boolean): void => {
     if (timer !== null) clearTimeout(timer);
     timer =
       ms === null
         ? null
-        : setTimeout(() => settle(() => operation.failed(new TwinkleError('DEADLINE_EXCEEDED', message))), ms);
+        : setTimeout(
+            () =>
+              settle(() => operation.failed(new TwinkleError('DEADLINE_EXCEEDED', message, { details: { begun } }))),
+            Math.min(ms, LONGEST_MS),
+          );
     timer?.unref();
   };
-  giveUpAfter(queueTimeoutMs, `the request waited for more than ${(queueTimeoutMs ?? 0) / 1000} s and was not begun`);
+  giveUpAfter(
+    queueTimeoutMs,
+    `the request waited for more than ${(queueTimeoutMs ?? 0) / 1000} s and was not begun`,
+    false,
+  );
   const common = {
     sent: () => {
       operation.sent();
       giveUpAfter(
         over ? null : executionTimeoutMs,
         `the request is computed for more than ${(executionTimeoutMs ?? 0) / 1000} s; it goes on, and its gradient may count: forget that, or begin from what was saved`,
+        true,
       );
     },
     failed: (error: unknown) => settle(() => operation.failed(error)),

@@ -24,12 +24,13 @@ export async function writeCheckpoint(
     optimizer: contents === 'all',
     handed_over: contents === 'handed over',
   });
-  const { attn, baseModel, mlp, rank, seed, unembed, userMetadata: runMetadata } = run.spec;
+  const { attn, baseModel, lora, mlp, rank, seed, unembed, userMetadata: runMetadata } = run.spec;
+  const options = lora === undefined ? {} : { lora };
   return {
     path,
     tenant,
     folder,
-    run: { baseModel, rank, seed, attn, mlp, unembed },
+    run: { baseModel, rank, seed, attn, mlp, unembed, ...options },
     runMetadata,
     time: Date.now(),
     bytes,

@@ -31,6 +31,8 @@ export interface AdapterState {
   readonly denominator: number;
   /** What clip_grad_norm has asked of the next step; null: nothing. */
   readonly clip: { readonly scale: number; readonly norm: number; readonly type: number } | null;
+  /** The ranks may have a gradient that nobody counts: it is to be forgotten before more is added. */
+  readonly unsure: boolean;
   readonly gradNorm: number;
   readonly metrics: Metrics;
   /** Folder of the server that what is saved is copied to; null: none. */
@@ -45,7 +47,7 @@ export function newState(
   return {
     ...{ id, model, accumulation },
     ...{ loss: DEFAULT_LOSS, optimizer: null, scheduler: null, template: null, processor: null },
-    ...{ passes: 0, denominator: 0, clip: null, gradNorm: 0, metrics: newMetrics(nowMs) },
+    ...{ passes: 0, denominator: 0, clip: null, unsure: false, gradNorm: 0, metrics: newMetrics(nowMs) },
     saveDir,
   };
 }

@@ -1,10 +1,11 @@
 /** One adapter of a client: its settings, and what its calls become for the run that trains it. Calls are done in the order in which they come. */
 import { TwinkleError } from '../errors.js';
-import type { DirectTraining, TrainingService } from '../training/types.js';
+import type { TrainingService } from '../training/types.js';
 import { type AdapterState, noteOf, stepIsDue, withoutGradient } from './adapter-state.js';
 import { type Given, number, readArguments, whole } from './arguments.js';
 import type { Encoders } from './encoders.js';
 import { type Feature, readInputs, type Task } from './features.js';
+import { Gradient } from './gradient.js';
 import { type CompiledWork, compileForward, compileWork } from './losses/compile.js';
 import { readLoss } from './losses/loss.js';
 import { addMetric, calculateMetrics, passMade } from './metrics/metrics.js';
@@ -41,11 +42,14 @@ const CLIP = { max_grad_norm: number({ above: 0 }, 1), norm_type: number({ min: 
 export class Adapter {
   #turn: Promise<unknown> = Promise.resolve();
   #forwarded: Forwarded | null = null;
+  readonly #gradient: Gradient;
 
   constructor(
     private readonly parts: AdapterParts,
     private state: AdapterState,
-  ) {}
+  ) {
+    this.#gradient = new Gradient(parts.training.direct, parts.tenant, parts.run);
+  }
 
   get id(): string {
     return this.state.id;
@@ -139,7 +143,7 @@ export class Adapter {
     const { max_grad_norm: norm, norm_type: type } = this.#stepArguments('clip_grad_norm', kwargs, CLIP);
     if (!stepIsDue(this.state)) return null;
     const scale = this.#scale();
-    const gradNorm = await this.#direct.norm(this.parts.tenant, this.run, { gradient_scale: scale, norm_type: type });
+    const gradNorm = await this.#gradient.norm({ gradient_scale: scale, norm_type: type });
     this.#set({ clip: { scale, norm, type }, gradNorm });
     return gradNorm;
   }
@@ -151,8 +155,9 @@ export class Adapter {
 
   async zeroGrad(kwargs: Given): Promise<void> {
     this.#stepArguments('zero_grad', kwargs, {});
+    if (this.state.unsure) return await this.#forget();
     if (!stepIsDue(this.state)) return;
-    await this.#direct.zero(this.parts.tenant, this.run);
+    await this.#gradient.zero();
     this.#set({ denominator: 0, clip: null });
   }
 
@@ -192,13 +197,16 @@ export class Adapter {
       // Its passes are to be made again.
       if (error.details.gradientDropped === true) this.#set(withoutGradient(this.state));
       // Ranks clear it, and the step counts as taken.
+      else if (error.code === 'DEADLINE_EXCEEDED' && error.details.begun === true) this.#set({ unsure: true });
       else if (error.code === 'NON_FINITE') this.#set({ clip: null, denominator: 0 });
     }
     throw error;
   }
 
-  get #direct(): DirectTraining {
-    return this.parts.training.direct;
+  /** Of a request that was given up while it was computed, nobody knows what counts: begin the step anew. */
+  async #forget(): Promise<void> {
+    await this.#gradient.zero();
+    this.#set({ ...withoutGradient(this.state), unsure: false });
   }
 
   #set(change: Partial<AdapterState>): void {
@@ -226,6 +234,7 @@ export class Adapter {
   }
 
   async #back(compiled: CompiledWork): Promise<Passed> {
+    if (this.state.unsure) await this.#forget();
     // The clip of before was of another gradient.
     if (this.state.clip !== null) this.#set({ clip: null });
     const passed = await this.#pass(compiled, true);
@@ -236,8 +245,8 @@ export class Adapter {
 
   /** @param training whose metrics hear of it; null: none */
   async #pass(compiled: CompiledWork, training: boolean | null): Promise<Passed> {
-    const { run, tenant } = this.parts;
-    const outcome = await this.#direct.pass(tenant, run, compiled.work);
+    const { parts } = this;
+    const outcome = await parts.training.direct.pass(parts.tenant, parts.run, compiled.work);
     const loss = compiled.hasLoss ? (outcome.metrics['loss:sum'] ?? null) : null;
     if (training !== null) {
       const { loss: spec, metrics } = this.state;
@@ -248,14 +257,14 @@ export class Adapter {
 
   async #step(clip: AdapterState['clip']): Promise<void> {
     const optimizer = this.#optimizer('step');
-    const { beta1, beta2, dampening, eps, kind, momentum, nesterov, weightDecay } = optimizer;
-    const metrics = await this.#direct.step(this.parts.tenant, this.run, {
-      ...{ learning_rate: this.#lr(), beta1, beta2, eps, weight_decay: weightDecay, kind },
-      ...{ momentum, nesterov, dampening },
-      grad_clip_norm: clip?.norm ?? 0,
-      gradient_scale: clip?.scale ?? 1,
-      norm_type: clip?.type ?? 2,
-    });
+    if (this.state.unsure) {
+      await this.#forget();
+      throw new TwinkleError(
+        'INVALID_REQUEST',
+        'a request before this one was given up while it was computed, so what had been added up was forgotten: make the passes of this step again',
+      );
+    }
+    const metrics = await this.#gradient.step({ optimizer, lr: this.#lr(), clip });
     const gradNorm = metrics['grad_norm:mean'] ?? this.state.gradNorm;
     this.#set({ clip: null, denominator: 0, ...(clip === null ? {} : { gradNorm }) });
   }

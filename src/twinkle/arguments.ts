@@ -73,6 +73,17 @@ export function flag(absent?: boolean): Field<boolean> {
   };
 }
 
+/** An object; what is in it is for others to judge. */
+export const object: Field<Given> = {
+  expected: 'an object',
+  absent: null,
+  parse: (value) =>
+    typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as Given) : undefined,
+};
+
+/** Whatever it is; for others to judge. */
+export const anything: Field<unknown> = { expected: 'anything', absent: null, parse: (value) => value };
+
 /** One of some words. */
 export function word<T extends string>(words: readonly T[], absent?: T): Field<T> {
   return {

@@ -125,6 +125,14 @@ export function checkPositions(value: unknown, size: number, padding: number, pl
   );
 }
 
+/** Refuses what is no text. */
+export function checkMedia(entry: Given, place: string): void {
+  for (const name of NOT_TEXT) {
+    if (!blank(entry, name))
+      throw refusedAt(`${place}.${name}`, `\`${place}.${name}\` cannot be trained on or sampled from: only text is`);
+  }
+}
+
 /** Refuses fields that would change the result and cannot. */
 export function checkOthers(entry: Given, size: number, padding: number, place: string): void {
   const { length } = entry;
@@ -135,10 +143,7 @@ export function checkOthers(entry: Given, size: number, padding: number, place: 
       `expected ${size - padding} for \`${place}.length\` but received ${shown(said)}`,
     );
   }
-  for (const name of NOT_TEXT) {
-    if (!blank(entry, name))
-      throw refusedAt(`${place}.${name}`, `\`${place}.${name}\` cannot be trained on: only text is`);
-  }
+  checkMedia(entry, place);
   if (!blank(entry, 'routed_experts')) {
     throw refusedAt(
       `${place}.routed_experts`,

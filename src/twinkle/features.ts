@@ -2,6 +2,7 @@
 import { type Given, shown } from './arguments.js';
 import {
   anchorOf,
+  checkMedia,
   checkOthers,
   checkPositions,
   IGNORED,
@@ -110,5 +111,6 @@ function trajectoryOf(entry: Given, at: number): Trajectory {
       `expected an object with a \`role\` for \`${place}[${wrong}]\` but received ${shown(messages[wrong])}`,
     );
   }
+  checkMedia(entry, `inputs[${at}]`);
   return entry as Trajectory;
 }

@@ -71,7 +71,8 @@ export class AdaptedModels implements TwinkleModels {
     this.#forgetEnded();
     const seqId = this.#numbers.next(tenant, session); // not that of the one before, which is still there
     const before = this.#find(call, id);
-    if (before !== null) this.#end(call, before);
+    // Beside a run that trains all of a model there is room for no other.
+    if (before !== null && shape.rank === 0) this.#end(call, before);
     const spec = { session, seqId, baseModel: model, seed: null, ...shape };
     const run = this.#create(tenant, { ...spec, userMetadata: { adapter_name: call.adapter } });
     const adapter = newAdapter(this.#partsOf(tenant, run), { id, model, saveDir, accumulation: steps });
@@ -82,6 +83,8 @@ export class AdaptedModels implements TwinkleModels {
       this.#end(call, adapter);
       throw error;
     }
+    // Only now: what is refused leaves the one that was there as it was.
+    if (before !== null && shape.rank !== 0) training.endRun(tenant, before.run);
     return id;
   }
 

@@ -43,7 +43,19 @@ export class SampledModels implements TwinkleSamplers {
 
   setTemplate(call: Pick<SampleCall, 'tenant' | 'session' | 'model'>, name: unknown, kwargs: Given): void {
     this.check(call.model);
-    this.#templates.set(keyOf(call), readTemplate(name, kwargs));
+    const template = readTemplate(name, kwargs);
+    for (const [param, wanted] of [
+      ['max_length', template.maxLength !== null],
+      ['truncation_strategy', template.truncation !== 'raise'],
+    ] as const) {
+      if (wanted)
+        throw new TwinkleError(
+          'UNSUPPORTED_PARAMETER',
+          `a sampler cuts nothing off: leave \`${param}\` out, and send conversations that fit the model`,
+          { param },
+        );
+    }
+    this.#templates.set(keyOf(call), template);
     const [oldest] = this.#templates.keys();
     if (this.#templates.size > MOST_TEMPLATES && oldest !== undefined) this.#templates.delete(oldest);
   }

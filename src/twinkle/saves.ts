@@ -4,10 +4,10 @@ import { type CheckpointPath, pathText, readPath } from '../training/checkpoint-
 import type { FutureFailure, TrainingService } from '../training/types.js';
 import type { Adapter } from './adapter.js';
 import type { AdapterState } from './adapter-state.js';
-import { flag, type Given, maybe, number, readArguments, shown, whole } from './arguments.js';
+import { flag, type Given, maybe, number, object, readArguments, shown, whole } from './arguments.js';
 import type { Exports } from './exports.js';
 import { savedName } from './saved-name.js';
-import type { Scheduler } from './schedulers/scheduler.js';
+import { keptScheduler, type Scheduler } from './schedulers/scheduler.js';
 import type { AdapterCall } from './types.js';
 
 const SCHEME = 'twinkle://';
@@ -23,6 +23,14 @@ const SAVE = {
 };
 const LOAD = { load_optimizer: flag(false) };
 const RESUME = { resume_only_model: flag(false) };
+
+/** What the trainer of a checkpoint had done, read again: Tinker's clients write what they like beside theirs. */
+const STOOD = {
+  cur_step: whole({ min: 0 }),
+  consumed_train_samples: number({ min: 0 }),
+  gradient_accumulation_steps: whole({ min: 1 }),
+  lr_scheduler: maybe(object),
+};
 
 /** What the trainer of a checkpoint had done. */
 interface Kept {
@@ -103,16 +111,18 @@ export class AdapterSaves {
     const { resume_only_model: modelOnly } = readArguments('resume_from_checkpoint', others, RESUME);
     const path = pathOf(name);
     const { userMetadata } = this.training.checkpoints.readable(call.tenant, path);
-    const kept = userMetadata?.[KEPT] as Kept | undefined;
-    if (kept === undefined) {
+    const kept = userMetadata?.[KEPT];
+    if (typeof kept !== 'object' || kept === null) {
       throw new TwinkleError(
         'INVALID_REQUEST',
         `checkpoint ${shown(name)} does not say how far its training was: load it, and begin at its first batch`,
         { param: 'name' },
       );
     }
+    const stood = readArguments(KEPT, kept as Given, STOOD);
+    const { consumed_train_samples, cur_step, gradient_accumulation_steps } = stood;
+    const scheduler = stood.lr_scheduler === null ? null : keptScheduler(stood.lr_scheduler);
     await this.#load(adapter, call, path, !modelOnly);
-    const { consumed_train_samples, cur_step, gradient_accumulation_steps, lr_scheduler: scheduler } = kept;
     adapter.resume({
       ...(modelOnly ? { passes: adapter.now.passes } : { passes: cur_step, scheduler }),
       accumulation: gradient_accumulation_steps,

@@ -47,3 +47,8 @@ it('says what the library says, and what to install where it is missing', async 
     'model ms://org/none is in no cache of this machine and could not be fetched: RuntimeError: no such model',
   );
 });
+
+it('ranks that are played load nothing', async () => {
+  const models = [{ model: 'ms://org/none', engine: 'mock' }] as const;
+  expect(await fetchedFromHub(models, { pythons: new Map(), env: {} })).toEqual(models);
+});

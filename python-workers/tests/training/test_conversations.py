@@ -101,6 +101,12 @@ def test_what_is_too_long_is_refused_or_cut(tokenizer: Any) -> None:
     assert (cut, kept) == (tokens[:most], [*labels[: most - 1], IGNORED])
 
 
+def test_a_conversation_that_would_take_minutes_to_write_is_refused(tokenizer: Any) -> None:
+    text = "x " * (1 << 19)
+    with pytest.raises(RequestError, match=r"inputs\[1\]: it has \d+ characters, over the 1048576 that"):
+        encode(tokenizer, [USER], [{"role": "user", "content": text}, ANSWER])
+
+
 def test_thoughts_that_a_template_leaves_out_of_history_do_not_hide_the_answer(tokenizer: Any) -> None:
     tokenizer.chat_template = THOUGHTFUL
     thought = {"role": "assistant", "content": "<think>Who?</think>I am small."}

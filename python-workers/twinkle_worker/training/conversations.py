@@ -10,6 +10,9 @@ from ..engines.base import RequestError
 from ..engines.hf.chat import ChatRenderer
 from ..protocol import EncodedConversations, EncodeParams, Prompt
 
+LONGEST = 1 << 20
+"""Characters of a conversation: others wait while it is written."""
+
 IGNORED = -100
 """Label of a position whose target does not count."""
 
@@ -55,6 +58,8 @@ class ConversationEncoder:
             return self._renderer.render(prompt)
 
         text = written(len(messages))
+        if len(text) > LONGEST:
+            raise _refused(at, f"it has {len(text)} characters, over the {LONGEST} that a conversation may have")
         answers = [
             _span(text, written(turn, asks=True), written(turn + 1), at, turn)
             for turn, message in enumerate(messages)
@@ -80,10 +85,8 @@ def _span(text: str, before: str, after: str, at: int, turn: int) -> tuple[int, 
     # Templates may leave out thoughts of earlier answers: then the rest of the turn is looked for.
     answer = after[len(before) :]
     for length in range(len(answer), 0, -1):
-        tail = answer[-length:]
-        found = text.find(tail, len(before))
-        if found == len(before):
-            return found, found + length
+        if text.startswith(answer[-length:], len(before)):
+            return len(before), len(before) + length
     raise _refused(
         at, f"the chat template writes messages[{turn}] differently when more follows, in a way that hides it"
     )

@@ -11,7 +11,7 @@ export function limitsOf(queue: ArgsOf<'model'>['queue_config']): QueueLimits {
     tokens: most(queue.tps_limit),
     windowMs: window * 1000,
     maxInputTokens: most(queue.max_input_tokens),
-    queueTimeoutMs: queue.queue_timeout * 1000,
+    queueTimeoutMs: queue.queue_timeout === 0 ? null : queue.queue_timeout * 1000,
     executionTimeoutMs: queue.execution_timeout === 0 ? null : queue.execution_timeout * 1000,
     forgetMs: window * queue.token_cleanup_multiplier * 1000,
     cleanupIntervalMs: queue.token_cleanup_interval * 1000,

@@ -69,7 +69,7 @@ export interface QueueLimits {
   /** What both are counted over. */
   readonly windowMs: number;
   readonly maxInputTokens: number | null;
-  readonly queueTimeoutMs: number;
+  readonly queueTimeoutMs: number | null;
   readonly executionTimeoutMs: number | null;
   /** An idle token's counts are forgotten after so long. */
   readonly forgetMs: number;

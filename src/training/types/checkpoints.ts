@@ -4,7 +4,7 @@ import type { KeptProgress } from '../run-progress.js';
 import type { NewRun } from '../types.js';
 
 /** The shape of a run, as a checkpoint keeps it. */
-export type RunShape = Pick<NewRun, 'baseModel' | 'rank' | 'seed' | 'attn' | 'mlp' | 'unembed'>;
+export type RunShape = Pick<NewRun, 'baseModel' | 'rank' | 'seed' | 'attn' | 'mlp' | 'unembed' | 'lora'>;
 
 /** A file of a checkpoint that a store has. */
 export interface StoredFile {

@@ -1,5 +1,5 @@
 /** Learning-rate schedulers by name and arguments: state that survives as JSON, and the learning rate as a function of it. Pure. */
-import { type Given, named } from '../arguments.js';
+import { anything, type Given, named, object, readArguments, whole } from '../arguments.js';
 import { cosineAnnealing, warmRestarts } from './cosine.js';
 import { constant, exponential, linear, multiStep, polynomial, step } from './decays.js';
 import { oneCycleRule } from './one-cycle.js';
@@ -50,6 +50,19 @@ const IMPOSSIBLE: Readonly<Record<string, string>> = {
 export function makeScheduler(name: unknown, given: Given): Scheduler {
   const kwargs = named('scheduler_cls', name, RULES, IMPOSSIBLE).read(given);
   return { name: name as string, kwargs, steps: 0 };
+}
+
+const KEPT = { name: anything, kwargs: object, steps: whole({ min: 0 }) };
+
+/**
+ * A scheduler as it was kept where others may have written.
+ * @throws `INVALID_REQUEST`
+ */
+export function keptScheduler(given: Given): Scheduler {
+  const { kwargs, name, steps } = readArguments('lr_scheduler', given, KEPT);
+  const scheduler = { ...makeScheduler(name, kwargs), steps };
+  lrAt(scheduler, 0, steps);
+  return scheduler;
 }
 
 /**

@@ -11,17 +11,15 @@ beforeEach(() => {
 afterEach(() => rmSync(folder, { recursive: true }));
 
 it('lets nobody name a folder where others ask, and nobody name what is none', () => {
-  expect(() => exportsFor({ mode: 'keys' }).check('/tmp')).toThrow('clients name no folders of its disk');
-  for (const mode of ['anonymous', 'off'] as const) {
-    const all = exportsFor({ mode });
-    expect(all.check('/tmp/x')).toBe('/tmp/x');
-    for (const wrong of ['x/y', '', 3, null, '/tmp/\0'])
-      expect(() => all.check(wrong), String(wrong)).toThrow('expected the absolute path of a folder for `save_dir`');
-  }
+  expect(() => exportsFor(false).check('/tmp')).toThrow('clients name no folders of its disk');
+  const all = exportsFor(true);
+  expect(all.check('/tmp/x')).toBe('/tmp/x');
+  for (const wrong of ['x/y', '', 3, null, '/tmp/\0'])
+    expect(() => all.check(wrong), String(wrong)).toThrow('expected the absolute path of a folder for `save_dir`');
 });
 
 it('copies files in place of what was there, and leaves nothing half done', async () => {
-  const { copy } = exportsFor({ mode: 'off' });
+  const { copy } = exportsFor(true);
   const source = join(folder, 'a.bin');
   writeFileSync(source, 'one');
   const target = join(folder, 'out', 'run', 'weights', 'x');

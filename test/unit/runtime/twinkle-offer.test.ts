@@ -3,13 +3,12 @@ import { twinkleOffer } from '../../../src/runtime/twinkle-offer.js';
 import { compile } from '../config/twinkle/support.js';
 
 const training = { direct: {} } as never;
-const auth = { mode: 'off', keyHashes: [], generatedKey: null } as const;
 const pathsOf = (mounts: readonly { name: string; prefixes: readonly string[] }[]) =>
   mounts.map(({ name, prefixes }) => [name, ...prefixes]);
 
 it('without a file, each name of each model is below the path that clients build', () => {
   const models = [{ servedNames: ['demo', 'org/other'] }, { servedNames: ['third'] }] as never;
-  const offer = twinkleOffer({ auth, models, twinkle: null }, training);
+  const offer = twinkleOffer({ models, twinkle: null }, training, true);
   expect(pathsOf(offer.trained)).toEqual([
     ['demo', '/api/v1/model/demo'],
     ['org/other', '/api/v1/model/org/other'],
@@ -38,7 +37,7 @@ applications:
       sampler_type: mock
       model_id: org/s${shape}
 `);
-  const offer = twinkleOffer({ auth, models: [{ servedNames: ['else'] }] as never, twinkle }, training);
+  const offer = twinkleOffer({ models: [{ servedNames: ['else'] }] as never, twinkle }, training, true);
   const [[name, first, ...more] = []] = pathsOf(offer.trained);
   expect([name, first, more]).toEqual(['org/m', '/api/v1/model/org/m', ['/models/org/m']]);
   expect(pathsOf(offer.sampled)).toEqual([['org/s', '/api/v1/sampler/org/s']]);

@@ -215,6 +215,22 @@ describe('limits', () => {
     expect(service.watch.run(run)).toMatchObject({ steps: 1, datums: 2, loss: 2 });
   });
 
+  it('are of passes and steps: what keeps weights takes the time that it takes', async () => {
+    open(admissions({ queueTimeoutMs: 1000, executionTimeoutMs: 500 }));
+    const run = create();
+    await flush();
+    host.trainer.automatic = false;
+    const made = service.direct.zero('t', run);
+    const norm = service.direct.norm('t', run, { gradient_scale: 1, norm_type: 2 });
+    norm.catch(() => {});
+    await flush();
+    vi.advanceTimersByTime(60_000);
+    host.trainer.automatic = true;
+    for (let at = 1; at < host.trainer.sent.length; at++) host.trainer.answer(at);
+    await expect(made).resolves.toBeUndefined();
+    await expect(service.direct.step('t', run, adam)).resolves.toBeDefined();
+  });
+
   it('of computing: the request fails, and the run goes on', async () => {
     open(admissions({ executionTimeoutMs: 500 }));
     const run = create();

@@ -83,6 +83,24 @@ describe('an operation', () => {
     ]);
   });
 
+  it('tells whether it had begun', () => {
+    const said: unknown[] = [];
+    const failed = (error: unknown): void => {
+      said.push((error as TwinkleError).details);
+    };
+    timed({ ...pass([]), failed }, LIMITS);
+    timed({ ...pass([]), failed }, LIMITS).sent();
+    vi.advanceTimersByTime(1000);
+    expect(said).toEqual([{ begun: true }, { begun: false }]);
+  });
+
+  it('has limits longer than a timer can be', () => {
+    const heard: string[] = [];
+    timed(pass(heard), { queueTimeoutMs: 1e12, executionTimeoutMs: null });
+    vi.advanceTimersByTime(10 ** 7);
+    expect(heard).toEqual([]);
+  });
+
   it.each([
     [{ queueTimeoutMs: null, executionTimeoutMs: 500 }, 10 ** 7, 500],
     [{ queueTimeoutMs: 1000, executionTimeoutMs: null }, 999, 10 ** 7],

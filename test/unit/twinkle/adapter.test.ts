@@ -242,3 +242,59 @@ describe('a gradient that is gone', () => {
     expect(bench.direct.steps.at(-1)).toMatchObject({ gradient_scale: 1 / 2 });
   });
 });
+
+describe('a pass that was given up while it was computed', () => {
+  const late = (begun: boolean) => new TwinkleError('DEADLINE_EXCEEDED', 'too slow', { details: { begun } });
+  const made = async (begun: boolean) => {
+    const bench = new Bench();
+    const adapter = bench.adapter(2);
+    await adapter.forwardBackward(inputs, {});
+    bench.direct.failures.push(late(begun));
+    await expect(adapter.inTurn(() => adapter.forwardBackward(inputs, {}))).rejects.toThrow('too slow');
+    return { adapter, bench };
+  };
+
+  it('makes the step begin anew: nobody knows what its gradient is', async () => {
+    const { adapter, bench } = await made(true);
+    expect(bench.again().now).toMatchObject({ unsure: true });
+    await adapter.inTurn(() => adapter.forwardBackward(inputs, {}));
+    expect(bench.direct.calls).toEqual(['pass r', 'pass r', 'zero r', 'pass r']);
+    expect(adapter.now).toMatchObject({ unsure: false, passes: 1 });
+    await adapter.forwardBackward(inputs, {});
+    await adapter.clipGradAndStep({});
+    expect(bench.direct.steps).toMatchObject([{ gradient_scale: 1 / 6 }]);
+  });
+
+  it('lets no step be taken with what may be missing', async () => {
+    const { adapter, bench } = await made(true);
+    await expect(adapter.step({ gradient_accumulation_steps: 1 })).rejects.toThrow(
+      'make the passes of this step again',
+    );
+    expect(bench.direct.calls.slice(2)).toEqual(['zero r']);
+    expect(adapter.now).toMatchObject({ unsure: false, passes: 0, denominator: 0 });
+  });
+
+  it('is forgotten by zero_grad, too, though no step is due', async () => {
+    const { adapter, bench } = await made(true);
+    await adapter.zeroGrad({});
+    expect(bench.direct.calls.slice(2)).toEqual(['zero r']);
+    expect(adapter.now).toMatchObject({ unsure: false, passes: 0 });
+  });
+
+  it('or rather before: what was there stays', async () => {
+    const { adapter, bench } = await made(false);
+    expect(adapter.now).toMatchObject({ unsure: false, passes: 1 });
+    await adapter.forwardBackward(inputs, {});
+    expect(bench.direct.calls).toEqual(['pass r', 'pass r', 'pass r']);
+  });
+});
+
+it('a norm that is not finite has the gradient cleared, which looking at it does not', async () => {
+  const bench = new Bench();
+  const adapter = bench.adapter();
+  await adapter.forwardBackward(inputs, {});
+  bench.direct.failures.push(new TwinkleError('NON_FINITE', 'the gradient is NaN'));
+  await expect(adapter.inTurn(() => adapter.clipGradNorm({}))).rejects.toThrow('NaN');
+  expect(bench.direct.calls).toEqual(['pass r', 'norm r', 'zero r']);
+  expect(adapter.now).toMatchObject({ denominator: 0, clip: null });
+});

@@ -160,7 +160,12 @@ describe('what is refused', () => {
     [
       'an image',
       [{ input_ids: [1], pixel_values: [[0.5]] }],
-      '`inputs[0].pixel_values` cannot be trained on: only text is',
+      '`inputs[0].pixel_values` cannot be trained on or sampled from: only text is',
+    ],
+    [
+      'an image beside messages',
+      [{ messages: [{ role: 'user', content: 'x' }], images: ['x.png'] }],
+      '`inputs[0].images` cannot be trained on or sampled from: only text is',
     ],
     ['experts', [{ input_ids: [1], routed_experts: [[[1]]] }], '`inputs[0].routed_experts` cannot be replayed'],
     ['no messages', [{ messages: [] }], 'expected at least one message for `inputs[0].messages` but received []'],

@@ -209,6 +209,8 @@ describe('conversations', () => {
     ['Template', { default_system: 3 }, 400],
     ['Template', { trust_remote_code: true }, 400],
     ['Template', { colour: 'red' }, 400],
+    ['Template', { max_length: 10 }, 400],
+    ['Template', { truncation_strategy: 'left' }, 400],
   ])('set_template of %j with %j is refused', (name, kwargs, status) => {
     expect(() => samplers.setTemplate(call(), name, kwargs)).toThrow(expect.objectContaining({ status }));
     expect(() => samplers.setTemplate(call({ model: 'none' }), 'Template', {})).toThrow(

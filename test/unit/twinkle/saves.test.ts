@@ -166,6 +166,40 @@ describe('resume_from_checkpoint', () => {
     expect(paramsOf('train_load')).toMatchObject([{ optimizer: true }]);
   });
 
+  it.each([
+    ['x', 'does not say how far'],
+    [{}, 'needs the argument `cur_step`'],
+    [{ cur_step: 1, consumed_train_samples: 'many', gradient_accumulation_steps: 1 }, 'consumed_train_samples'],
+    [{ cur_step: 1, consumed_train_samples: 0, gradient_accumulation_steps: 0 }, 'gradient_accumulation_steps'],
+    [
+      {
+        ...{ cur_step: 1, consumed_train_samples: 0, gradient_accumulation_steps: 1 },
+        lr_scheduler: { name: 'LambdaLR', kwargs: {}, steps: 0 },
+      },
+      'a function of the client cannot travel',
+    ],
+    [
+      {
+        ...{ cur_step: 1, consumed_train_samples: 0, gradient_accumulation_steps: 1 },
+        lr_scheduler: { name: 'StepLR', kwargs: { step_size: 1, gamma: 2 }, steps: -1 },
+      },
+      'steps',
+    ],
+  ])('of what somebody else wrote there, %j, is refused', async (stood, words) => {
+    await add();
+    const [run] = served.service.runs('t');
+    const userMetadata = { trainer_state: stood };
+    const request = { kind: 'weights', name: 'plain', ttlSeconds: null, overwrite: true, userMetadata } as const;
+    served.service.save('t', { run: run?.id ?? '', seqId: run?.next ?? 0, ...request });
+    await flush();
+    const message = expect.stringContaining(words);
+    await expect(call('resume_from_checkpoint', { name: `twinkle://${run?.id}/weights/plain` })).rejects.toMatchObject({
+      status: 400,
+      message,
+    });
+    expect(paramsOf('train_load')).toEqual([]);
+  });
+
   it('has a gradient forgotten that was not stepped', async () => {
     const name = await progress();
     await train();
@@ -178,6 +212,17 @@ describe('resume_from_checkpoint', () => {
     await call('clip_grad_and_step');
     expect(paramsOf('train_step').at(-1)).toMatchObject({ gradient_scale: 1 / 6 });
   });
+});
+
+it('a LoRA of other layers, or of another scale, is not loaded into an adapter', async () => {
+  await add();
+  const { twinkle_path: name } = await save({ name: 'x' });
+  for (const change of [{ target_modules: ['q_proj'] }, { lora_alpha: 8 }, { use_rslora: true }]) {
+    const config = JSON.stringify({ r: 4, lora_alpha: 16, ...change, _TWINKLE_TYPE_: 'LoraConfig' });
+    await add('default', { config });
+    const message = expect.stringContaining('of other layers or another scale');
+    await expect(call('load', { name }), config).rejects.toMatchObject({ status: 400, message });
+  }
 });
 
 describe('a checkpoint', () => {

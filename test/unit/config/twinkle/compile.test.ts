@@ -98,8 +98,10 @@ describe('defaults', () => {
   it('0 is no limit, and so is a queue that is not enabled', async () => {
     const none = { requests: null, tokens: null, maxInputTokens: null };
     expect(await first(model('queue_config: {enabled: false}'))).toMatchObject({ queue: none });
-    const zeros = model('queue_config: {rps_limit: 0, tps_limit: 0, execution_timeout: 0}');
-    expect(await first(zeros)).toMatchObject({ queue: { requests: null, tokens: null, executionTimeoutMs: null } });
+    const zeros = model('queue_config: {rps_limit: 0, tps_limit: 0, execution_timeout: 0, queue_timeout: 0}');
+    expect(await first(zeros)).toMatchObject({
+      queue: { requests: null, tokens: null, executionTimeoutMs: null, queueTimeoutMs: null },
+    });
   });
 
   it('an empty block is one that was not written', async () => {
