@@ -24,7 +24,7 @@ export const QUEUE = block({
   rps_limit: seconds('requests of a token in each window; 0: any number', { default: 100 }),
   tps_limit: seconds('input tokens of a token in each window; 0: any number', { default: 16_000 }),
   window_seconds: Type.Number({ exclusiveMinimum: 0, maximum: 86_400, default: 1, description: 'length of a window' }),
-  queue_timeout: seconds('seconds that a request may wait', { default: 300 }),
+  queue_timeout: seconds('seconds that a request may wait; 0: any time', { default: 300 }),
   execution_timeout: seconds('seconds that it may run; 0: any time', { default: 120 }),
   enabled: Type.Boolean({ default: true, description: 'false: there are no limits of requests, tokens and input' }),
   token_cleanup_multiplier: seconds('windows after which an idle token is forgotten', { default: 10 }),
