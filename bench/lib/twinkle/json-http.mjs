@@ -1,34 +1,24 @@
-/** JSON over one raw keep-alive socket: as little as it can cost on the machine that is measured. Answers have a content-length. */
-import { connect } from 'node:net';
+/** JSON over one raw keep-alive socket, with what the SDK sends along. */
+import { Connection } from '../raw-http.mjs';
 import { HEADERS } from './headers.mjs';
 
-const HEAD_END = '\r\n\r\n';
-const LENGTH = /content-length: (\d+)/i;
 const fixed = Object.entries(HEADERS).map(([name, value]) => `${name}: ${value}\r\n`);
 
 /** One request at a time; what is answered with anything but 200 throws. */
 export class JsonConnection {
-  #socket;
+  #connection;
   #common;
-  #parts = [];
-  #asked = null;
 
   constructor(port) {
     this.#common = ` HTTP/1.1\r\nhost: 127.0.0.1:${port}\r\n${fixed.join('')}content-length: `;
-    this.#socket = connect({ port, host: '127.0.0.1', noDelay: true });
-    this.#socket.on('data', (part) => this.#take(part));
-    this.#socket.on('error', (error) => this.#asked?.reject(error));
-    this.#socket.on('close', () => this.#asked?.reject(new Error('the server closed the connection')));
+    this.#connection = new Connection(port);
   }
 
   /** @param {string} path below /api/v1/ */
   async post(path, body) {
     const text = JSON.stringify(body);
-    const answer = new Promise((resolve, reject) => {
-      this.#asked = { resolve, reject };
-    });
-    this.#socket.write(`POST /api/v1/${path}${this.#common}${Buffer.byteLength(text)}${HEAD_END}${text}`);
-    const { bytes, status } = await answer;
+    const head = `POST /api/v1/${path}${this.#common}${Buffer.byteLength(text)}\r\n\r\n`;
+    const { bytes, status } = await this.#connection.ask(head, text);
     if (status !== 200) throw new Error(`${path}: ${status} ${bytes}`);
     return JSON.parse(bytes);
   }
@@ -43,21 +33,6 @@ export class JsonConnection {
   }
 
   close() {
-    this.#asked = null;
-    this.#socket.destroy();
-  }
-
-  #take(part) {
-    this.#parts.push(part);
-    const answer = this.#parts.length === 1 ? part : Buffer.concat(this.#parts);
-    const end = answer.indexOf(HEAD_END);
-    if (end < 0) return;
-    const head = answer.latin1Slice(0, end);
-    const from = end + HEAD_END.length;
-    if (answer.length < from + Number(LENGTH.exec(head)?.[1] ?? 0)) return;
-    this.#parts = [];
-    const { resolve } = this.#asked;
-    this.#asked = null;
-    resolve({ status: Number(head.slice(9, 12)), bytes: answer.subarray(from) });
+    this.#connection.close();
   }
 }
